@@ -1,0 +1,96 @@
+//! What can be asked of an account; the shapes are the API's own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::AccountKind;
+use crate::ids::{AccountAddress, EntryId};
+use crate::limits::UncheckedLimits;
+use crate::money::Currency;
+use crate::text::{Key, ShortText};
+
+/// A command for one account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountCommand {
+    /// Which account.
+    pub address: AccountAddress,
+    /// What to do.
+    pub action: Arc<AccountAction>,
+}
+
+/// What can be asked of an account.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountAction {
+    /// Open it.
+    Open(OpenAccount),
+    /// Let nothing move until it is unfrozen.
+    Freeze(FreezeAccount),
+    /// Let it move again.
+    Unfreeze,
+    /// Close it; what is left goes to another account in the same commit.
+    Close(CloseAccount),
+    /// Open it again as it was before it was closed.
+    Reopen,
+    /// Replace both limits.
+    ChangeLimits(ChangeLimits),
+}
+
+/// Open an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAccount {
+    /// Where it will stand.
+    pub address: AccountAddress,
+    /// Account number in the chart (SYSCOHADA), for the regulator's trial balance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart_code: Option<ShortText>,
+    /// The only currency it holds.
+    pub currency: Currency,
+    /// Kind, and so normal side.
+    pub kind: AccountKind,
+    /// No limits if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<UncheckedLimits>,
+    /// Free pairs; no personal data.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<Key, ShortText>,
+    /// Who it belongs to: a party's id, no personal data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<ShortText>,
+}
+
+/// Freeze an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FreezeAccount {
+    /// Why, for the auditor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ShortText>,
+}
+
+/// Close an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseAccount {
+    /// Why, for the auditor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ShortText>,
+    /// Where what is left goes; needed unless nothing is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep_to: Option<AccountAddress>,
+    /// Id of the sweep's entry; derived from the command's id if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_id: Option<EntryId>,
+}
+
+/// Replace an account's limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeLimits {
+    /// The new limits; what is absent is no longer limited.
+    pub limits: UncheckedLimits,
+}

@@ -1,0 +1,402 @@
+//! `Balances`: every account's state and totals, and every open hold: what entries are decided against.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::totals::Totals;
+use super::undo::{Mark, PreImage, UndoLog};
+use crate::IllegalTransition;
+use crate::account::{self, Account, AccountEvent, Side, Terms};
+use crate::entry::{Entry, EntryEvent, Held, Transfer, decide::MAX_FUTURE_SECS};
+use crate::ids::{AccountAddress, EntryId};
+use crate::money::{Currency, Money};
+use crate::text::ShortText;
+use crate::time::Timestamp;
+
+/// Parameters of the rules; part of a ledger's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerRules {
+    /// How far ahead of now an entry may be dated, in seconds.
+    pub max_future_secs: i64,
+}
+
+impl Default for LedgerRules {
+    fn default() -> Self {
+        Self { max_future_secs: MAX_FUTURE_SECS }
+    }
+}
+
+/// An account's number in the order of opening: what totals are found by once an address was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AccountNo(u32);
+
+impl AccountNo {
+    /// As an index, from 0.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One account as the fold knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountRow {
+    /// Where it stands.
+    pub address: AccountAddress,
+    /// Open, frozen or closed, with its terms; `Unopened` only where an opening was rolled back.
+    pub account: Account,
+    /// What it moved and what is held.
+    pub totals: Totals,
+}
+
+/// An open hold in terms of account numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct OpenHold {
+    effective_at: i64,
+    expires_at: Option<i64>,
+    transfers: Box<[HeldTransfer]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct HeldTransfer {
+    debit: AccountNo,
+    credit: AccountNo,
+    minor: i64,
+    reason: Option<ShortText>,
+}
+
+/// Every account's state and totals and every open hold, at one position of the journal.
+///
+/// Invariants, checked whenever an event is folded: no account beyond its limits; pending totals are the
+/// sums of the open holds; Σ debits = Σ credits per currency (by construction: a transfer adds to both).
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Balances {
+    rules: LedgerRules,
+    rows: Vec<AccountRow>,
+    #[serde(skip)]
+    numbers: HashMap<AccountAddress, AccountNo>,
+    holds: HashMap<EntryId, OpenHold>,
+    #[serde(skip)]
+    expiries: BTreeSet<(i64, EntryId)>,
+    #[serde(skip)]
+    undo: UndoLog,
+}
+
+impl Balances {
+    /// An empty ledger under these rules.
+    pub fn new(rules: LedgerRules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    /// Restores what a snapshot leaves out: the look-ups that follow from the rows.
+    #[must_use]
+    pub fn reindexed(mut self, rules: LedgerRules) -> Self {
+        self.rules = rules;
+        self.numbers = self.rows.iter().zip(0..).map(|(row, number)| (row.address.clone(), AccountNo(number))).collect();
+        self.expiries = self.holds.iter().filter_map(|(id, hold)| Some((hold.expires_at?, *id))).collect();
+        self
+    }
+
+    /// The parameters of the rules.
+    pub fn rules(&self) -> &LedgerRules {
+        &self.rules
+    }
+
+    /// The account at an address; `Unopened` where there is none.
+    pub fn account(&self, address: &AccountAddress) -> Account {
+        self.number(address).map_or(Account::Unopened, |number| *self.state(number))
+    }
+
+    /// The number of an opened account.
+    pub fn number(&self, address: &AccountAddress) -> Option<AccountNo> {
+        self.numbers.get(address).copied()
+    }
+
+    /// The account's state.
+    pub fn state(&self, number: AccountNo) -> &Account {
+        &self.rows[number.index()].account
+    }
+
+    /// Kind, currency and limits.
+    pub fn terms(&self, number: AccountNo) -> &Terms {
+        self.state(number).terms().expect("a numbered account was opened")
+    }
+
+    /// Where the account stands.
+    pub fn address(&self, number: AccountNo) -> &AccountAddress {
+        &self.rows[number.index()].address
+    }
+
+    /// The account's totals.
+    pub fn totals_of(&self, number: AccountNo) -> &Totals {
+        &self.rows[number.index()].totals
+    }
+
+    /// The totals of the account at an address.
+    pub fn totals(&self, address: &AccountAddress) -> Option<Totals> {
+        self.number(address).map(|number| *self.totals_of(number))
+    }
+
+    /// Every account in the order of opening.
+    pub fn accounts(&self) -> &[AccountRow] {
+        &self.rows
+    }
+
+    /// How many holds are open.
+    pub fn open_holds(&self) -> usize {
+        self.holds.len()
+    }
+
+    /// Every open hold, by entry id.
+    pub fn holds(&self) -> impl Iterator<Item = (EntryId, Held)> + '_ {
+        self.holds.iter().map(|(id, hold)| (*id, self.held(hold)))
+    }
+
+    /// The entry that holds under this id, if its hold is open.
+    pub fn hold(&self, id: &EntryId) -> Option<Entry> {
+        self.holds.get(id).map(|hold| Entry::Held(self.held(hold)))
+    }
+
+    /// The open hold that expired first, at or before `now`.
+    pub fn expired_hold(&self, now: Timestamp) -> Option<EntryId> {
+        self.expiries.first().filter(|(at, _)| *at <= now.as_micros()).map(|(_, id)| *id)
+    }
+
+    /// When the next open hold expires.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.first().and_then(|(at, _)| Timestamp::from_micros(*at))
+    }
+
+    /// What an account holds beyond what open holds claim, and on which side; `None` if nothing.
+    pub fn left_over(&self, address: &AccountAddress) -> Option<(Side, Money)> {
+        let number = self.number(address)?;
+        let (terms, totals) = (self.terms(number), self.totals_of(number));
+        let (normal, other) = match terms.kind.normal_side() {
+            Side::Debit => (Side::Debit, Side::Credit),
+            Side::Credit => (Side::Credit, Side::Debit),
+        };
+        let (side, left) =
+            if totals.balance(terms.kind) >= 0 { (normal, totals.available(terms.kind)) } else { (other, -totals.expected(terms.kind)) };
+        let minor = i64::try_from(left).ok().filter(|minor| *minor > 0)?;
+        Some((side, Money::from_minor(minor, terms.currency)))
+    }
+
+    /// Σ posted debits and Σ posted credits per currency, in minor units: equal at every position.
+    pub fn sums(&self) -> Vec<(Currency, i128, i128)> {
+        let mut sums: Vec<(Currency, i128, i128)> = Vec::new();
+        for row in &self.rows {
+            let Some(terms) = row.account.terms() else { continue };
+            let at = sums.iter().position(|(currency, ..)| *currency == terms.currency).unwrap_or_else(|| {
+                sums.push((terms.currency, 0, 0));
+                sums.len() - 1
+            });
+            sums[at].1 += i128::from(row.totals.debits_posted);
+            sums[at].2 += i128::from(row.totals.credits_posted);
+        }
+        sums.sort_by_key(|(currency, ..)| *currency);
+        sums
+    }
+
+    /// Folds an event of an account.
+    pub fn apply_account(&mut self, address: &AccountAddress, event: &AccountEvent) -> Result<(), IllegalTransition> {
+        let next = account::evolve(self.account(address), event)?;
+        match self.number(address) {
+            Some(number) => {
+                let row = &mut self.rows[number.index()];
+                self.undo.push(PreImage::State(number, row.account));
+                row.account = next;
+                self.check_within(number, event.name())
+            }
+            None => {
+                let number = u32::try_from(self.rows.len())
+                    .map(AccountNo)
+                    .map_err(|_| IllegalTransition::new("the ledger", "full: it counts 4 billion accounts", event.name()))?;
+                self.rows.push(AccountRow { address: address.clone(), account: next, totals: Totals::default() });
+                self.numbers.insert(address.clone(), number);
+                self.undo.push(PreImage::Opened(number));
+                Ok(())
+            }
+        }
+    }
+
+    /// Folds an event of an entry.
+    pub fn apply_entry(&mut self, id: &EntryId, event: &EntryEvent) -> Result<(), IllegalTransition> {
+        let name = event.name();
+        match event {
+            EntryEvent::Posted(posted) => {
+                for transfer in posted.transfers.iter() {
+                    let (debit, credit, minor) = self.movement(transfer, name)?;
+                    self.add(debit, name, |totals| &mut totals.debits_posted, minor)?;
+                    self.add(credit, name, |totals| &mut totals.credits_posted, minor)?;
+                }
+                self.check_all(posted.transfers.iter(), name)
+            }
+            EntryEvent::Held(held) => {
+                let mut transfers = Vec::with_capacity(held.transfers.len());
+                for transfer in held.transfers.iter() {
+                    let (debit, credit, minor) = self.movement(transfer, name)?;
+                    self.add(debit, name, |totals| &mut totals.debits_pending, minor)?;
+                    self.add(credit, name, |totals| &mut totals.credits_pending, minor)?;
+                    transfers.push(HeldTransfer { debit, credit, minor, reason: transfer.reason.clone() });
+                }
+                let hold = OpenHold {
+                    effective_at: held.effective_at.as_micros(),
+                    expires_at: held.expires_at.map(Timestamp::as_micros),
+                    transfers: transfers.into(),
+                };
+                if let Some(at) = hold.expires_at {
+                    self.expiries.insert((at, *id));
+                }
+                if self.holds.insert(*id, hold).is_some() {
+                    return Err(IllegalTransition::new(format!("entry {id}"), "held", name));
+                }
+                self.undo.push(PreImage::HoldMade(*id));
+                self.check_all(held.transfers.iter(), name)
+            }
+            EntryEvent::HoldPosted(posted) => {
+                let hold = self.take_hold(id, name)?;
+                let same = hold.transfers.len() == posted.transfers.len()
+                    && hold
+                        .transfers
+                        .iter()
+                        .zip(posted.transfers.iter())
+                        .all(|(held, moved)| held.minor == moved.held.minor() && (0..=held.minor).contains(&moved.amount.minor()));
+                if !same {
+                    return Err(IllegalTransition::new(format!("entry {id}"), "held with other amounts", name));
+                }
+                for (held, moved) in hold.transfers.iter().zip(posted.transfers.iter()) {
+                    self.release(held, name)?;
+                    self.add(held.debit, name, |totals| &mut totals.debits_posted, moved.amount.minor())?;
+                    self.add(held.credit, name, |totals| &mut totals.credits_posted, moved.amount.minor())?;
+                }
+                for held in hold.transfers.iter() {
+                    self.check_within(held.debit, name)?;
+                    self.check_within(held.credit, name)?;
+                }
+                Ok(())
+            }
+            EntryEvent::HoldVoided(_) | EntryEvent::HoldExpired(_) => {
+                let hold = self.take_hold(id, name)?;
+                hold.transfers.iter().try_for_each(|held| self.release(held, name))
+            }
+            // What it undid moves by the opposite entry of the same commit.
+            EntryEvent::Reversed(_) => Ok(()),
+        }
+    }
+
+    /// This moment, to come back to.
+    pub fn mark(&self) -> Mark {
+        self.undo.mark()
+    }
+
+    /// Everything up to `mark` is durable: it can no longer be taken back.
+    pub fn forget(&mut self, mark: Mark) {
+        self.undo.forget(mark);
+    }
+
+    /// Takes back every change since `mark`, newest first.
+    pub fn roll_back(&mut self, mark: Mark) {
+        while let Some(pre_image) = self.undo.pop_after(mark) {
+            match pre_image {
+                PreImage::Opened(number) => {
+                    let row = self.rows.pop().expect("what was opened stands last");
+                    assert_eq!(number.index(), self.rows.len(), "openings are taken back newest first");
+                    self.numbers.remove(&row.address);
+                }
+                PreImage::State(number, account) => self.rows[number.index()].account = account,
+                PreImage::Totals(number, totals) => self.rows[number.index()].totals = totals,
+                PreImage::HoldMade(id) => {
+                    if let Some(at) = self.holds.remove(&id).and_then(|hold| hold.expires_at) {
+                        self.expiries.remove(&(at, id));
+                    }
+                }
+                PreImage::HoldResolved(id, hold) => {
+                    if let Some(at) = hold.expires_at {
+                        self.expiries.insert((at, id));
+                    }
+                    self.holds.insert(id, hold);
+                }
+            }
+        }
+    }
+
+    fn held(&self, hold: &OpenHold) -> Held {
+        let transfers = hold.transfers.iter().map(|held| Transfer {
+            amount: Money::from_minor(held.minor, self.terms(held.debit).currency),
+            credit: self.address(held.credit).clone(),
+            debit: self.address(held.debit).clone(),
+            reason: held.reason.clone(),
+        });
+        Held {
+            effective_at: Timestamp::from_micros(hold.effective_at).unwrap_or(Timestamp::MIN),
+            expires_at: hold.expires_at.and_then(Timestamp::from_micros),
+            transfers: transfers.collect(),
+        }
+    }
+
+    fn take_hold(&mut self, id: &EntryId, event: &'static str) -> Result<OpenHold, IllegalTransition> {
+        let hold = self.holds.remove(id).ok_or_else(|| IllegalTransition::new(format!("entry {id}"), "not an open hold", event))?;
+        if let Some(at) = hold.expires_at {
+            self.expiries.remove(&(at, *id));
+        }
+        self.undo.push(PreImage::HoldResolved(*id, hold.clone()));
+        Ok(hold)
+    }
+
+    fn release(&mut self, held: &HeldTransfer, event: &'static str) -> Result<(), IllegalTransition> {
+        self.add(held.debit, event, |totals| &mut totals.debits_pending, -held.minor)?;
+        self.add(held.credit, event, |totals| &mut totals.credits_pending, -held.minor)
+    }
+
+    /// Account numbers and minor units of a transfer, if both accounts are open and in its currency.
+    fn movement(&self, transfer: &Transfer, event: &'static str) -> Result<(AccountNo, AccountNo, i64), IllegalTransition> {
+        let side = |address: &AccountAddress| {
+            let illegal = |state: &str| IllegalTransition::new(format!("account {address}"), state, event);
+            let number = self.number(address).ok_or_else(|| illegal("unopened"))?;
+            match self.state(number) {
+                Account::Open(terms) if terms.currency == transfer.amount.currency() => Ok(number),
+                Account::Open(terms) => Err(illegal(&format!("in {}", terms.currency))),
+                state => Err(illegal(state.status())),
+            }
+        };
+        if transfer.debit == transfer.credit || transfer.amount.minor() < 0 {
+            return Err(IllegalTransition::new(format!("transfer {} to {}", transfer.debit, transfer.credit), "not a movement", event));
+        }
+        Ok((side(&transfer.debit)?, side(&transfer.credit)?, transfer.amount.minor()))
+    }
+
+    fn add(
+        &mut self,
+        number: AccountNo,
+        event: &'static str,
+        total: fn(&mut Totals) -> &mut i64,
+        minor: i64,
+    ) -> Result<(), IllegalTransition> {
+        let row = &mut self.rows[number.index()];
+        self.undo.push(PreImage::Totals(number, row.totals));
+        let total = total(&mut row.totals);
+        *total = total
+            .checked_add(minor)
+            .filter(|sum| (0..=Totals::MAX).contains(sum))
+            .ok_or_else(|| IllegalTransition::new(format!("account {}", row.address), "at the end of what it can count", event))?;
+        Ok(())
+    }
+
+    fn check_all<'a>(&self, transfers: impl Iterator<Item = &'a Transfer>, event: &'static str) -> Result<(), IllegalTransition> {
+        for transfer in transfers {
+            for address in [&transfer.debit, &transfer.credit] {
+                if let Some(number) = self.number(address) {
+                    self.check_within(number, event)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_within(&self, number: AccountNo, event: &'static str) -> Result<(), IllegalTransition> {
+        if self.totals_of(number).within(self.terms(number)) {
+            return Ok(());
+        }
+        Err(IllegalTransition::new(format!("account {}", self.address(number)), "beyond its limits after", event))
+    }
+}

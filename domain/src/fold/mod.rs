@@ -1,0 +1,9 @@
+//! Folds: decision state over a whole journal, rebuilt from its events, so that a replay decides the same.
+
+mod balances;
+mod totals;
+mod undo;
+
+pub use balances::{AccountNo, AccountRow, Balances, LedgerRules};
+pub use totals::Totals;
+pub use undo::Mark;

@@ -1,0 +1,1 @@
+//! The sequencer: idempotency, unit of work, group commit, hold expiry, recovery; no HTTP.

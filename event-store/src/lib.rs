@@ -1,0 +1,1 @@
+//! The journal: port, memory and embedded backends, Merkle tree, conformance suite.

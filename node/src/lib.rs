@@ -1,0 +1,1 @@
+//! The binary cauri: configuration and wiring.

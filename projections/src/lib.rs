@@ -1,0 +1,1 @@
+//! Read models, their runner and the read store.

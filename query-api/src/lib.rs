@@ -1,0 +1,1 @@
+//! GraphQL over the read models, every answer as of a position.

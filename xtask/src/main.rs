@@ -1,0 +1,2 @@
+//! Repository chores: test, tidy, bench, schema freeze.
+fn main(){}
