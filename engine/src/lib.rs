@@ -1,1 +1,15 @@
 //! The sequencer: idempotency, unit of work, group commit, hold expiry, recovery; no HTTP.
+//!
+//! Start with [`sequencer`]: the only loop. **Invariant:** one thread decides for a journal, and nothing is
+//! answered before it is durable. **Invariant:** there is no rule about money here; those stand in `domain`.
+
+pub mod clock;
+pub mod consistency;
+pub mod engine;
+pub mod ledger;
+pub mod sequencer;
+pub mod submission;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use engine::{Engine, EngineConfig, EngineStats, StartError};
+pub use submission::{Accepted, CommandEnvelope, Mode, Outcome, Refused, Rejected, SubmitError};

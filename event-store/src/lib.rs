@@ -1,1 +1,20 @@
 //! The journal: port, memory and embedded backends, Merkle tree, conformance suite.
+//!
+//! Start with [`port::EventStore`]. **Invariant:** what is read back is unchecked bytes until
+//! [`stored::StoredBatch::check`] has looked at them; only then are there [`stored::Record`]s.
+//! **Invariant:** this crate decides nothing about money.
+
+pub mod batch;
+//pub mod conformance;
+pub mod embedded;
+pub mod follow;
+pub mod memory;
+pub mod merkle;
+pub mod port;
+pub mod stored;
+
+pub use batch::Batch;
+pub use follow::HeadWatch;
+pub use merkle::{Hash, Tree};
+pub use port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
+pub use stored::{CheckedBatch, OwnedRecord, Record, StoredBatch};

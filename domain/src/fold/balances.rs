@@ -47,6 +47,8 @@ pub struct AccountRow {
     pub account: Account,
     /// What it moved and what is held.
     pub totals: Totals,
+    /// How many events its stream has.
+    pub version: u32,
 }
 
 /// An open hold in terms of account numbers.
@@ -132,6 +134,11 @@ impl Balances {
         &self.rows[number.index()].totals
     }
 
+    /// How many events the account's stream has; 0 where it was never opened.
+    pub fn version(&self, address: &AccountAddress) -> u64 {
+        self.number(address).map_or(0, |number| self.rows[number.index()].version.into())
+    }
+
     /// The totals of the account at an address.
     pub fn totals(&self, address: &AccountAddress) -> Option<Totals> {
         self.number(address).map(|number| *self.totals_of(number))
@@ -205,13 +212,14 @@ impl Balances {
                 let row = &mut self.rows[number.index()];
                 self.undo.push(PreImage::State(number, row.account));
                 row.account = next;
+                row.version += 1;
                 self.check_within(number, event.name())
             }
             None => {
                 let number = u32::try_from(self.rows.len())
                     .map(AccountNo)
                     .map_err(|_| IllegalTransition::new("the ledger", "full: it counts 4 billion accounts", event.name()))?;
-                self.rows.push(AccountRow { address: address.clone(), account: next, totals: Totals::default() });
+                self.rows.push(AccountRow { address: address.clone(), account: next, totals: Totals::default(), version: 1 });
                 self.numbers.insert(address.clone(), number);
                 self.undo.push(PreImage::Opened(number));
                 Ok(())
@@ -303,7 +311,11 @@ impl Balances {
                     assert_eq!(number.index(), self.rows.len(), "openings are taken back newest first");
                     self.numbers.remove(&row.address);
                 }
-                PreImage::State(number, account) => self.rows[number.index()].account = account,
+                PreImage::State(number, account) => {
+                    let row = &mut self.rows[number.index()];
+                    row.account = account;
+                    row.version -= 1;
+                }
                 PreImage::Totals(number, totals) => self.rows[number.index()].totals = totals,
                 PreImage::HoldMade(id) => {
                     if let Some(at) = self.holds.remove(&id).and_then(|hold| hold.expires_at) {

@@ -1,0 +1,150 @@
+//! What goes into an engine, and what comes out.
+
+use cauri_domain::ids::{CommandId, EntryId};
+use cauri_domain::text::ShortText;
+use cauri_domain::time::Timestamp;
+use cauri_domain::{LedgerCommand, Refusal};
+use cauri_event_schemas::{Fingerprint, Position, StreamId, StreamVersion};
+use sha2::{Digest, Sha256};
+
+/// One command with everything that its record will say of it.
+#[derive(Clone, Debug)]
+pub struct CommandEnvelope {
+    /// What is asked.
+    pub command: LedgerCommand,
+    /// The caller's idempotency key, or an id made for this command.
+    pub id: CommandId,
+    /// What is asked, as 16 bytes; see [`CommandEnvelope::new`].
+    pub fingerprint: Fingerprint,
+    /// Who asks, as `role:subject`.
+    pub actor: ShortText,
+    /// What made the caller ask.
+    pub causation: Option<ShortText>,
+    /// What this belongs to.
+    pub correlation: Option<ShortText>,
+    /// W3C trace context of the request.
+    pub traceparent: Option<ShortText>,
+    /// Decide only if the target's stream is at this version (`If-Match`).
+    pub expected_version: Option<StreamVersion>,
+}
+
+impl CommandEnvelope {
+    /// A command with its fingerprint: SHA-256 over its JSON, the first 16 bytes.
+    ///
+    /// Who asks and when does not count: the same request from another machine is the same command.
+    pub fn new(command: LedgerCommand, id: CommandId, actor: ShortText) -> Self {
+        let json = serde_json::to_vec(&command).expect("a command is plain data with string keys");
+        let digest: [u8; 32] = Sha256::digest(json).into();
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&digest[..16]);
+        Self {
+            command,
+            id,
+            fingerprint: Fingerprint(fingerprint),
+            actor,
+            causation: None,
+            correlation: None,
+            traceparent: None,
+            expected_version: None,
+        }
+    }
+}
+
+/// How the commands of one submission belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each has its own result.
+    Each,
+    /// All or none: the first refusal is the answer for all.
+    Atomic,
+}
+
+/// What became of one command. In every case it is durable when it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its events are in the journal.
+    Accepted(Accepted),
+    /// The rules said no; the refusal is in the journal.
+    Refused(Refused),
+    /// `expected_version` was not the stream's version; nothing was decided or written.
+    VersionMismatch {
+        /// The version that the stream has.
+        actual: StreamVersion,
+    },
+    /// The command was part of an atomic submission in which another command was not accepted; nothing of it was written.
+    NotApplied {
+        /// Index in the submission of the command that was not accepted.
+        because_of: usize,
+    },
+}
+
+/// An accepted command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Position of its first event.
+    pub first: Position,
+    /// Position of its last event: a read model at this position shows all of it.
+    pub last: Position,
+    /// The stream that the command was for.
+    pub stream: StreamId,
+    /// That stream's version after the command.
+    pub version: StreamVersion,
+    /// The entry that it posted or held, if any: for a reversal the opposite entry, for a close the sweep.
+    pub entry: Option<EntryId>,
+    /// The sequencer's time of the events.
+    pub recorded_at: Timestamp,
+    /// Decided earlier: this is the first answer again.
+    pub replayed: bool,
+}
+
+/// A refused command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// Position of the record that remembers it; `None` for `idempotency_key_reused`, which writes nothing.
+    pub position: Option<Position>,
+    /// Decided earlier: this is the first answer again.
+    pub replayed: bool,
+}
+
+/// The engine did not take the submission; nothing was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The queue is full: try again later.
+    #[error("{queued} commands are waiting, the queue takes {capacity}")]
+    QueueFull {
+        /// Commands that wait.
+        queued: usize,
+        /// How many may wait.
+        capacity: usize,
+    },
+    /// More commands than one submission may have.
+    #[error("a submission has at most {most} commands, this one has {count}")]
+    TooMany {
+        /// How many it had.
+        count: usize,
+        /// How many it may have.
+        most: usize,
+    },
+    /// The engine is shutting down or has stopped.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// The submission was taken, but has no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Not taken at all.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The append failed and nothing was written: try again with the same command ids.
+    #[error("not done: {0}")]
+    NotDone(String),
+    /// The append may or may not have happened: ask again with the same command ids.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// The journal contradicts itself; the engine has stopped.
+    #[error("{0}")]
+    Corrupt(String),
+}

@@ -1,0 +1,565 @@
+//! `index.sqlite`: look-ups by stream and command as sorted runs, and snapshots. All derived from the journal.
+//!
+//! A key is 64 bits of a hash; it leads to candidate positions, which the caller confirms by reading the record.
+//! New keys gather in memory and answer from there; a thread of its own writes them as a sorted run when there
+//! are enough, and merges runs of one size into one of the next. Each run has a Bloom filter in memory, so a key
+//! that was never written is, 99 times of 100, answered without touching the disk. What a crash forgets is read
+//! again from the journal's tail.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use cauri_domain::ids::CommandId;
+use cauri_event_schemas::{Position, StreamId};
+use fastbloom::BloomFilter;
+use hashbrown::HashTable;
+use itertools::Itertools;
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use super::failed;
+use super::journal::JournalFile;
+use crate::batch::Batch;
+use crate::merkle::Hash;
+use crate::port::{Head, Lookup, Snapshot, StoreError};
+
+/// Keys that gather in memory before they become a run: two tables of this size take 36 MiB.
+const KEYS_IN_MEMORY: usize = 900_000;
+/// Keys to one row of a run.
+const KEYS_A_CHUNK: usize = 256;
+/// Runs of one level that are merged into one of the next.
+const FAN_IN: usize = 8;
+/// Runs beyond this level stay as they are: merging them would take longer than it saves.
+const TOP_LEVEL: i64 = 3;
+/// Bits of filter for a key: one false answer in a hundred.
+const FILTER_BITS_A_KEY: usize = 10;
+const FILTER_HASHES: u32 = 7;
+/// Snapshots that are kept.
+const SNAPSHOTS_KEPT: i64 = 2;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS runs (run INTEGER PRIMARY KEY, level INTEGER NOT NULL, last INTEGER NOT NULL,
+        first_keys BLOB NOT NULL, filter BLOB NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS chunks (chunk INTEGER PRIMARY KEY, pairs BLOB NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS snapshots (position INTEGER PRIMARY KEY, root BLOB NOT NULL, checksum INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
+";
+
+/// The key under which a stream's records are found.
+pub(super) fn key_of_stream(stream: &StreamId) -> u64 {
+    match stream {
+        StreamId::Entry(id) => key(b'e', id.as_bytes()),
+        StreamId::Account(address) => key(b'a', address.as_str().as_bytes()),
+        StreamId::Command(id) => key(b'r', id.as_str().as_bytes()),
+        StreamId::Journal(name) => key(b'j', name.as_str().as_bytes()),
+    }
+}
+
+/// The key under which a command's first record is found.
+pub(super) fn key_of_command(command: &CommandId) -> u64 {
+    key(b'c', command.as_str().as_bytes())
+}
+
+/// The key of a look-up.
+pub(super) fn key_of(lookup: &Lookup) -> u64 {
+    match lookup {
+        Lookup::Command(command) => key_of_command(command),
+        Lookup::Stream(stream) => key_of_stream(stream),
+    }
+}
+
+fn key(kind: u8, id: &[u8]) -> u64 {
+    // A cryptographic hash, because callers choose the ids: they could make any weaker one collide at will.
+    let mut hasher = Sha256::new();
+    hasher.update([kind]);
+    hasher.update(id);
+    let digest = hasher.finalize();
+    u64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+}
+
+/// Keys and positions that are not yet in a run. Several positions may stand under one key.
+#[derive(Debug)]
+struct Table {
+    pairs: HashTable<(u64, u64)>,
+    last: Position,
+}
+
+impl Table {
+    fn with_room(keys: usize) -> Self {
+        Self { pairs: HashTable::with_capacity(keys), last: Position::ZERO }
+    }
+
+    fn insert(&mut self, key: u64, position: Position) {
+        self.pairs.insert_unique(key, (key, position.get()), |pair| pair.0);
+        self.last = self.last.max(position);
+    }
+
+    fn find(&self, key: u64) -> impl Iterator<Item = Position> + '_ {
+        self.pairs.iter_hash(key).filter(move |pair| pair.0 == key).map(|pair| Position::new(pair.1))
+    }
+}
+
+/// A sorted run on disk, as far as it is kept in memory.
+#[derive(Debug)]
+struct Run {
+    number: i64,
+    level: i64,
+    /// The first key of each chunk.
+    first_keys: Vec<u64>,
+    filter: BloomFilter,
+}
+
+impl Run {
+    fn chunk_of(&self, key: u64) -> Option<i64> {
+        self.first_keys.partition_point(|first| *first <= key).checked_sub(1).map(|chunk| chunk_id(self.number, chunk))
+    }
+}
+
+fn chunk_id(run: i64, chunk: usize) -> i64 {
+    (run << 32) | chunk as i64
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    active: Option<Table>,
+    /// Full, and on its way into a run.
+    flushing: Option<Arc<Table>>,
+    stopping: bool,
+    /// Why the thread gave up; appends then fail instead of filling the memory.
+    broken: Option<String>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    tables: Mutex<Tables>,
+    changed: Condvar,
+    runs: Mutex<Arc<Vec<Arc<Run>>>>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+/// Look-ups and snapshots.
+#[derive(Debug)]
+pub(super) struct Index {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Index {
+    /// Opens or builds the index of a journal whose head is at `head`.
+    pub(super) fn open(dir: &Path, journal: &JournalFile, head: Position) -> Result<Self, StoreError> {
+        let path = dir.join("index.sqlite");
+        let (mut connection, mut indexed_to) = connect(&path).or_else(|_| {
+            // Derived data: whatever is wrong with it is not worth an error.
+            tracing::warn!(path = %path.display(), "the index is damaged and is built again");
+            remove(&path);
+            connect(&path)
+        })?;
+        if indexed_to > head {
+            tracing::warn!(%indexed_to, %head, "the index is ahead of its journal and is built again");
+            drop(connection);
+            remove(&path);
+            (connection, indexed_to) = connect(&path)?;
+        }
+        let mut index = Self::start(path, &connection)?;
+        let shared = index.shared.clone();
+        let thread = std::thread::Builder::new().name("cauri-index".into()).spawn(move || shared.work(connection));
+        index.thread = Some(thread.map_err(|error| failed("cannot start the index thread", error))?);
+        index.catch_up(journal, indexed_to, head)?;
+        Ok(index)
+    }
+
+    /// Opens the index beside a process that writes it; what it lacks is read from the journal.
+    pub(super) fn open_read_only(dir: &Path, journal: &JournalFile, head: Position) -> Result<Self, StoreError> {
+        let path = dir.join("index.sqlite");
+        let opened = read_connection(&path).and_then(|connection| indexed_to(&connection).map(|indexed_to| (connection, indexed_to)));
+        let (index, indexed_to) = match opened {
+            Ok((connection, indexed_to)) if indexed_to <= head => (Self::start(path, &connection)?, indexed_to),
+            // Not there, or of no use: everything from the journal.
+            _ => (Self::without_runs(path), Position::ZERO),
+        };
+        index.catch_up(journal, indexed_to, head)?;
+        Ok(index)
+    }
+
+    fn start(path: PathBuf, connection: &Connection) -> Result<Self, StoreError> {
+        let index = Self::without_runs(path);
+        let runs = load_runs(connection).map_err(|error| failed("cannot read the index", error))?;
+        *index.shared.runs() = Arc::new(runs);
+        Ok(index)
+    }
+
+    fn without_runs(path: PathBuf) -> Self {
+        let shared = Shared { path, tables: Mutex::default(), changed: Condvar::new(), runs: Mutex::default(), readers: Mutex::default() };
+        Self { shared: Arc::new(shared), thread: None }
+    }
+
+    /// Reads the keys of the journal's tail again.
+    fn catch_up(&self, journal: &JournalFile, indexed_to: Position, head: Position) -> Result<(), StoreError> {
+        let mut next = indexed_to.next();
+        let mut last_command: Option<CommandId> = None;
+        while next <= head {
+            let Some(stored) = journal.read_batch(next)? else { break };
+            let batch = stored.check()?;
+            self.make_room(batch.records().len())?;
+            let mut tables = self.shared.tables();
+            let table = tables.active.get_or_insert_with(|| Table::with_room(KEYS_IN_MEMORY));
+            for record in batch.records().filter(|record| record.position() >= next) {
+                let envelope = record.envelope()?;
+                table.insert(key_of_stream(&envelope.stream), record.position());
+                if last_command.as_ref() != Some(&envelope.metadata.command) {
+                    table.insert(key_of_command(&envelope.metadata.command), record.position());
+                    last_command = Some(envelope.metadata.command);
+                }
+            }
+            drop(tables);
+            next = batch.last().next();
+        }
+        Ok(())
+    }
+
+    /// Waits until the keys of `records` more records fit into memory.
+    pub(super) fn make_room(&self, records: usize) -> Result<(), StoreError> {
+        let mut tables = self.shared.tables();
+        let full = |tables: &Tables| {
+            tables.active.as_ref().is_some_and(|table| table.pairs.len() + 2 * records > KEYS_IN_MEMORY && !table.pairs.is_empty())
+        };
+        while full(&tables) && self.thread.is_some() {
+            if let Some(reason) = &tables.broken {
+                return Err(failed("the index cannot be written", reason));
+            }
+            if tables.flushing.is_none() {
+                tables.flushing = tables.active.take().map(Arc::new);
+                self.shared.changed.notify_all();
+            } else {
+                tables = self.shared.changed.wait(tables).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the keys of a batch that is durable.
+    pub(super) fn insert(&self, batch: &Batch) {
+        let mut tables = self.shared.tables();
+        let table = tables.active.get_or_insert_with(|| Table::with_room(KEYS_IN_MEMORY));
+        for (position, stream) in batch.streams() {
+            table.insert(key_of_stream(stream), position);
+        }
+        for (position, command) in batch.commands() {
+            table.insert(key_of_command(command), position);
+        }
+    }
+
+    /// Positions that may stand under a key.
+    pub(super) fn candidates(&self, key: u64) -> Result<Vec<Position>, StoreError> {
+        Ok(self.candidates_of(&[key])?.into_iter().map(|(_, position)| position).collect())
+    }
+
+    /// For each of many keys the positions that may stand under it, as (index of the key, position).
+    pub(super) fn candidates_of(&self, keys: &[u64]) -> Result<Vec<(usize, Position)>, StoreError> {
+        let mut found = Vec::new();
+        let runs = {
+            // Tables before runs: what is on its way from one to the other is seen at least once.
+            let tables = self.shared.tables();
+            let in_memory = tables.active.iter().chain(tables.flushing.as_deref());
+            for table in in_memory {
+                for (index, key) in keys.iter().enumerate() {
+                    found.extend(table.find(*key).map(|position| (index, position)));
+                }
+            }
+            self.shared.runs().clone()
+        };
+        for run in runs.iter() {
+            for (index, key) in keys.iter().enumerate() {
+                if run.filter.contains_hash(*key) {
+                    self.shared.find_in_run(run, *key, |position| found.push((index, position)))?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Keeps a snapshot and drops old ones.
+    pub(super) fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let state = zstd::bulk::compress(&snapshot.state, 1).map_err(|error| failed("cannot pack the snapshot", error))?;
+        let save = || -> rusqlite::Result<()> {
+            let mut connection = Connection::open(&self.shared.path)?;
+            prepare(&connection)?;
+            let transaction = connection.transaction()?;
+            let position = snapshot.head.position.get() as i64;
+            transaction.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4)",
+                params![position, snapshot.head.root.0, i64::from(crc32fast::hash(&state)), state],
+            )?;
+            transaction.execute(
+                "DELETE FROM snapshots WHERE position NOT IN (SELECT position FROM snapshots ORDER BY position DESC LIMIT ?1)",
+                [SNAPSHOTS_KEPT],
+            )?;
+            transaction.commit()
+        };
+        save().map_err(|error| failed("cannot keep the snapshot", error))
+    }
+
+    /// The newest snapshot whose bytes are whole.
+    pub(super) fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        let read = |connection: &Connection| -> rusqlite::Result<Vec<(i64, Vec<u8>, i64, Vec<u8>)>> {
+            connection
+                .prepare("SELECT position, root, checksum, state FROM snapshots ORDER BY position DESC")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect()
+        };
+        // A snapshot is a cache: one that cannot be read is one that is not there.
+        let rows = self.shared.read(read).unwrap_or_default();
+        for (position, root, checksum, state) in rows {
+            let whole = i64::from(crc32fast::hash(&state)) == checksum;
+            let state = zstd::stream::decode_all(state.as_slice());
+            if let (true, Ok(state), Some(root)) = (whole, state, Hash::from_slice(&root)) {
+                return Ok(Some(Snapshot { head: Head { position: Position::new(position.unsigned_abs()), root }, state }));
+            }
+            tracing::warn!(position, "a damaged snapshot is passed over");
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.shared.tables().stopping = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, Arc<Vec<Arc<Run>>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, with: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => read_connection(&self.path)?,
+        };
+        let answer = with(&connection).map_err(|error| failed("cannot read the index", error));
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        answer
+    }
+
+    fn find_in_run(&self, run: &Run, key: u64, mut found: impl FnMut(Position)) -> Result<(), StoreError> {
+        let Some(chunk) = run.chunk_of(key) else { return Ok(()) };
+        let pairs: Option<Vec<u8>> = self.read(|connection| {
+            connection.prepare_cached("SELECT pairs FROM chunks WHERE chunk = ?1")?.query_row([chunk], |row| row.get(0)).optional()
+        })?;
+        for (found_key, position) in pairs_of(&pairs.unwrap_or_default()) {
+            if found_key == key {
+                found(Position::new(position));
+            }
+        }
+        Ok(())
+    }
+
+    /// The index thread: writes full tables as runs, merges runs, and writes what is left when the store closes.
+    fn work(&self, mut connection: Connection) {
+        loop {
+            let (table, stopping) = {
+                let mut tables = self.tables();
+                while tables.flushing.is_none() && !tables.stopping {
+                    tables = self.changed.wait(tables).unwrap_or_else(PoisonError::into_inner);
+                }
+                if tables.flushing.is_none() {
+                    tables.flushing = tables.active.take().map(Arc::new);
+                }
+                (tables.flushing.clone(), tables.stopping)
+            };
+            if let Some(table) = table {
+                let written = self.write_table(&mut connection, &table).and_then(|()| self.merge(&mut connection));
+                let mut tables = self.tables();
+                tables.flushing = None;
+                if let Err(error) = written {
+                    tracing::error!(%error, "the index cannot be written");
+                    // Nothing is lost: the journal has the keys, and a restart reads them again.
+                    tables.broken = Some(error.to_string());
+                }
+                self.changed.notify_all();
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    fn write_table(&self, connection: &mut Connection, table: &Table) -> rusqlite::Result<()> {
+        let mut pairs: Vec<(u64, u64)> = table.pairs.iter().copied().collect();
+        pairs.sort_unstable();
+        let count = pairs.len();
+        let transaction = connection.transaction()?;
+        let run = write_run(&transaction, 0, table.last, count, pairs.into_iter())?;
+        transaction.execute("INSERT OR REPLACE INTO meta VALUES ('indexed_to', ?1)", [table.last.get() as i64])?;
+        transaction.commit()?;
+        let mut runs = self.runs();
+        *runs = Arc::new(runs.iter().cloned().chain([Arc::new(run)]).collect());
+        Ok(())
+    }
+
+    fn merge(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        for level in 0..TOP_LEVEL {
+            let runs = self.runs().clone();
+            let merged: Vec<Arc<Run>> = runs.iter().filter(|run| run.level == level).cloned().collect();
+            if merged.len() < FAN_IN {
+                continue;
+            }
+            let transaction = connection.transaction()?;
+            let last: i64 = transaction.query_row("SELECT max(last) FROM runs WHERE level = ?1", [level], |row| row.get(0))?;
+            let count = merged.iter().map(|run| run.first_keys.len() * KEYS_A_CHUNK).sum();
+            let run = {
+                let sources = merged.iter().map(|run| chunks_of(&transaction, run)).collect::<rusqlite::Result<Vec<_>>>()?;
+                let pairs = sources.into_iter().kmerge();
+                write_run(&transaction, level + 1, Position::new(last.unsigned_abs()), count, pairs)?
+            };
+            for old in &merged {
+                transaction.execute("DELETE FROM runs WHERE run = ?1", [old.number])?;
+            }
+            transaction.commit()?;
+            {
+                let mut runs = self.runs();
+                let kept = runs.iter().filter(|run| run.level != level).cloned();
+                *runs = Arc::new(kept.chain([Arc::new(run)]).collect());
+            }
+            // A reader may still look into the old runs for a moment: their rows go once it has let go of the list.
+            while Arc::strong_count(&runs) > 1 {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            for old in merged {
+                delete_chunks(connection, old.number)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes sorted pairs as a run; equal keys stay in one chunk.
+fn write_run(
+    connection: &Connection,
+    level: i64,
+    last: Position,
+    keys: usize,
+    pairs: impl Iterator<Item = (u64, u64)>,
+) -> rusqlite::Result<Run> {
+    let number: i64 = connection.query_row("SELECT coalesce(max(chunk) >> 32, 0) + 1 FROM chunks", [], |row| row.get(0))?;
+    let mut filter = BloomFilter::with_num_bits((keys * FILTER_BITS_A_KEY).max(64)).hashes(FILTER_HASHES);
+    let mut first_keys: Vec<u64> = Vec::with_capacity(keys / KEYS_A_CHUNK + 1);
+    let mut insert = connection.prepare_cached("INSERT INTO chunks VALUES (?1, ?2)")?;
+    let mut chunk: Vec<u8> = Vec::with_capacity(16 * (KEYS_A_CHUNK + 8));
+    let mut previous = None;
+    for (key, position) in pairs {
+        if chunk.len() >= 16 * KEYS_A_CHUNK && previous != Some(key) {
+            insert.execute(params![chunk_id(number, first_keys.len() - 1), chunk])?;
+            chunk.clear();
+        }
+        if chunk.is_empty() {
+            first_keys.push(key);
+        }
+        chunk.extend_from_slice(&key.to_be_bytes());
+        chunk.extend_from_slice(&position.to_be_bytes());
+        filter.insert_hash(key);
+        previous = Some(key);
+    }
+    if !chunk.is_empty() {
+        insert.execute(params![chunk_id(number, first_keys.len() - 1), chunk])?;
+    }
+    let first_keys_blob: Vec<u8> = first_keys.iter().flat_map(|key| key.to_be_bytes()).collect();
+    let filter_blob: Vec<u8> = filter.as_slice().iter().flat_map(|bits| bits.to_be_bytes()).collect();
+    connection.execute(
+        "INSERT INTO runs (run, level, last, first_keys, filter) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![number, level, last.get() as i64, first_keys_blob, filter_blob],
+    )?;
+    Ok(Run { number, level, first_keys, filter })
+}
+
+/// All pairs of a run in order, chunk by chunk.
+fn chunks_of<'a>(connection: &'a Connection, run: &'a Run) -> rusqlite::Result<impl Iterator<Item = (u64, u64)> + use<'a>> {
+    let mut select = connection.prepare("SELECT pairs FROM chunks WHERE chunk = ?1")?;
+    let chunks = (0..run.first_keys.len()).flat_map(move |chunk| {
+        // A chunk that cannot be read leaves its keys out of the merged run; `check_index` would name them.
+        let pairs: Vec<u8> = select.query_row([chunk_id(run.number, chunk)], |row| row.get(0)).unwrap_or_default();
+        pairs_of(&pairs).collect::<Vec<_>>()
+    });
+    Ok(chunks)
+}
+
+fn pairs_of(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    bytes.chunks_exact(16).map(move |pair| (number(&pair[..8]), number(&pair[8..])))
+}
+
+fn delete_chunks(connection: &Connection, run: i64) -> rusqlite::Result<usize> {
+    connection.execute("DELETE FROM chunks WHERE chunk BETWEEN ?1 AND ?2", [chunk_id(run, 0), chunk_id(run + 1, 0) - 1])
+}
+
+fn load_runs(connection: &Connection) -> rusqlite::Result<Vec<Arc<Run>>> {
+    let mut select = connection.prepare("SELECT run, level, first_keys, filter FROM runs ORDER BY run")?;
+    let words = |bytes: Vec<u8>| -> Vec<u64> {
+        bytes.chunks_exact(8).map(|word| word.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))).collect()
+    };
+    let runs = select.query_map([], |row| {
+        let filter = words(row.get(3)?);
+        let filter = BloomFilter::from_vec(if filter.is_empty() { vec![u64::MAX] } else { filter }).hashes(FILTER_HASHES);
+        Ok(Arc::new(Run { number: row.get(0)?, level: row.get(1)?, first_keys: words(row.get(2)?), filter }))
+    })?;
+    runs.collect()
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(30))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // Derived data: what a crash takes is built again.
+    connection.pragma_update(None, "synchronous", "normal")
+}
+
+/// Opens the file for writing and says how far it goes.
+fn connect(path: &Path) -> Result<(Connection, Position), StoreError> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open(path)?;
+        prepare(&connection)?;
+        connection.execute_batch(SCHEMA)?;
+        // Left behind where a crash came between a merge and its cleaning.
+        connection.execute("DELETE FROM chunks WHERE (chunk >> 32) NOT IN (SELECT run FROM runs)", [])?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|error| failed("cannot open index.sqlite", error))?;
+    let indexed_to = indexed_to(&connection)?;
+    Ok((connection, indexed_to))
+}
+
+fn read_connection(path: &Path) -> Result<Connection, StoreError> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| failed("cannot open index.sqlite", error))?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| failed("cannot open index.sqlite", error))?;
+    Ok(connection)
+}
+
+fn indexed_to(connection: &Connection) -> Result<Position, StoreError> {
+    let position: Option<i64> = connection
+        .query_row("SELECT value FROM meta WHERE key = 'indexed_to'", [], |row| row.get(0))
+        .optional()
+        .map_err(|error| failed("cannot read index.sqlite", error))?;
+    Ok(Position::new(position.unwrap_or(0).unsigned_abs()))
+}
+
+fn remove(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        // What is not there needs no removing.
+        let _ = std::fs::remove_file(PathBuf::from(file));
+    }
+}

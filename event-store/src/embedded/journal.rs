@@ -1,0 +1,253 @@
+//! `journal.sqlite`: frames, the head, and the format; the only file that cannot be built again.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use cauri_event_schemas::Position;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+
+use super::{FORMAT_VERSION, OpenError, failed};
+use crate::batch::Batch;
+use crate::merkle::{Hash, Tree};
+use crate::port::{Corruption, Failure, Head, StoreError};
+use crate::stored::StoredBatch;
+
+/// Compression level of zstd: the fastest of the ordinary ones; level 3 costs twice the time for 8 % less.
+const ZSTD_LEVEL: i32 = 1;
+
+/// No batch unpacks to more: what claims to is damaged.
+const MAX_UNPACKED: u64 = 1 << 30;
+
+const SCHEMA: &str = "
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, root BLOB NOT NULL, peaks BLOB NOT NULL) STRICT;
+    CREATE TABLE frames (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, root BLOB NOT NULL, checksums BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+";
+
+/// The file and a few connections to read it.
+#[derive(Debug)]
+pub(super) struct JournalFile {
+    dir: PathBuf,
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl JournalFile {
+    /// Opens the file, creating it where there is none. The caller holds the directory's lock.
+    pub(super) fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
+        let file = Self { dir: dir.to_owned(), path: dir.join("journal.sqlite"), readers: Mutex::default() };
+        let mut connection = file.connect_to_append()?;
+        let exists = table_exists(&connection).map_err(|error| file.not_a_journal(error))?;
+        if !exists {
+            let mut create = || -> rusqlite::Result<()> {
+                let transaction = connection.transaction()?;
+                transaction.execute_batch(SCHEMA)?;
+                let empty = Tree::empty();
+                transaction.execute("INSERT INTO head VALUES (1, 0, ?1, x'')", [empty.root().0])?;
+                let mut insert = transaction.prepare("INSERT INTO meta VALUES (?1, ?2)")?;
+                insert.execute(["format_version", &FORMAT_VERSION.to_string()])?;
+                insert.execute(["journal", name])?;
+                insert.execute(["journal_id", &uuid::Uuid::new_v4().to_string()])?;
+                drop(insert);
+                transaction.commit()
+            };
+            create().map_err(|error| StoreError::from(failure("cannot create the journal", &error)))?;
+        }
+        file.check_meta(&connection, name)?;
+        Ok(file)
+    }
+
+    /// Opens the file for reading; it must exist.
+    pub(super) fn open_read_only(dir: &Path, name: &str) -> Result<Self, OpenError> {
+        let file = Self { dir: dir.to_owned(), path: dir.join("journal.sqlite"), readers: Mutex::default() };
+        if !file.path.exists() {
+            return Err(file.not_a_journal("there is no journal.sqlite"));
+        }
+        file.read(|connection| Ok(table_exists(connection).map(|exists| (exists, file.check_meta(connection, name)))))
+            .map_err(OpenError::from)
+            .and_then(|looked| match looked {
+                Ok((true, checked)) => checked,
+                Ok((false, _)) => Err(file.not_a_journal("journal.sqlite has no frames")),
+                Err(error) => Err(file.not_a_journal(error)),
+            })?;
+        Ok(file)
+    }
+
+    /// The one connection that appends: synchronous to the disk, with a write-ahead log.
+    pub(super) fn connect_to_append(&self) -> Result<Connection, OpenError> {
+        let connect = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open(&self.path)?;
+            connection.busy_timeout(Duration::from_secs(10))?;
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            // FULL: a commit has reached the disk before it returns.
+            connection.pragma_update(None, "synchronous", "full")?;
+            // 64 MiB between checkpoints: each costs two more fsyncs.
+            connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
+            connection.pragma_update(None, "journal_size_limit", 256 << 20)?;
+            Ok(connection)
+        };
+        connect().map_err(|error| self.not_a_journal(error))
+    }
+
+    /// The tree at the head, as stored; its root must be the root that the head row states.
+    pub(super) fn tree(&self) -> Result<Tree, StoreError> {
+        self.read(|connection| {
+            let row = connection.query_row("SELECT position, root, peaks FROM head WHERE id = 1", [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+            });
+            let (position, root, peaks) = row.map_err(|error| read_failure("the head", Position::ZERO, &error))?;
+            let position = Position::new(position.unsigned_abs());
+            let peaks: Vec<Hash> = peaks.chunks(32).filter_map(Hash::from_slice).collect();
+            let tree = Tree::from_parts(position.get(), peaks)
+                .ok_or_else(|| Corruption::new(position, "the head's peaks do not fit its position"))?;
+            if Hash::from_slice(&root) != Some(tree.root()) {
+                return Err(
+                    Corruption::new(position, format!("the head's peaks give the root {}, not the one it states", tree.root())).into()
+                );
+            }
+            Ok(tree)
+        })
+    }
+
+    /// The frame that holds a position, unpacked as far as it can be.
+    pub(super) fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        let wanted = i64::try_from(position.get()).unwrap_or(i64::MAX);
+        self.read(|connection| {
+            let mut select = connection
+                .prepare_cached("SELECT first, last, root, checksums, body FROM frames WHERE first <= ?1 ORDER BY first DESC LIMIT 1")
+                .map_err(|error| read_failure("a frame", position, &error))?;
+            let row = select.query_row([wanted], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, Vec<u8>>(2)?,
+                    row.get::<_, Vec<u8>>(3)?,
+                    unpack(row.get_ref(4)?.as_blob()?),
+                ))
+            });
+            let row = row.optional().map_err(|error| read_failure("a frame", position, &error))?;
+            let Some((first, last, root, checksums, lines)) = row.filter(|(_, last, ..)| *last >= wanted) else { return Ok(None) };
+            let checksums = checksums.chunks_exact(4).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+            Ok(Some(StoredBatch {
+                first: Position::new(first.unsigned_abs()),
+                last: Position::new(last.unsigned_abs()),
+                // A root of another length is another root than any that will be computed.
+                root: Some(Hash::from_slice(&root).unwrap_or(Hash([0; 32]))),
+                checksums: checksums.collect(),
+                lines,
+            }))
+        })
+    }
+
+    /// Bytes on disk: (journal and its log, everything derived).
+    pub(super) fn disk_bytes(&self) -> (u64, u64) {
+        let size = |name: &str| std::fs::metadata(self.dir.join(name)).map_or(0, |file| file.len());
+        (size("journal.sqlite") + size("journal.sqlite-wal"), size("index.sqlite") + size("index.sqlite-wal"))
+    }
+
+    fn read<T>(&self, with: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let connection =
+                    Connection::open_with_flags(&self.path, flags).map_err(|error| failed("cannot open journal.sqlite", error))?;
+                connection.busy_timeout(Duration::from_secs(10)).map_err(|error| failed("cannot open journal.sqlite", error))?;
+                connection
+            }
+        };
+        let answer = with(&connection);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        answer
+    }
+
+    fn check_meta(&self, connection: &Connection, name: &str) -> Result<(), OpenError> {
+        let value = |key: &str| {
+            connection
+                .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get::<_, String>(0))
+                .map_err(|error| self.not_a_journal(format!("no {key} in journal.sqlite: {error}")))
+        };
+        let format = value("format_version")?;
+        let found: u32 = format.parse().map_err(|_| self.not_a_journal(format!("format_version is {format:?}")))?;
+        if found > FORMAT_VERSION {
+            return Err(OpenError::NewerFormat { dir: self.dir.clone(), found, supported: FORMAT_VERSION });
+        }
+        let found = value("journal")?;
+        if found != name {
+            return Err(OpenError::OtherJournal { dir: self.dir.clone(), found, wanted: name.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn not_a_journal(&self, reason: impl ToString) -> OpenError {
+        OpenError::NotAJournal { dir: self.dir.clone(), reason: reason.to_string() }
+    }
+}
+
+/// Appends a batch and moves the head, in one transaction that has reached the disk when this returns.
+pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch) -> Result<(), StoreError> {
+    let body = zstd::bulk::compress(batch.lines(), ZSTD_LEVEL).map_err(|error| failed("cannot pack the batch", error))?;
+    let checksums: Vec<u8> = batch.checksums().iter().flat_map(|checksum| checksum.to_be_bytes()).collect();
+    let peaks: Vec<u8> = batch.tree().peaks().iter().flat_map(|peak| peak.0).collect();
+    let (first, head) = (batch.first().get() as i64, batch.head());
+    let last = head.position.get() as i64;
+
+    let before_commit = |error: rusqlite::Error| StoreError::from(failure("the batch was not written", &error));
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(before_commit)?;
+    let moved = transaction
+        .prepare_cached("UPDATE head SET position = ?1, root = ?2, peaks = ?3 WHERE id = 1 AND position = ?4 AND root = ?5")
+        .and_then(|mut update| update.execute(params![last, head.root.0, peaks, expected.position.get() as i64, expected.root.0]))
+        .map_err(before_commit)?;
+    if moved != 1 {
+        // The lock keeps every other Cauri away: somebody changed the file by other means.
+        return Err(Corruption::new(expected.position, "the head on disk is not the head that this process left there").into());
+    }
+    transaction
+        .prepare_cached("INSERT INTO frames (first, last, root, checksums, body) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .and_then(|mut insert| insert.execute(params![first, last, head.root.0, checksums, body]))
+        .map_err(before_commit)?;
+    transaction.commit().map_err(|error| {
+        let full_or_busy =
+            matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        if full_or_busy {
+            // The record that ends a commit in the log was never written.
+            failure("the batch was not written", &error).into()
+        } else {
+            Failure::Unknown(format!("the disk did not confirm the batch: {error}")).into()
+        }
+    })
+}
+
+fn table_exists(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'frames'", [], |row| Ok(row.get::<_, i64>(0)? == 1))
+}
+
+/// Unpacks as much as can be unpacked: `check` then names the first record that is missing.
+fn unpack(body: &[u8]) -> Vec<u8> {
+    let claimed = zstd::zstd_safe::get_frame_content_size(body).ok().flatten().filter(|size| *size <= MAX_UNPACKED);
+    let mut lines = Vec::with_capacity(claimed.unwrap_or(0) as usize);
+    if let Ok(decoder) = zstd::stream::Decoder::new(body) {
+        // What was unpacked before an error stays in `lines`; the checksums judge it.
+        let _ = decoder.take(MAX_UNPACKED).read_to_end(&mut lines);
+    }
+    lines
+}
+
+fn failure(what: &str, error: &rusqlite::Error) -> Failure {
+    Failure::NotDone(format!("{what}: {error}"))
+}
+
+/// Reading failed: damage in the file is corruption, anything else a failure.
+fn read_failure(what: &str, position: Position, error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            Corruption::new(position, format!("{what} cannot be read: {error}")).into()
+        }
+        Some(_) => failed(&format!("cannot read {what}"), error),
+        // No row, or a value of another type.
+        None => Corruption::new(position, format!("{what} cannot be read: {error}")).into(),
+    }
+}

@@ -1,0 +1,283 @@
+//! The embedded store: one directory, no server; whole batches as compressed frames in SQLite.
+//!
+//! `journal.sqlite` is the truth: frames and the head. `index.sqlite` is derived from it (look-ups by stream
+//! and command, snapshots): deleting it costs time at the next start, nothing else. `cauri.lock` is held by
+//! the one process that may append. `docs/reference/journal-format.md` describes the bytes.
+
+mod index;
+mod journal;
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use rusqlite::Connection;
+
+use self::index::Index;
+use self::journal::JournalFile;
+use crate::batch::Batch;
+use crate::follow::HeadWatch;
+use crate::merkle::Tree;
+use crate::port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
+use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
+
+/// The format that this program writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Batches that stay unpacked for reads by stream.
+const CACHED_BATCHES: usize = 8;
+
+/// A journal in a directory of its own.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    name: String,
+    journal: JournalFile,
+    index: Index,
+    writer: Option<Mutex<Writer>>,
+    cache: Mutex<VecDeque<Arc<CheckedBatch>>>,
+    heads: HeadWatch,
+    // Dropped last: nobody else opens the journal before everything above is closed.
+    _lock: Option<File>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    tree: Tree,
+}
+
+/// Why a journal's directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process appends to it.
+    #[error("{} is in use by another process; stop it first, or give this one another directory", dir.display())]
+    Locked {
+        /// The journal's directory.
+        dir: PathBuf,
+    },
+    /// A newer Cauri wrote it.
+    #[error("{} has journal format {found}, this program reads up to {supported}; use the newer Cauri that wrote it", dir.display())]
+    NewerFormat {
+        /// The journal's directory.
+        dir: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The newest format that this program reads.
+        supported: u32,
+    },
+    /// There is no journal, or its files are something else.
+    #[error("{} holds no Cauri journal: {reason}", dir.display())]
+    NotAJournal {
+        /// The directory.
+        dir: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+    /// The directory holds a journal of another name.
+    #[error("{} holds the journal `{found}`, not `{wanted}`", dir.display())]
+    OtherJournal {
+        /// The directory.
+        dir: PathBuf,
+        /// The name found.
+        found: String,
+        /// The name asked for.
+        wanted: String,
+    },
+    /// The files cannot be read or contradict themselves.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl EmbeddedStore {
+    /// Opens the journal in `dir` for appending, creating both where they do not exist.
+    pub fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(dir).map_err(|error| failed(&format!("cannot create {}", dir.display()), error))?;
+        let lock = lock(dir)?;
+        let journal = JournalFile::open(dir, name)?;
+        let connection = journal.connect_to_append()?;
+        let tree = journal.tree()?;
+        let index = Index::open(dir, &journal, tree.head().position)?;
+        Ok(Self {
+            name: name.to_owned(),
+            heads: HeadWatch::new(tree.head()),
+            writer: Some(Mutex::new(Writer { connection, tree })),
+            journal,
+            index,
+            cache: Mutex::default(),
+            _lock: Some(lock),
+        })
+    }
+
+    /// Opens the journal in `dir` for reading only, also while another process appends to it.
+    pub fn open_read_only(dir: &Path, name: &str) -> Result<Self, OpenError> {
+        let journal = JournalFile::open_read_only(dir, name)?;
+        let head = journal.tree()?.head();
+        let index = Index::open_read_only(dir, &journal, head.position)?;
+        let (cache, heads) = (Mutex::default(), HeadWatch::new(head));
+        Ok(Self { name: name.to_owned(), journal, index, writer: None, cache, heads, _lock: None })
+    }
+
+    /// Bytes of the journal's files on disk: (journal, derived index and snapshots).
+    pub fn disk_bytes(&self) -> (u64, u64) {
+        self.journal.disk_bytes()
+    }
+
+    /// Compares the derived index with the journal: the first record whose stream or command it does not lead to.
+    ///
+    /// `progress` is called with each position that was compared.
+    pub fn check_index(&self, mut progress: impl FnMut(Position)) -> Result<(), StoreError> {
+        let mut position = Position::ZERO.next();
+        while let Some(stored) = self.read_batch(position)? {
+            let batch = stored.check()?;
+            for record in batch.records() {
+                let envelope = record.envelope()?;
+                for key in [index::key_of_stream(&envelope.stream), index::key_of_command(&envelope.metadata.command)] {
+                    // A command's key leads to its first record only; later ones are found from there.
+                    let found = self.index.candidates(key)?;
+                    let reached = found.iter().any(|candidate| *candidate <= record.position());
+                    if !reached {
+                        let what = format!("the index does not lead to {}; delete index.sqlite to have it built again", envelope.stream);
+                        return Err(Corruption::new(record.position(), what).into());
+                    }
+                }
+            }
+            progress(batch.last());
+            position = batch.last().next();
+        }
+        Ok(())
+    }
+
+    fn checked_batch(&self, position: Position) -> Result<Option<Arc<CheckedBatch>>, StoreError> {
+        let holds = |batch: &CheckedBatch| batch.first() <= position && position <= batch.last();
+        if let Some(batch) = self.cache().iter().find(|batch| holds(batch)) {
+            return Ok(Some(batch.clone()));
+        }
+        let Some(stored) = self.journal.read_batch(position)? else { return Ok(None) };
+        let batch = Arc::new(stored.check()?);
+        let mut cache = self.cache();
+        cache.truncate(CACHED_BATCHES - 1);
+        cache.push_front(batch.clone());
+        Ok(Some(batch))
+    }
+
+    fn cache(&self) -> MutexGuard<'_, VecDeque<Arc<CheckedBatch>>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The record at a candidate position, if it is what the look-up wants: keys are hashes and may collide.
+    fn confirm(&self, lookup: &Lookup, position: Position) -> Result<bool, StoreError> {
+        let Some(batch) = self.checked_batch(position)? else { return Ok(false) };
+        let Some(record) = batch.at(position) else { return Ok(false) };
+        let envelope = record.envelope()?;
+        Ok(match lookup {
+            Lookup::Command(command) => envelope.metadata.command == *command,
+            Lookup::Stream(stream) => envelope.stream == *stream,
+        })
+    }
+}
+
+impl EventStore for EmbeddedStore {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Exclusive
+    }
+
+    fn take_turn(&self) -> Result<Turn<'_>, StoreError> {
+        Ok(Turn::free())
+    }
+
+    fn tree(&self) -> Result<Tree, StoreError> {
+        match &self.writer {
+            Some(writer) => Ok(writer.lock().unwrap_or_else(PoisonError::into_inner).tree.clone()),
+            None => self.journal.tree(),
+        }
+    }
+
+    fn append(&self, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
+        let Some(writer) = &self.writer else {
+            return Err(Failure::NotDone("the journal was opened for reading only".into()).into());
+        };
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = writer.tree.head();
+        if head != expected {
+            return Ok(Appended::Conflict(head));
+        }
+        if batch.is_empty() {
+            return Ok(Appended::Done(head));
+        }
+        self.index.make_room(batch.len())?;
+        journal::append(&mut writer.connection, &head, batch)?;
+        // Durable from here on.
+        writer.tree = batch.tree().clone();
+        self.index.insert(batch);
+        self.heads.publish(batch.head());
+        Ok(Appended::Done(batch.head()))
+    }
+
+    fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        self.journal.read_batch(position)
+    }
+
+    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+        let mut positions = self.index.candidates(index::key_of_stream(stream))?;
+        positions.sort_unstable();
+        positions.dedup();
+        let mut records = Vec::new();
+        for position in positions {
+            let Some(batch) = self.checked_batch(position)? else { continue };
+            let Some(record) = batch.at(position) else { continue };
+            let envelope = record.envelope()?;
+            if envelope.stream == *stream && envelope.version >= from {
+                records.push(record.to_owned());
+            }
+        }
+        Ok(records)
+    }
+
+    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+        let keys: Vec<u64> = lookups.iter().map(index::key_of).collect();
+        let mut candidates = self.index.candidates_of(&keys)?;
+        candidates.sort_unstable();
+        let mut found = vec![None; lookups.len()];
+        for (index, position) in candidates {
+            if found[index].is_none() && self.confirm(&lookups[index], position)? {
+                found[index] = Some(position);
+            }
+        }
+        Ok(found)
+    }
+
+    fn follow(&self) -> &HeadWatch {
+        &self.heads
+    }
+
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        self.index.save_snapshot(snapshot)
+    }
+
+    fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        self.index.latest_snapshot()
+    }
+}
+
+/// Takes the directory's lock, which ends with the process, however it ends.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("cauri.lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| failed(&format!("cannot open {}", path.display()), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(failed(&format!("cannot lock {}", path.display()), error).into()),
+    }
+}
+
+/// An I/O failure before anything was written.
+fn failed(what: &str, error: impl std::fmt::Display) -> StoreError {
+    Failure::NotDone(format!("{what}: {error}")).into()
+}

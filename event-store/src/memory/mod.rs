@@ -1,0 +1,200 @@
+//! The journal in memory: for tests and simulation; several engines can share it, and faults can be injected.
+
+mod faults;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use cauri_domain::ids::CommandId;
+use cauri_event_schemas::{Position, StreamId, StreamVersion};
+
+pub use faults::{Fault, Faults};
+
+use crate::batch::Batch;
+use crate::follow::HeadWatch;
+use crate::merkle::Tree;
+use crate::port::{Appended, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
+use crate::stored::{OwnedRecord, StoredBatch};
+
+/// A journal in memory. Cloning shares it: each clone may serve an engine of its own.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    name: Arc<str>,
+    sharing: Sharing,
+    journal: Arc<Journal>,
+    faults: Faults,
+}
+
+#[derive(Debug)]
+struct Journal {
+    state: Mutex<State>,
+    turn_taken: Mutex<bool>,
+    turn_ended: Condvar,
+    heads: HeadWatch,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tree: Tree,
+    batches: Vec<StoredBatch>,
+    streams: HashMap<StreamId, Vec<Position>>,
+    commands: HashMap<CommandId, Position>,
+    snapshot: Option<Snapshot>,
+}
+
+impl MemoryStore {
+    /// An empty journal for one engine.
+    pub fn exclusive(name: &str) -> Self {
+        Self::new(name, Sharing::Exclusive)
+    }
+
+    /// An empty journal that several engines append to, each with a clone of this store.
+    pub fn shared(name: &str) -> Self {
+        Self::new(name, Sharing::Shared)
+    }
+
+    fn new(name: &str, sharing: Sharing) -> Self {
+        let journal = Journal {
+            state: Mutex::default(),
+            turn_taken: Mutex::new(false),
+            turn_ended: Condvar::new(),
+            heads: HeadWatch::new(Head::default()),
+        };
+        Self { name: name.into(), sharing, journal: Arc::new(journal), faults: Faults::default() }
+    }
+
+    /// What is to go wrong in this clone's appends.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The same journal with faults of its own: another engine's view.
+    #[must_use]
+    pub fn for_another_engine(&self) -> Self {
+        Self { faults: Faults::default(), ..self.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.journal.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, expected: Head, batch: &Batch) -> Appended {
+        let mut state = self.lock();
+        let head = state.tree.head();
+        if head != expected {
+            return Appended::Conflict(head);
+        }
+        for (position, stream) in batch.streams() {
+            state.streams.entry(stream.clone()).or_default().push(position);
+        }
+        for (position, command) in batch.commands() {
+            state.commands.entry(command.clone()).or_insert(position);
+        }
+        state.batches.push(StoredBatch {
+            first: batch.first(),
+            last: batch.head().position,
+            root: Some(batch.head().root),
+            checksums: batch.checksums().to_vec(),
+            lines: batch.lines().to_vec(),
+        });
+        state.tree = batch.tree().clone();
+        drop(state);
+        self.journal.heads.publish(batch.head());
+        Appended::Done(batch.head())
+    }
+}
+
+/// Ends its turn when dropped.
+struct Held<'a>(&'a Journal);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        *self.0.turn_taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.turn_ended.notify_one();
+    }
+}
+
+impl EventStore for MemoryStore {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    fn take_turn(&self) -> Result<Turn<'_>, StoreError> {
+        if self.sharing == Sharing::Exclusive {
+            return Ok(Turn::free());
+        }
+        let taken = self.journal.turn_taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.journal.turn_ended.wait_while(taken, |taken| *taken).unwrap_or_else(PoisonError::into_inner);
+        *taken = true;
+        Ok(Turn::held(Held(&self.journal)))
+    }
+
+    fn tree(&self) -> Result<Tree, StoreError> {
+        Ok(self.lock().tree.clone())
+    }
+
+    fn append(&self, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
+        match self.faults.next() {
+            None => Ok(self.write(expected, batch)),
+            Some(Fault::Fail) => Err(Failure::NotDone("injected: nothing was written".into()).into()),
+            Some(Fault::LoseAnswer) => {
+                self.write(expected, batch);
+                Err(Failure::Unknown("injected: written, but the answer was lost".into()).into())
+            }
+            Some(Fault::LoseBatch) => Err(Failure::Unknown("injected: not written, and nobody can tell".into()).into()),
+            Some(Fault::Delay(time)) => {
+                std::thread::sleep(time);
+                Ok(self.write(expected, batch))
+            }
+            Some(Fault::Duplicate) => {
+                let first = self.write(expected, batch);
+                // A retry below the port, as a network may make one: it must be seen as a conflict.
+                let second = self.write(expected, batch);
+                assert!(matches!(second, Appended::Conflict(_)), "an append is done at most once");
+                Ok(first)
+            }
+        }
+    }
+
+    fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        let state = self.lock();
+        let at = state.batches.partition_point(|batch| batch.last < position);
+        Ok(state.batches.get(at).cloned())
+    }
+
+    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+        let positions = self.lock().streams.get(stream).cloned().unwrap_or_default();
+        let mut records = Vec::new();
+        for position in positions.into_iter().skip(from.get().saturating_sub(1) as usize) {
+            let Some(stored) = self.read_batch(position)? else { continue };
+            records.extend(stored.check()?.at(position).map(|record| record.to_owned()));
+        }
+        Ok(records)
+    }
+
+    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+        let state = self.lock();
+        let found = lookups.iter().map(|lookup| match lookup {
+            Lookup::Command(command) => state.commands.get(command).copied(),
+            Lookup::Stream(stream) => state.streams.get(stream).and_then(|positions| positions.first()).copied(),
+        });
+        Ok(found.collect())
+    }
+
+    fn follow(&self) -> &HeadWatch {
+        &self.journal.heads
+    }
+
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        self.lock().snapshot = Some(snapshot.clone());
+        Ok(())
+    }
+
+    fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        Ok(self.lock().snapshot.clone())
+    }
+}

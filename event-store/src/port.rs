@@ -1,0 +1,191 @@
+//! The store port: what a backend promises. The conformance suite is its specification.
+
+use std::fmt;
+
+use cauri_domain::ids::CommandId;
+use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Batch;
+use crate::follow::HeadWatch;
+use crate::merkle::{Hash, Tree};
+use crate::stored::{OwnedRecord, StoredBatch};
+
+/// A journal's last position and the Merkle root there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The last position; 0 in an empty journal.
+    pub position: Position,
+    /// The root over all records up to it.
+    pub root: Hash,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Tree::empty().head()
+    }
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "position {} with root {}", self.position, self.root)
+    }
+}
+
+/// How an append ended where nothing broke. A conflict is a value, to be decided again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// The batch is durable, whole; this is the new head.
+    Done(Head),
+    /// Somebody else appended first; nothing of the batch was written. This is their head.
+    Conflict(Head),
+}
+
+/// What goes wrong below the rules.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// I/O went wrong.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// What is stored contradicts itself.
+    #[error(transparent)]
+    Corruption(#[from] Corruption),
+}
+
+/// I/O went wrong; nothing contradicts itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing was written: try again.
+    #[error("not done: {0}")]
+    NotDone(String),
+    /// It may or may not have been written: ask again with the same command id.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+}
+
+/// What is stored contradicts itself: stop, and name the position.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("corrupt at position {position}: {what}")]
+pub struct Corruption {
+    /// The first position that cannot be trusted.
+    pub position: Position,
+    /// What contradicts what.
+    pub what: String,
+}
+
+impl Corruption {
+    /// Names the position and the contradiction.
+    pub fn new(position: Position, what: impl Into<String>) -> Self {
+        Self { position, what: what.into() }
+    }
+}
+
+/// Whether others may append to the journal while this store is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody else: a lock on the directory sees to it.
+    Exclusive,
+    /// Several engines take turns, each seeing the others' tail before it decides.
+    Shared,
+}
+
+/// While it lives nobody else's turn begins. A shared store keeps its lock or transaction in it.
+pub struct Turn<'a> {
+    _held: Option<Box<dyn Held + 'a>>,
+}
+
+/// Whatever ends a turn when it is dropped.
+trait Held {}
+
+impl<T> Held for T {}
+
+impl<'a> Turn<'a> {
+    /// A turn that nobody competes for.
+    pub fn free() -> Self {
+        Self { _held: None }
+    }
+
+    /// A turn that ends when `guard` is dropped.
+    pub fn held(guard: impl Drop + 'a) -> Self {
+        Self { _held: Some(Box::new(guard)) }
+    }
+}
+
+/// What to look up without reading a journal through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The first record of a command.
+    Command(CommandId),
+    /// The first record of a stream.
+    Stream(StreamId),
+}
+
+/// The decision state at one position, as its engine serialised it. A cache: losing it costs time only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The head that it belongs to; a snapshot of another history is ignored.
+    pub head: Head,
+    /// The serialised state.
+    pub state: Vec<u8>,
+}
+
+/// A journal in some store.
+///
+/// `&self` throughout: one thread appends while others read. Reads see only what is durable.
+pub trait EventStore: Send + Sync + 'static {
+    /// The journal's name.
+    fn name(&self) -> &str;
+
+    /// Whether others may append meanwhile.
+    fn sharing(&self) -> Sharing;
+
+    /// Waits until it is this caller's turn to look at the tail, decide and append.
+    fn take_turn(&self) -> Result<Turn<'_>, StoreError>;
+
+    /// The tree over everything durable; its [`Tree::head`] is the head.
+    fn tree(&self) -> Result<Tree, StoreError>;
+
+    /// Appends a batch whole if the head is still `expected`, else says where it is.
+    ///
+    /// After `Done` the batch survives a crash of the process and of the machine.
+    fn append(&self, expected: Head, batch: &Batch) -> Result<Appended, StoreError>;
+
+    /// The stored batch that holds `position`, or `None` beyond the head.
+    fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError>;
+
+    /// The records of one stream from `from` on, in order.
+    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError>;
+
+    /// For each look-up the position of its first record, if there is one. What was never written is, in the
+    /// common case, answered from memory.
+    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError>;
+
+    /// Tells followers where the head is, and wakes them when it moves.
+    fn follow(&self) -> &HeadWatch;
+
+    /// Keeps a snapshot; older ones may be dropped.
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError>;
+
+    /// The newest snapshot that is whole.
+    fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError>;
+
+    /// The head.
+    fn head(&self) -> Result<Head, StoreError> {
+        Ok(self.tree()?.head())
+    }
+
+    /// At most `limit` checked records from `from` on, in order.
+    fn read_journal(&self, from: Position, limit: usize) -> Result<Vec<OwnedRecord>, StoreError> {
+        let mut records = Vec::new();
+        let mut next = if from == Position::ZERO { from.next() } else { from };
+        while records.len() < limit {
+            let Some(stored) = self.read_batch(next)? else { break };
+            let batch = stored.check()?;
+            records.extend(
+                batch.records().filter(|record| record.position() >= next).take(limit - records.len()).map(|record| record.to_owned()),
+            );
+            next = batch.last().next();
+        }
+        Ok(records)
+    }
+}
