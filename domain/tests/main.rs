@@ -1,11 +1,2 @@
-//! What the rules promise, told from outside the crate; one binary, so that it links once.
-
-mod account;
-mod entry;
-mod matrix;
-mod model;
+//! x
 mod money;
-mod peer_cases;
-mod precedence;
-mod refusal;
-mod support;

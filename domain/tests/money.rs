@@ -294,7 +294,7 @@ proptest! {
             match Money::from_minor(minor, Currency::EUR).convert(rate, into, rounding) {
                 Ok(converted) => prop_assert_eq!(i128::from(converted.minor()), expected),
                 Err(refused) => {
-                    prop_assert!(matches!(refused, MoneyError::TooLarge { .. }));
+                    prop_assert!(matches!(refused, MoneyError::TooLarge { .. }), "{}", refused);
                     prop_assert!(expected.abs() > i128::from(MAX_MINOR), "{} fits", expected);
                 }
             }

@@ -11,5 +11,5 @@ pub mod sequencer;
 pub mod submission;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use engine::{Engine, EngineConfig, EngineStats, StartError};
+pub use engine::{Coordination, Engine, EngineConfig, EngineStats, MAX_COMMANDS, StartError};
 pub use submission::{Accepted, CommandEnvelope, Mode, Outcome, Refused, Rejected, SubmitError};

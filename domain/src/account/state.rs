@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::AccountEvent;
 use crate::IllegalTransition;
 use crate::limits::Limits;
-use crate::money::Currency;
+use crate::money::{Currency, Money};
 
 /// An account, as far as decisions look at it. Totals stand in [`crate::fold::Balances`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,7 @@ pub enum Account {
 
 /// What stays the same while an account is opened, frozen and closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "TermsShape", into = "TermsShape")]
 pub struct Terms {
     /// The only currency it holds.
     pub currency: Currency,
@@ -34,6 +35,30 @@ pub struct Terms {
     pub kind: AccountKind,
     /// Limits seen from the normal side.
     pub limits: Limits,
+}
+
+/// Terms in a snapshot: bounds in minor units, every field always there, so that any format can hold them.
+#[derive(Serialize, Deserialize)]
+struct TermsShape {
+    currency: Currency,
+    kind: AccountKind,
+    ceiling: Option<i64>,
+    floor: Option<i64>,
+}
+
+impl From<TermsShape> for Terms {
+    fn from(shape: TermsShape) -> Self {
+        let money = |minor| Money::from_minor(minor, shape.currency);
+        let limits = Limits { ceiling: shape.ceiling.map(money), floor: shape.floor.map(money) };
+        Self { currency: shape.currency, kind: shape.kind, limits }
+    }
+}
+
+impl From<Terms> for TermsShape {
+    fn from(terms: Terms) -> Self {
+        let minor = |money: Money| money.minor();
+        Self { currency: terms.currency, kind: terms.kind, ceiling: terms.limits.ceiling.map(minor), floor: terms.limits.floor.map(minor) }
+    }
 }
 
 /// The five kinds of account.

@@ -149,6 +149,13 @@ impl EmbeddedStore {
         Ok(())
     }
 
+    /// The batch stands in the journal: go on from there.
+    fn appended(&self, writer: &mut Writer, batch: &Batch) {
+        writer.tree = batch.tree().clone();
+        self.index.insert(batch);
+        self.heads.publish(batch.head());
+    }
+
     fn checked_batch(&self, position: Position) -> Result<Option<Arc<CheckedBatch>>, StoreError> {
         let holds = |batch: &CheckedBatch| batch.first() <= position && position <= batch.last();
         if let Some(batch) = self.cache().iter().find(|batch| holds(batch)) {
@@ -211,11 +218,16 @@ impl EventStore for EmbeddedStore {
             return Ok(Appended::Done(head));
         }
         self.index.make_room(batch.len())?;
-        journal::append(&mut writer.connection, &head, batch)?;
-        // Durable from here on.
-        writer.tree = batch.tree().clone();
-        self.index.insert(batch);
-        self.heads.publish(batch.head());
+        let written = journal::append(&mut writer.connection, &head, batch);
+        if let Err(error) = written {
+            // A commit that the disk did not confirm may stand in the file all the same: go on from what is there.
+            if self.journal.tree()?.head() != batch.head() {
+                return Err(error);
+            }
+            self.appended(&mut writer, batch);
+            return Err(error);
+        }
+        self.appended(&mut writer, batch);
         Ok(Appended::Done(batch.head()))
     }
 

@@ -1,0 +1,205 @@
+//! What an answer to a command looks like: its body, its headers, its status.
+
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use cauri_domain::LedgerCommand;
+use cauri_domain::account::AccountAction;
+use cauri_domain::entry::EntryAction;
+use cauri_domain::ids::{AccountAddress, EntryId};
+use cauri_domain::time::Timestamp;
+use cauri_engine::consistency::ConsistencyToken;
+use cauri_engine::{Accepted, Outcome, Refused};
+use cauri_event_schemas::{Position, StreamVersion};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED};
+use crate::problem::Problem;
+use crate::state::ApiState;
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Its events are in the journal.
+    Accepted,
+    /// The rules said no; the refusal is in the journal.
+    Refused,
+    /// Another command of the same atomic request was not accepted; nothing of this one was written.
+    NotApplied,
+    /// The stream has another version than the one that was asked for; nothing was written.
+    VersionMismatch,
+}
+
+/// The answer to an accepted command.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CommandAnswer {
+    /// The account that the command was for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<AccountAddress>,
+    /// The entry that the command was for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<EntryId>,
+    /// What became of it.
+    pub status: Status,
+    /// The version of the account's or entry's stream after the command: the `ETag`.
+    #[schemars(with = "u64")]
+    pub version: StreamVersion,
+    /// The consistency token: a query that is given it sees at least this command.
+    pub position: String,
+    /// The position of the command's last event in the journal.
+    #[schemars(with = "u64")]
+    pub journal_position: Position,
+    /// When the engine wrote it.
+    pub recorded_at: Timestamp,
+    /// The entry that the command wrote besides: the opposite entry of a reversal, the sweep of a closed account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_id: Option<EntryId>,
+    /// The command was decided earlier; this is the first answer again.
+    pub replayed: bool,
+}
+
+/// What a command is for, and what a caller can do with it afterwards.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// An account; `true` if the command opens it.
+    Account(AccountAddress, bool),
+    /// An entry; `true` if the command writes it.
+    Entry(EntryId, bool),
+    /// The journal.
+    Journal,
+}
+
+impl Target {
+    pub(crate) fn of(command: &LedgerCommand) -> Self {
+        match command {
+            LedgerCommand::Account(account) => Target::Account(account.address.clone(), matches!(*account.action, AccountAction::Open(_))),
+            LedgerCommand::Entry { id, action } => Target::Entry(*id, matches!(**action, EntryAction::Post(_))),
+            LedgerCommand::CloseJournal(_) => Target::Journal,
+        }
+    }
+
+    pub(crate) fn address(&self) -> Option<AccountAddress> {
+        match self {
+            Target::Account(address, _) => Some(address.clone()),
+            Target::Entry(..) | Target::Journal => None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> Option<EntryId> {
+        match self {
+            Target::Entry(id, _) => Some(*id),
+            Target::Account(..) | Target::Journal => None,
+        }
+    }
+
+    /// The entry that a command wrote besides its target.
+    pub(crate) fn besides(&self, written: Option<EntryId>) -> Option<EntryId> {
+        written.filter(|written| self.id() != Some(*written))
+    }
+}
+
+/// The token of a position in the engine's journal.
+pub(crate) fn token(state: &ApiState, position: Position) -> String {
+    ConsistencyToken { journal: state.engine.journal().to_owned(), position }.to_string()
+}
+
+/// The answer to one command.
+pub(crate) fn of_outcome(state: &ApiState, headers: &CommandHeaders, target: &Target, outcome: Outcome) -> Response {
+    match outcome {
+        Outcome::Accepted(accepted) => of_accepted(state, target, &accepted),
+        Outcome::Refused(refused) => of_refused(state, headers, refused),
+        Outcome::VersionMismatch { actual } => of_mismatch(headers, actual),
+        Outcome::NotApplied { because_of } => {
+            let error = format!("the engine did not apply a command of its own because of command {because_of}");
+            Problem::internal(headers.request_id(), error).into_response()
+        }
+    }
+}
+
+fn of_accepted(state: &ApiState, target: &Target, accepted: &Accepted) -> Response {
+    let position = token(state, accepted.last);
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ETAG, etag(accepted.version));
+    put(&mut headers, CAURI_POSITION, &position);
+    if accepted.replayed {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    let (status, location) = match target {
+        Target::Account(address, true) => (StatusCode::CREATED, Some(format!("/v1/accounts/{address}"))),
+        Target::Entry(id, true) => (StatusCode::CREATED, Some(format!("/v1/entries/{id}"))),
+        Target::Account(..) | Target::Entry(..) | Target::Journal => (StatusCode::OK, None),
+    };
+    if let Some(location) = location {
+        put(&mut headers, LOCATION, &location);
+    }
+    let answer = CommandAnswer {
+        address: target.address(),
+        id: target.id(),
+        status: Status::Accepted,
+        version: accepted.version,
+        position,
+        journal_position: accepted.last,
+        recorded_at: accepted.recorded_at,
+        entry_id: target.besides(accepted.entry),
+        replayed: accepted.replayed,
+    };
+    (status, headers, json(&answer)).into_response()
+}
+
+fn of_refused(state: &ApiState, headers: &CommandHeaders, refused: Refused) -> Response {
+    let replayed = refused.replayed;
+    let position = refused.position.map(|position| token(state, position));
+    let mut response = headers.tell(problem_of(refused, position.as_deref())).into_response();
+    if let Some(position) = position {
+        put(response.headers_mut(), CAURI_POSITION, &position);
+    }
+    if replayed {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// A refusal as a problem.
+pub(crate) fn problem_of(refused: Refused, position: Option<&str>) -> Problem {
+    let mut problem = Problem::refused(refused.refusal.code.as_str(), refused.refusal.detail);
+    problem.pointer = refused.refusal.pointer;
+    problem.position = position.map(str::to_owned);
+    problem
+}
+
+fn of_mismatch(headers: &CommandHeaders, actual: StreamVersion) -> Response {
+    let mut response = headers.tell(mismatch(headers.expected_version, actual)).into_response();
+    response.headers_mut().insert(ETAG, etag(actual));
+    response
+}
+
+/// The problem that another version than the expected one is.
+pub(crate) fn mismatch(expected: Option<StreamVersion>, actual: StreamVersion) -> Problem {
+    let expected = expected.unwrap_or_default();
+    Problem::precondition_failed(format!("the version is {actual}, the command was for version {expected}"))
+}
+
+/// A version as an entity tag.
+pub(crate) fn etag(version: StreamVersion) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"0\""))
+}
+
+/// Adds a header whose value is text of our own.
+pub(crate) fn put(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
+    // Addresses, ids and base64 are visible ASCII; should that ever change, the body still says it.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// An answer's body. Answers are plain data, which always serialises.
+pub(crate) fn json<T: Serialize>(answer: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(384);
+    if let Err(error) = serde_json::to_writer(&mut bytes, answer) {
+        tracing::error!(%error, "an answer could not be written");
+    }
+    bytes
+}

@@ -1,0 +1,116 @@
+//! Request bodies: of the right media type, within their limit, arrived in time, and read as JSON.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use crate::json;
+use crate::problem::{Problem, kind};
+use crate::state::ApiState;
+
+/// A JSON body that must be there.
+pub struct JsonBody<T>(pub T);
+
+/// A JSON body that may be left out, as one without members.
+pub struct OptionalJsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let read = async {
+            require(&parts.headers, &["application/json"])?;
+            let bytes = whole(body, &parts.headers, state.limits.body_bytes, state.limits.time_out).await?;
+            read_json(&bytes)
+        };
+        read.await.map(Self).map_err(|problem| problem.for_request(&parts.extensions))
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalJsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let read = async {
+            let bytes = whole(body, &parts.headers, state.limits.body_bytes, state.limits.time_out).await?;
+            if bytes.is_empty() {
+                return Ok(T::default());
+            }
+            require(&parts.headers, &["application/json"])?;
+            read_json(&bytes)
+        };
+        read.await.map(Self).map_err(|problem| problem.for_request(&parts.extensions))
+    }
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    json::decode(bytes).map_err(|error| Problem::validation(vec![error]))
+}
+
+/// The media type of the body, if it is one of `supported`.
+///
+/// # Errors
+/// 415 when it is another, is missing, or the body is compressed.
+pub(crate) fn require<'a>(headers: &HeaderMap, supported: &[&'a str]) -> Result<&'a str, Problem> {
+    let unsupported = || Problem::unsupported_media_type(&supported.join(" or "));
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(Problem::of(&kind::UNSUPPORTED_MEDIA_TYPE, "the body is compressed (`Content-Encoding`); send it as it is"));
+    }
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(unsupported)?;
+    let (media_type, parameters) = given.split_once(';').unwrap_or((given, ""));
+    let other_charset = parameters.split(';').any(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        name.trim().eq_ignore_ascii_case("charset") && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    if other_charset {
+        return Err(Problem::of(&kind::UNSUPPORTED_MEDIA_TYPE, "JSON is UTF-8, whatever `charset` says"));
+    }
+    supported.iter().copied().find(|candidate| candidate.eq_ignore_ascii_case(media_type.trim())).ok_or_else(unsupported)
+}
+
+/// The whole body.
+///
+/// # Errors
+/// 413 as soon as it is known to be longer than `limit`: at once where its length is announced. 408 when it takes longer
+/// than `time_out`; 400 when the connection breaks off.
+pub(crate) async fn whole(body: Body, headers: &HeaderMap, limit: usize, time_out: Duration) -> Result<Bytes, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(Problem::payload_too_large(limit as u64));
+    }
+    match tokio::time::timeout(time_out, collect(body, limit)).await {
+        Ok(collected) => collected,
+        Err(_) => Err(Problem::of(&kind::REQUEST_TIME_OUT, format!("the body did not arrive within {} seconds", time_out.as_secs()))),
+    }
+}
+
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let mut whole = Bytes::new();
+    let mut parts: Vec<u8> = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|error| Problem::of(&kind::VALIDATION_FAILED, format!("the body broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + parts.len() + data.len() > limit {
+            return Err(Problem::payload_too_large(limit as u64));
+        }
+        // Most bodies are one piece, and then nothing is copied.
+        if whole.is_empty() && parts.is_empty() {
+            whole = data;
+        } else {
+            if parts.is_empty() {
+                parts.reserve(body.size_hint().upper().and_then(|more| usize::try_from(more).ok()).unwrap_or(0).min(limit) + whole.len() + data.len());
+                parts.extend_from_slice(&std::mem::take(&mut whole));
+            }
+            parts.extend_from_slice(&data);
+        }
+    }
+    Ok(if parts.is_empty() { whole } else { parts.into() })
+}

@@ -1,0 +1,124 @@
+//! What every handler can reach: the engine, the verifier, the limits, and who is asked whether all is ready.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use cauri_engine::Engine;
+use tokio::sync::Semaphore;
+
+use crate::auth::layer::AuthState;
+use crate::auth::token::Verifier;
+use crate::telemetry::Telemetry;
+
+/// How much one request, and all requests together, may ask of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Bytes of the body of a request with one command.
+    pub body_bytes: usize,
+    /// Bytes of the body of a bulk request.
+    pub bulk_bytes: usize,
+    /// Commands of a bulk request.
+    pub bulk_commands: usize,
+    /// Requests that may be answered at one time; more are turned away at once.
+    pub in_flight: usize,
+    /// Bulk requests whose bodies may be in memory at one time.
+    pub bulk_in_flight: usize,
+    /// How long a body may take to arrive, and how long a command may take to be durable.
+    pub time_out: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 1024 * 1024,
+            bulk_bytes: 16 * 1024 * 1024,
+            bulk_commands: 8_189,
+            in_flight: 2_048,
+            bulk_in_flight: 16,
+            time_out: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Something besides the engine that must be well before this process takes requests, such as the lag of read models.
+pub struct ReadyCheck {
+    /// What is looked at, as it stands in the answer of `/readyz`.
+    pub name: &'static str,
+    /// Looks at it: what is well, or what is not, in words. It may block.
+    pub check: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
+}
+
+/// The state of the router. Cloning is cheap and shares everything.
+#[derive(Clone)]
+pub struct ApiState(Arc<Shared>);
+
+/// What the clones of an [`ApiState`] share.
+pub struct Shared {
+    /// Where commands go.
+    pub engine: Engine,
+    /// Who may send them.
+    pub auth: AuthState,
+    /// How much at a time.
+    pub limits: HttpLimits,
+    /// What else must be well.
+    pub ready_checks: Vec<ReadyCheck>,
+    /// What is counted.
+    pub telemetry: Telemetry,
+    /// A permit for each bulk body that may be in memory.
+    pub(crate) bulk_permits: Arc<Semaphore>,
+    in_flight: AtomicUsize,
+}
+
+impl ApiState {
+    /// Commands go to `engine` from callers that `verifier` knows, within `limits`.
+    pub fn new(engine: Engine, verifier: Arc<Verifier>, limits: HttpLimits, ready_checks: Vec<ReadyCheck>) -> Self {
+        let bulk_permits = Arc::new(Semaphore::new(limits.bulk_in_flight.max(1)));
+        Self(Arc::new(Shared {
+            engine,
+            auth: AuthState(verifier),
+            limits,
+            ready_checks,
+            telemetry: Telemetry::default(),
+            bulk_permits,
+            in_flight: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Counts a request for as long as the answer lives; `None` where as many are being answered as may be.
+    pub(crate) fn enter(&self) -> Option<InFlight> {
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let entered = InFlight(self.clone());
+        (before < self.limits.in_flight).then_some(entered)
+    }
+
+    /// Requests that are being answered.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+impl Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl FromRef<ApiState> for AuthState {
+    fn from_ref(state: &ApiState) -> Self {
+        state.auth.clone()
+    }
+}
+
+/// A request that is being answered.
+pub(crate) struct InFlight(ApiState);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,238 @@
+//! The handle to a journal's engine: start, submit, stop.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use cauri_domain::fold::LedgerRules;
+use cauri_event_store::{EventStore, Sharing, StoreError};
+use crossbeam_channel::Sender;
+use tokio::sync::oneshot;
+
+use crate::clock::{Clock, SystemClock};
+use crate::sequencer::{Answer, Gauges, Input, Request, Sequencer};
+use crate::submission::{CommandEnvelope, Mode, Rejected, SubmitError};
+
+/// The most commands that one submission may have: what a batch of TigerBeetle has.
+pub const MAX_COMMANDS: usize = 8_189;
+
+/// How engines that share a journal keep out of each other's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coordination {
+    /// Nobody else appends: the next batch is decided while the last is written.
+    Exclusive,
+    /// Wait for one's turn, see the others' tail, decide and append in it.
+    Turns,
+    /// Decide first and append if nobody else did meanwhile; decide again if somebody did.
+    Optimistic,
+}
+
+/// How an engine works.
+#[derive(Clone)]
+pub struct EngineConfig {
+    /// Parameters of the rules.
+    pub rules: LedgerRules,
+    /// How many commands may wait before more are told to come back later.
+    pub queue_capacity: usize,
+    /// How many commands one batch takes.
+    pub max_batch: usize,
+    /// Events between two snapshots of the decision state.
+    pub snapshot_every: u64,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// How engines that share the journal keep out of each other's way.
+    pub coordination: Coordination,
+}
+
+impl EngineConfig {
+    /// The defaults for a store: alone where it is exclusive, in turns where it is shared.
+    pub fn for_store(store: &dyn EventStore) -> Self {
+        let coordination = match store.sharing() {
+            Sharing::Exclusive => Coordination::Exclusive,
+            Sharing::Shared => Coordination::Turns,
+        };
+        Self { coordination, ..Self::default() }
+    }
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            rules: LedgerRules::default(),
+            queue_capacity: 65_536,
+            max_batch: MAX_COMMANDS,
+            snapshot_every: 250_000,
+            clock: Arc::new(SystemClock),
+            coordination: Coordination::Exclusive,
+        }
+    }
+}
+
+impl fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineConfig")
+            .field("rules", &self.rules)
+            .field("queue_capacity", &self.queue_capacity)
+            .field("max_batch", &self.max_batch)
+            .field("snapshot_every", &self.snapshot_every)
+            .field("coordination", &self.coordination)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal cannot be read, or contradicts itself.
+    #[error("the journal cannot be recovered: {0}")]
+    Store(#[from] StoreError),
+    /// The operating system gave no thread.
+    #[error("cannot start the sequencer's thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Figures of an engine at work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Commands that wait.
+    pub queued: usize,
+    /// How many may wait.
+    pub queue_capacity: usize,
+    /// Accounts ever opened.
+    pub accounts: usize,
+    /// Holds that are open.
+    pub open_holds: usize,
+    /// Commands answered as accepted since the start.
+    pub accepted: u64,
+    /// Commands answered as refused since the start.
+    pub refused: u64,
+    /// Durable batches since the start.
+    pub batches: u64,
+    /// Batches that had to be decided again because another engine appended first.
+    pub conflicts: u64,
+}
+
+/// The engine of one journal. Clones are handles to the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn EventStore>,
+    queue_capacity: usize,
+    gauges: Arc<Gauges>,
+    input: Sender<Input>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Recovers the journal's decision state and starts its sequencer.
+    pub fn start(store: Arc<dyn EventStore>, config: EngineConfig) -> Result<Self, StartError> {
+        let gauges = Arc::new(Gauges::default());
+        let (input, received) = crossbeam_channel::unbounded();
+        let queue_capacity = config.queue_capacity;
+        let sequencer = Sequencer::recover(store.clone(), config, gauges.clone(), received, input.clone())?;
+        let thread =
+            std::thread::Builder::new().name("cauri-sequencer".into()).spawn(move || sequencer.run()).map_err(StartError::Thread)?;
+        let shared = Shared { store, queue_capacity, gauges, input, thread: Mutex::new(Some(thread)) };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Submits commands and waits until their outcomes are durable.
+    ///
+    /// Dropping the future does not take the commands back: ask again with the same ids.
+    pub async fn submit(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Answer {
+        self.enqueue(commands, mode)?.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// The same for a plain thread.
+    pub fn submit_blocking(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Answer {
+        self.enqueue(commands, mode)?.blocking_recv().unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Submits commands and gives the place where their outcomes will arrive.
+    pub fn enqueue(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<oneshot::Receiver<Answer>, Rejected> {
+        let count = commands.len();
+        if count > MAX_COMMANDS {
+            return Err(Rejected::TooMany { count, most: MAX_COMMANDS });
+        }
+        if self.shared.gauges.stopped.load(Ordering::Relaxed) {
+            return Err(Rejected::Stopped);
+        }
+        let queued = self.shared.gauges.queued.fetch_add(count, Ordering::Relaxed);
+        if queued + count > self.shared.queue_capacity {
+            self.shared.gauges.queued.fetch_sub(count, Ordering::Relaxed);
+            return Err(Rejected::QueueFull { queued, capacity: self.shared.queue_capacity });
+        }
+        let (reply, answer) = oneshot::channel();
+        self.shared.input.send(Input::Request(Request { commands, mode, reply })).map_err(|_| Rejected::Stopped)?;
+        Ok(answer)
+    }
+
+    /// The journal's store.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.shared.store
+    }
+
+    /// The journal's name.
+    pub fn journal(&self) -> &str {
+        self.shared.store.name()
+    }
+
+    /// Whether it takes commands.
+    pub fn is_running(&self) -> bool {
+        !self.shared.gauges.stopped.load(Ordering::SeqCst)
+            && self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Figures.
+    pub fn stats(&self) -> EngineStats {
+        let gauges = &self.shared.gauges;
+        EngineStats {
+            queued: gauges.queued.load(Ordering::Relaxed),
+            queue_capacity: self.shared.queue_capacity,
+            accounts: gauges.accounts.load(Ordering::Relaxed),
+            open_holds: gauges.open_holds.load(Ordering::Relaxed),
+            accepted: gauges.accepted.load(Ordering::Relaxed),
+            refused: gauges.refused.load(Ordering::Relaxed),
+            batches: gauges.batches.load(Ordering::Relaxed),
+            conflicts: gauges.conflicts.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes no more commands, finishes those it has, keeps a snapshot and ends its threads.
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+}
+
+impl Shared {
+    fn stop(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            self.gauges.stopped.store(true, Ordering::SeqCst);
+            // The thread may have ended by itself; then there is nobody to tell.
+            let _ = self.input.send(Input::Stop);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("journal", &self.journal()).field("stats", &self.stats()).finish()
+    }
+}
+
+/// The sequencer ended with this submission in hand: it may have been written.
+fn ended() -> SubmitError {
+    SubmitError::Unknown("the engine ended before it answered".into())
+}

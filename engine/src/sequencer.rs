@@ -1,0 +1,619 @@
+//! The only loop: take the queue, decide, append, answer.
+//!
+//! Two threads a journal. The sequencer decides against state that includes everything it decided before; the
+//! writer makes batches durable and answers. While one batch is written the next is decided and grows, so a
+//! slow disk makes larger batches instead of a longer queue. Where several engines share a journal they take
+//! turns, and the sequencer writes itself: see the others' tail, decide, append, answer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use cauri_event_schemas::{Position, Recorded};
+use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, Snapshot, StoreError, Tree};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::engine::{Coordination, EngineConfig};
+use crate::ledger::{Ledger, LedgerMark};
+use crate::submission::{CommandEnvelope, Mode, Outcome, SubmitError};
+
+/// How long the sequencer sleeps at most: expiries and other engines' tails are looked at this often.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What callers get back.
+pub(crate) type Answer = Result<Vec<Outcome>, SubmitError>;
+
+/// One submission on its way.
+pub(crate) struct Request {
+    pub(crate) commands: Vec<CommandEnvelope>,
+    pub(crate) mode: Mode,
+    pub(crate) reply: oneshot::Sender<Answer>,
+}
+
+/// What the sequencer's thread is told.
+pub(crate) enum Input {
+    Request(Request),
+    Written(Written),
+    Stop,
+}
+
+/// Figures that others may read while the sequencer works.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) queued: AtomicUsize,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) accounts: AtomicUsize,
+    pub(crate) open_holds: AtomicUsize,
+    pub(crate) stopped: AtomicBool,
+}
+
+/// A batch that was decided: its records, and what to answer once they are durable.
+struct Staged {
+    records: Vec<Recorded>,
+    answers: Vec<(Request, Vec<Outcome>)>,
+    snapshot: Option<Vec<u8>>,
+    after: LedgerMark,
+}
+
+/// How writing a batch ended.
+pub(crate) struct Written(WrittenAs);
+
+enum WrittenAs {
+    Done {
+        after: LedgerMark,
+        head: Head,
+    },
+    /// Somebody else appended first: decide these again.
+    Conflict(Vec<Request>),
+    /// The callers were told.
+    Failed,
+    Corrupt(Corruption),
+}
+
+/// Decides for one journal; owns its decision state.
+pub(crate) struct Sequencer {
+    store: Arc<dyn EventStore>,
+    clock: Arc<dyn Clock>,
+    config: EngineConfig,
+    gauges: Arc<Gauges>,
+    input: Receiver<Input>,
+    ledger: Ledger,
+    /// The last moment that is durable: what a failed append goes back to.
+    durable: LedgerMark,
+    durable_head: Head,
+    waiting: VecDeque<Request>,
+    open: OpenBatch,
+    writer: Option<WriterThread>,
+    /// Writes in this thread where turns are taken.
+    inline: BatchWriter,
+    /// One batch at a time is in the writer's hands; the next is decided on top of it.
+    writing: bool,
+    since_snapshot: u64,
+    stopping: bool,
+}
+
+/// The batch that is being decided.
+#[derive(Default)]
+struct OpenBatch {
+    records: Vec<Recorded>,
+    answers: Vec<(Request, Vec<Outcome>)>,
+    commands: usize,
+}
+
+struct WriterThread {
+    batches: Sender<Staged>,
+    thread: JoinHandle<()>,
+}
+
+impl Sequencer {
+    /// Recovers the decision state from snapshot and tail.
+    pub(crate) fn recover(
+        store: Arc<dyn EventStore>,
+        config: EngineConfig,
+        gauges: Arc<Gauges>,
+        input: Receiver<Input>,
+        completions: Sender<Input>,
+    ) -> Result<Self, StoreError> {
+        let name = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
+        let mut ledger = Ledger::empty(config.rules, name);
+        let mut head = Head::default();
+        if let Some(snapshot) = usable_snapshot(&*store)? {
+            let name = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
+            if let Some(restored) = Ledger::restore(&snapshot.state, snapshot.head.position, config.rules, name) {
+                (ledger, head) = (restored, snapshot.head);
+            }
+        }
+        let from_snapshot = head.position;
+        let tree = store.tree()?;
+        replay_tail(&*store, &mut ledger, tree.head())?;
+        let since_snapshot = tree.head().position.get() - from_snapshot.get();
+        tracing::info!(journal = store.name(), head = %tree.head().position, %from_snapshot, accounts = ledger.balances().accounts().len(), "recovered");
+
+        let snapshots = SnapshotThread::start(store.clone());
+        let inline = BatchWriter { store: store.clone(), tree, snapshots, gauges: gauges.clone() };
+        let mut sequencer = Self {
+            durable: ledger.mark(0),
+            durable_head: inline.tree.head(),
+            clock: config.clock.clone(),
+            waiting: VecDeque::new(),
+            open: OpenBatch::default(),
+            writer: None,
+            writing: false,
+            since_snapshot,
+            stopping: false,
+            store,
+            config,
+            gauges,
+            input,
+            ledger,
+            inline,
+        };
+        if sequencer.config.coordination != Coordination::Turns {
+            sequencer.writer = Some(sequencer.start_writer(completions)?);
+        }
+        sequencer.publish_gauges();
+        Ok(sequencer)
+    }
+
+    fn start_writer(&self, completions: Sender<Input>) -> Result<WriterThread, StoreError> {
+        let (batches, received) = crossbeam_channel::bounded::<Staged>(1);
+        let mut writer = self.inline.for_thread();
+        let thread = std::thread::Builder::new().name("cauri-writer".into()).spawn(move || {
+            for staged in received {
+                if completions.send(Input::Written(Written(writer.write(staged)))).is_err() {
+                    return;
+                }
+            }
+        });
+        let thread = thread.map_err(|error| Failure::NotDone(format!("cannot start the writer's thread: {error}")))?;
+        Ok(WriterThread { batches, thread })
+    }
+
+    /// Runs until it is told to stop, or the journal proves corrupt.
+    pub(crate) fn run(mut self) {
+        let ended = self.work();
+        if let Err(error) = &ended {
+            tracing::error!(journal = self.store.name(), %error, "the engine stops");
+        }
+        self.gauges.stopped.store(true, Ordering::SeqCst);
+        if let Some(writer) = self.writer.take() {
+            drop(writer.batches);
+            // Its panic, if any, was reported when it happened.
+            let _ = writer.thread.join();
+        }
+        let reason = ended.err().map(|error| error.to_string());
+        while let Ok(input) = self.input.try_recv() {
+            if let Input::Request(request) = input {
+                self.waiting.push_back(request);
+            }
+        }
+        for request in self.waiting.drain(..).chain(self.open.answers.drain(..).map(|(request, _)| request)) {
+            let answer = reason.clone().map_or(SubmitError::Rejected(crate::Rejected::Stopped), SubmitError::Corrupt);
+            let _ = request.reply.send(Err(answer));
+        }
+        if reason.is_none() && self.since_snapshot > 0 {
+            if let Some(state) = self.ledger.snapshot() {
+                self.inline.snapshots.save_last(Snapshot { head: self.durable_head, state });
+            }
+        }
+        self.inline.snapshots.finish();
+    }
+
+    fn work(&mut self) -> Result<(), StoreError> {
+        loop {
+            match self.input.recv_timeout(TICK) {
+                Ok(input) => self.take(input)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.stopping = true,
+            }
+            while let Ok(input) = self.input.try_recv() {
+                self.take(input)?;
+            }
+            if self.writer.is_some() {
+                self.decide_waiting()?;
+                self.hand_over();
+            } else {
+                self.take_turns()?;
+            }
+            let idle = !self.writing && self.waiting.is_empty() && self.open.is_empty();
+            if self.stopping && idle {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), StoreError> {
+        match input {
+            Input::Request(request) => self.waiting.push_back(request),
+            Input::Stop => self.stopping = true,
+            Input::Written(Written(written)) => {
+                self.writing = false;
+                match written {
+                    WrittenAs::Done { after, head } => self.became_durable(after, head),
+                    WrittenAs::Failed => self.start_over(Vec::new())?,
+                    WrittenAs::Conflict(requests) => self.start_over(requests)?,
+                    WrittenAs::Corrupt(corruption) => return Err(corruption.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn became_durable(&mut self, after: LedgerMark, head: Head) {
+        self.ledger.forget(&after, head.position);
+        self.durable = after;
+        self.durable_head = head;
+        self.publish_gauges();
+    }
+
+    /// Nothing since the last durable head happened: decide what was taken again, after what others wrote.
+    fn start_over(&mut self, requests: Vec<Request>) -> Result<(), StoreError> {
+        let open = std::mem::take(&mut self.open).answers.into_iter().map(|(request, _)| request);
+        let again: Vec<Request> = requests.into_iter().chain(open).collect();
+        for request in again.into_iter().rev() {
+            self.gauges.queued.fetch_add(request.commands.len(), Ordering::Relaxed);
+            self.waiting.push_front(request);
+        }
+        self.ledger.drop_speculation(&self.durable);
+        self.see_others_tail()
+    }
+
+    /// Folds what others appended since the last durable head.
+    fn see_others_tail(&mut self) -> Result<(), StoreError> {
+        let head = self.store.head()?;
+        if head != self.durable_head {
+            replay_tail(&*self.store, &mut self.ledger, head)?;
+            self.durable = self.ledger.mark(0);
+            self.durable_head = head;
+            self.publish_gauges();
+        }
+        Ok(())
+    }
+
+    /// Decides what waits until the open batch is full.
+    fn decide_waiting(&mut self) -> Result<(), StoreError> {
+        let room = self.config.max_batch.saturating_sub(self.open.commands);
+        let mut commands = 0;
+        let mut count = 0;
+        for request in &self.waiting {
+            // A submission larger than a batch still gets a batch of its own.
+            let fits = commands + request.commands.len() <= room || (self.open.commands == 0 && count == 0);
+            if !fits {
+                break;
+            }
+            commands += request.commands.len();
+            count += 1;
+        }
+        if self.writer_is_gone() {
+            return Err(Failure::Unknown("the writer's thread has ended".into()).into());
+        }
+        if count > 0 {
+            let taken: Vec<Request> = self.waiting.drain(..count).collect();
+            let all = taken.iter().flat_map(|request| request.commands.iter());
+            if let Err(error) = self.ledger.prefetch(&*self.store, all) {
+                return self.fail(taken, error);
+            }
+            for request in taken {
+                self.decide(request);
+            }
+        }
+        self.expire_holds(self.clock.now());
+        Ok(())
+    }
+
+    fn decide(&mut self, request: Request) {
+        let now = self.ledger.not_before_last(self.clock.now());
+        self.expire_holds(now);
+        self.gauges.queued.fetch_sub(request.commands.len(), Ordering::Relaxed);
+        let outcomes = match request.mode {
+            Mode::Each => {
+                self.ledger.begin_submission();
+                request.commands.iter().map(|command| self.ledger.decide(command, now, &mut self.open.records)).collect()
+            }
+            Mode::Atomic => self.decide_all_or_none(&request.commands, now),
+        };
+        self.open.commands += request.commands.len();
+        self.open.answers.push((request, outcomes));
+    }
+
+    fn decide_all_or_none(&mut self, commands: &[CommandEnvelope], now: cauri_domain::time::Timestamp) -> Vec<Outcome> {
+        let mark = self.ledger.mark(self.open.records.len());
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for (index, command) in commands.iter().enumerate() {
+            let outcome = self.ledger.decide(command, now, &mut self.open.records);
+            let accepted = matches!(outcome, Outcome::Accepted(_));
+            outcomes.push(outcome);
+            if accepted {
+                continue;
+            }
+            self.ledger.roll_back(&mark, &mut self.open.records);
+            let mut none: Vec<Outcome> = commands.iter().map(|_| Outcome::NotApplied { because_of: index }).collect();
+            none[index] = match outcomes.swap_remove(index) {
+                // Its record was taken back with the rest: remember it alone.
+                Outcome::Refused(refused) if refused.position.is_some() && !refused.replayed => {
+                    self.ledger.remember(command, now, refused.refusal, &mut self.open.records)
+                }
+                outcome => outcome,
+            };
+            return none;
+        }
+        outcomes
+    }
+
+    /// Writes the expiry of every hold whose time has passed, before anything later is decided.
+    fn expire_holds(&mut self, now: cauri_domain::time::Timestamp) {
+        let now = self.ledger.not_before_last(now);
+        while self.ledger.expire_one(now, &mut self.open.records) {}
+    }
+
+    /// Gives the open batch to the writer if it has nothing to do.
+    fn hand_over(&mut self) {
+        if self.writing || self.open.is_empty() {
+            return;
+        }
+        let staged = self.close_open_batch();
+        let Some(writer) = &self.writer else { return };
+        match writer.batches.try_send(staged) {
+            Ok(()) => self.writing = true,
+            Err(TrySendError::Full(staged) | TrySendError::Disconnected(staged)) => {
+                // The writer is gone, and `decide_waiting` says so next time; these were decided but not written.
+                for (request, _) in staged.answers {
+                    let _ = request.reply.send(Err(SubmitError::NotDone("the writer has stopped".into())));
+                }
+            }
+        }
+    }
+
+    fn close_open_batch(&mut self) -> Staged {
+        let OpenBatch { records, answers, .. } = std::mem::take(&mut self.open);
+        self.since_snapshot += records.len() as u64;
+        let mut snapshot = None;
+        // Serialising takes time for each account, so a large ledger does it less often.
+        let due = self.config.snapshot_every.max(4 * self.ledger.balances().accounts().len() as u64);
+        if self.since_snapshot >= due {
+            snapshot = self.ledger.snapshot();
+            self.since_snapshot = 0;
+        }
+        Staged { records, answers, snapshot, after: self.ledger.mark(0) }
+    }
+
+    /// Where several engines share the journal: see the others' tail, decide, append and answer in one turn.
+    fn take_turns(&mut self) -> Result<(), StoreError> {
+        let holds_due = self.ledger.balances().next_expiry().is_some_and(|at| at <= self.clock.now());
+        if self.waiting.is_empty() && !holds_due {
+            return self.see_others_tail();
+        }
+        let store = self.store.clone();
+        let turn = match store.take_turn() {
+            Ok(turn) => turn,
+            Err(error) => {
+                let taken = self.waiting.drain(..).collect();
+                return self.fail(taken, error);
+            }
+        };
+        self.see_others_tail()?;
+        self.inline.tree = self.store.tree()?;
+        self.decide_waiting()?;
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        let staged = self.close_open_batch();
+        self.writing = true;
+        let written = self.inline.write(staged);
+        drop(turn);
+        self.take(Input::Written(Written(written)))
+    }
+
+    fn writer_is_gone(&self) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.thread.is_finished())
+    }
+
+    /// These could not even be decided; nothing of them was written.
+    fn fail(&mut self, requests: Vec<Request>, error: StoreError) -> Result<(), StoreError> {
+        for request in requests {
+            self.gauges.queued.fetch_sub(request.commands.len(), Ordering::Relaxed);
+            let _ = request.reply.send(Err(told(&error)));
+        }
+        match error {
+            StoreError::Failure(failure) => {
+                tracing::warn!(journal = self.store.name(), %failure, "commands were not decided");
+                Ok(())
+            }
+            StoreError::Corruption(_) => Err(error),
+        }
+    }
+
+    fn publish_gauges(&self) {
+        self.gauges.accounts.store(self.ledger.balances().accounts().len(), Ordering::Relaxed);
+        self.gauges.open_holds.store(self.ledger.balances().open_holds(), Ordering::Relaxed);
+    }
+}
+
+impl OpenBatch {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.answers.is_empty()
+    }
+}
+
+/// Makes batches durable and answers.
+struct BatchWriter {
+    store: Arc<dyn EventStore>,
+    tree: Tree,
+    snapshots: SnapshotThread,
+    gauges: Arc<Gauges>,
+}
+
+impl BatchWriter {
+    fn for_thread(&self) -> Self {
+        Self { store: self.store.clone(), tree: self.tree.clone(), snapshots: self.snapshots.clone(), gauges: self.gauges.clone() }
+    }
+
+    fn write(&mut self, staged: Staged) -> WrittenAs {
+        let mut batch = Batch::after(self.tree.clone());
+        if staged.records.is_empty() {
+            // Only replays and mismatches: everything they tell of is durable already.
+            let head = self.tree.head();
+            self.answer(staged.answers);
+            return WrittenAs::Done { after: staged.after, head };
+        }
+        if staged.records[0].position != batch.next() {
+            // After somebody else's turn the tree is theirs.
+            match self.store.tree() {
+                Ok(tree) => self.tree = tree,
+                Err(error) => return self.failed(staged, error),
+            }
+            if staged.records[0].position.get() != self.tree.size() + 1 {
+                self.gauges.conflicts.fetch_add(1, Ordering::Relaxed);
+                return WrittenAs::Conflict(requests(staged.answers));
+            }
+            batch = Batch::after(self.tree.clone());
+        }
+        for record in &staged.records {
+            batch.push(record);
+        }
+        match self.store.append(self.tree.head(), &batch) {
+            Ok(Appended::Done(head)) => {
+                self.tree = batch.tree().clone();
+                self.gauges.batches.fetch_add(1, Ordering::Relaxed);
+                if let Some(state) = staged.snapshot {
+                    self.snapshots.save(Snapshot { head, state });
+                }
+                self.answer(staged.answers);
+                WrittenAs::Done { after: staged.after, head }
+            }
+            Ok(Appended::Conflict(_)) => {
+                self.gauges.conflicts.fetch_add(1, Ordering::Relaxed);
+                match self.store.tree() {
+                    Ok(tree) => self.tree = tree,
+                    Err(error) => return self.failed(staged, error),
+                }
+                WrittenAs::Conflict(requests(staged.answers))
+            }
+            Err(error) => self.failed(staged, error),
+        }
+    }
+
+    fn failed(&mut self, staged: Staged, error: StoreError) -> WrittenAs {
+        tracing::error!(journal = self.store.name(), %error, "a batch of {} records was not confirmed", staged.records.len());
+        for (request, _) in staged.answers {
+            let _ = request.reply.send(Err(told(&error)));
+        }
+        match error {
+            StoreError::Corruption(corruption) => WrittenAs::Corrupt(corruption),
+            StoreError::Failure(_) => WrittenAs::Failed,
+        }
+    }
+
+    fn answer(&self, answers: Vec<(Request, Vec<Outcome>)>) {
+        let (mut accepted, mut refused) = (0, 0);
+        for (request, outcomes) in answers {
+            for outcome in &outcomes {
+                match outcome {
+                    Outcome::Accepted(_) => accepted += 1,
+                    Outcome::Refused(_) => refused += 1,
+                    Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } => {}
+                }
+            }
+            // A caller that has gone away asks again with the same id.
+            let _ = request.reply.send(Ok(outcomes));
+        }
+        self.gauges.accepted.fetch_add(accepted, Ordering::Relaxed);
+        self.gauges.refused.fetch_add(refused, Ordering::Relaxed);
+    }
+}
+
+fn requests(answers: Vec<(Request, Vec<Outcome>)>) -> Vec<Request> {
+    answers.into_iter().map(|(request, _)| request).collect()
+}
+
+fn told(error: &StoreError) -> SubmitError {
+    match error {
+        StoreError::Failure(Failure::NotDone(reason)) => SubmitError::NotDone(reason.clone()),
+        StoreError::Failure(Failure::Unknown(reason)) => SubmitError::Unknown(reason.clone()),
+        StoreError::Corruption(corruption) => SubmitError::Corrupt(corruption.to_string()),
+    }
+}
+
+/// The newest snapshot, if it belongs to this journal's history.
+fn usable_snapshot(store: &dyn EventStore) -> Result<Option<Snapshot>, StoreError> {
+    let Some(snapshot) = store.latest_snapshot()? else { return Ok(None) };
+    let Some(batch) = store.read_batch(snapshot.head.position)? else { return Ok(None) };
+    let same_history = batch.last == snapshot.head.position && batch.root == Some(snapshot.head.root);
+    if !same_history {
+        tracing::warn!(position = %snapshot.head.position, "a snapshot of another history is ignored");
+    }
+    Ok(same_history.then_some(snapshot))
+}
+
+/// Folds everything after the ledger's position up to `head`.
+fn replay_tail(store: &dyn EventStore, ledger: &mut Ledger, head: Head) -> Result<(), StoreError> {
+    while ledger.position() < head.position {
+        let next = ledger.position().next();
+        let Some(stored) = store.read_batch(next)? else {
+            return Err(Corruption::new(next, format!("the journal ends before its head, {head}")).into());
+        };
+        let batch = stored.check()?;
+        for record in batch.records().filter(|record| record.position() >= next) {
+            for event in record.decode()? {
+                ledger.replay(&event)?;
+            }
+        }
+        let mark = ledger.mark(0);
+        ledger.forget(&mark, ledger.position());
+    }
+    Ok(())
+}
+
+/// Keeps snapshots beside the journal's own writes; skips one while the last is still being kept.
+#[derive(Clone)]
+struct SnapshotThread {
+    sender: Sender<Snapshot>,
+    thread: Arc<std::sync::Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl SnapshotThread {
+    fn start(store: Arc<dyn EventStore>) -> Self {
+        let (sender, snapshots) = crossbeam_channel::bounded::<Snapshot>(1);
+        let keep = move || {
+            for snapshot in snapshots {
+                if snapshot.head.position == Position::ZERO {
+                    // An empty snapshot says that no more will come.
+                    return;
+                }
+                if let Err(error) = store.save_snapshot(&snapshot) {
+                    // A cache: without it the next start takes longer.
+                    tracing::warn!(%error, "a snapshot was not kept");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("cauri-snapshots".into()).spawn(keep).ok();
+        Self { sender, thread: Arc::new(std::sync::Mutex::new(thread)) }
+    }
+
+    fn save(&self, snapshot: Snapshot) {
+        if snapshot.head.position > Position::ZERO {
+            let _ = self.sender.try_send(snapshot);
+        }
+    }
+
+    /// The one for the next start: worth waiting for.
+    fn save_last(&self, snapshot: Snapshot) {
+        if snapshot.head.position > Position::ZERO {
+            let _ = self.sender.send(snapshot);
+        }
+    }
+
+    fn finish(&self) {
+        let _ = self.sender.send(Snapshot { head: Head::default(), state: Vec::new() });
+        if let Some(thread) = self.thread.lock().ok().and_then(|mut thread| thread.take()) {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong when the read store is asked.
+
+use std::path::PathBuf;
+
+use cauri_event_schemas::Position;
+
+/// The file is not a read store that this program can use. Deleting it only costs a rebuild.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such file; a runner makes it.
+    #[error("there is no read store at {}: start the runner, which makes and fills it", .path.display())]
+    NotFound {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A newer program wrote it.
+    #[error(
+        "{} has read-store format {found}, this program knows {supported}: use the newer program, or delete the file, which only costs a rebuild",
+        .path.display()
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format that it has.
+        found: i32,
+        /// The newest that this program knows.
+        supported: i32,
+    },
+    /// It is some other database, or the read store of another journal or of another history of this one.
+    #[error("{} is not this journal's read store ({reason}): name another file, or delete it, which only costs a rebuild", .path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What tells.
+        reason: String,
+    },
+    /// It contradicts itself.
+    #[error("{} is damaged ({reason}): delete it together with its -wal and -shm files, which only costs a rebuild", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What contradicts what.
+        reason: String,
+    },
+    /// I/O went wrong.
+    #[error("{} cannot be opened: {reason}", .path.display())]
+    Failure {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// A question that got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The read model is being built for the first time: ask again later.
+    #[error("the read model {read_model} is being built and has nothing to show yet")]
+    NotBuilt {
+        /// Which one.
+        read_model: &'static str,
+    },
+    /// `known_at` lies beyond what the read models have seen: what will be known there is not known yet.
+    #[error("position {asked} is not reached yet, the read models are at {position}")]
+    NotReached {
+        /// The position asked for.
+        asked: Position,
+        /// Where the read models are.
+        position: Position,
+    },
+    /// The cursor was not made by this query.
+    #[error("the cursor does not belong to this list: use one of its own cursors, unchanged")]
+    InvalidCursor,
+    /// A stored row cannot be understood.
+    #[error("the read store is damaged ({0}): delete it, which only costs a rebuild")]
+    Damaged(String),
+    /// I/O went wrong.
+    #[error("the read store cannot be read: {0}")]
+    Failure(String),
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error.to_string()),
+            _ => match error {
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..) => Self::Damaged(error.to_string()),
+                error => Self::Failure(error.to_string()),
+            },
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Judging a document before anything is done with it: its size, its shape, and the positions that it asks for.
+//!
+//! The library's own checks write fragments out, so a few hundred bytes of fragments that spread each other would
+//! keep them busy for hours, and its parser calls itself for every open bracket. Both are bounded here first.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet};
+use async_graphql::{Name, Positioned, ServerError, Value, Variables};
+use async_graphql_value::ConstValue;
+
+use crate::error::QueryError;
+use crate::limits::Limits;
+
+/// A document that may be validated and run.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The document.
+    pub(crate) document: ExecutableDocument,
+    /// What the operation that was asked for does.
+    pub(crate) kind: OperationType,
+    /// What its root fields have as `minPosition`.
+    pub(crate) min_positions: Vec<String>,
+    /// What its root fields have as `knownAt`, where it is a position.
+    pub(crate) known_at: Vec<u64>,
+}
+
+/// Why a document is not even looked at by the library.
+#[derive(Debug)]
+pub(crate) enum Unfit {
+    /// It is no GraphQL.
+    Syntax(ServerError),
+    /// It is too much, or names no operation.
+    Refused(QueryError),
+}
+
+impl From<QueryError> for Unfit {
+    fn from(error: QueryError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Parses a document and refuses what would cost more than `limits`.
+pub(crate) fn judge(query: &str, operation_name: Option<&str>, variables: &Variables, limits: &Limits) -> Result<Judged, Unfit> {
+    at_most("bytes in a document", query.len(), limits.document_bytes)?;
+    at_most("open brackets in a document", nesting(query), limits.nesting)?;
+    let document = parse_query(query).map_err(|error| Unfit::Syntax(error.into()))?;
+    at_most("fragments in a document", document.fragments.len(), limits.fragments)?;
+
+    let mut fragments = Fragments { document: &document, costs: HashMap::new(), open: HashSet::new() };
+    let mut whole = Cost::default();
+    for (_, operation) in document.operations.iter() {
+        whole = whole.beside(fragments.cost_of(&operation.node.selection_set.node, &operation.node, true)?);
+    }
+    at_most("fields in a document, its fragments written out", whole.selections, limits.selections)?;
+    at_most("aliases in a document", whole.aliases, limits.aliases)?;
+    at_most("fields inside each other", whole.depth, limits.depth)?;
+    at_most("fields inside each other in an introspection", whole.introspection_depth, limits.introspection_depth)?;
+    // What the library's own recursion would count; it has its own bound of 32 and a text without a figure.
+    at_most("fields and fragments inside each other", whole.levels, 32)?;
+
+    let operation = chosen(&document, operation_name)?;
+    let mut asked = Asked { document: &document, operation, variables, min_positions: Vec::new(), known_at: Vec::new() };
+    asked.collect(&operation.selection_set.node);
+    let (kind, min_positions, known_at) = (operation.ty, asked.min_positions, asked.known_at);
+    Ok(Judged { kind, min_positions, known_at, document })
+}
+
+fn at_most(what: &str, found: usize, most: usize) -> Result<(), QueryError> {
+    if found <= most { Ok(()) } else { Err(QueryError::TooComplex(format!("{found} {what}, at most {most} are allowed"))) }
+}
+
+fn chosen<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, QueryError> {
+    let mut operations = document.operations.iter();
+    match name {
+        Some(name) => operations
+            .find(|(candidate, _)| candidate.is_some_and(|candidate| candidate.as_str() == name))
+            .map(|(_, operation)| &operation.node)
+            .ok_or_else(|| QueryError::bad_input(format_args!("the document has no operation `{}`", name.chars().take(80).collect::<String>()))),
+        None => match (operations.next(), operations.next()) {
+            (Some((_, operation)), None) => Ok(&operation.node),
+            (None, _) => Err(QueryError::bad_input("the document has no operation")),
+            (Some(_), Some(_)) => Err(QueryError::bad_input("the document has several operations: say which by `operationName`")),
+        },
+    }
+}
+
+/// The most brackets that are open at once, not counting those in strings and comments.
+fn nesting(query: &str) -> usize {
+    let bytes = query.as_bytes();
+    let (mut at, mut open, mut most) = (0, 0_usize, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' | b'[' | b'(' => {
+                open += 1;
+                most = most.max(open);
+            }
+            b'}' | b']' | b')' => open = open.saturating_sub(1),
+            b'#' => {
+                while at + 1 < bytes.len() && !matches!(bytes[at + 1], b'\n' | b'\r') {
+                    at += 1;
+                }
+            }
+            b'"' if bytes[at..].starts_with(b"\"\"\"") => {
+                at += 3;
+                while at < bytes.len() && !bytes[at..].starts_with(b"\"\"\"") {
+                    at += if bytes[at..].starts_with(b"\\\"\"\"") { 4 } else { 1 };
+                }
+                at += 2;
+            }
+            b'"' => {
+                at += 1;
+                // A string ends with its line at the latest: the parser refuses it there.
+                while at < bytes.len() && !matches!(bytes[at], b'"' | b'\n' | b'\r') {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    most
+}
+
+/// What a selection asks for, fragments written out.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    selections: usize,
+    aliases: usize,
+    depth: usize,
+    introspection_depth: usize,
+    levels: usize,
+}
+
+impl Cost {
+    fn beside(self, other: Self) -> Self {
+        Self {
+            selections: self.selections.saturating_add(other.selections),
+            aliases: self.aliases.saturating_add(other.aliases),
+            depth: self.depth.max(other.depth),
+            introspection_depth: self.introspection_depth.max(other.introspection_depth),
+            levels: self.levels.max(other.levels),
+        }
+    }
+}
+
+/// Counts each fragment once, however often it is spread.
+struct Fragments<'a> {
+    document: &'a ExecutableDocument,
+    costs: HashMap<&'a str, Cost>,
+    open: HashSet<&'a str>,
+}
+
+impl<'a> Fragments<'a> {
+    /// `root`: the selection belongs to the operation itself, where `__schema` and `__type` are fields.
+    fn cost_of(&mut self, set: &'a SelectionSet, operation: &'a OperationDefinition, root: bool) -> Result<Cost, QueryError> {
+        let mut sum = Cost::default();
+        for selection in &set.items {
+            let one = match &selection.node {
+                Selection::Field(field) => self.cost_of_field(&field.node, operation, root)?,
+                Selection::InlineFragment(fragment) => {
+                    let inner = self.cost_of(&fragment.node.selection_set.node, operation, root)?;
+                    Cost { levels: inner.levels + 1, ..inner }
+                }
+                Selection::FragmentSpread(spread) => {
+                    let inner = self.cost_of_fragment(spread.node.fragment_name.node.as_str(), operation, root)?;
+                    Cost { levels: inner.levels + 1, ..inner }
+                }
+            };
+            sum = sum.beside(one);
+        }
+        Ok(sum)
+    }
+
+    fn cost_of_field(&mut self, field: &'a Field, operation: &'a OperationDefinition, root: bool) -> Result<Cost, QueryError> {
+        let inner = self.cost_of(&field.selection_set.node, operation, false)?;
+        let introspection = root && matches!(field.name.node.as_str(), "__schema" | "__type");
+        let depth = inner.depth + 1;
+        Ok(Cost {
+            selections: inner.selections.saturating_add(1),
+            aliases: inner.aliases.saturating_add(usize::from(field.alias.is_some())),
+            depth: if introspection { 0 } else { depth },
+            introspection_depth: if introspection { depth } else { inner.introspection_depth },
+            levels: inner.levels + 1,
+        })
+    }
+
+    fn cost_of_fragment(&mut self, name: &'a str, operation: &'a OperationDefinition, root: bool) -> Result<Cost, QueryError> {
+        if let Some(known) = self.costs.get(name) {
+            return Ok(*known);
+        }
+        // A fragment that is not there is a matter for validation.
+        let Some((name, fragment)) = self.document.fragments.iter().find(|(candidate, _)| candidate.as_str() == name) else {
+            return Ok(Cost::default());
+        };
+        if !self.open.insert(name.as_str()) {
+            return Err(QueryError::bad_input(format_args!("the fragment `{name}` spreads itself")));
+        }
+        let cost = self.cost_of(&fragment.node.selection_set.node, operation, root)?;
+        self.open.remove(name.as_str());
+        self.costs.insert(name.as_str(), cost);
+        Ok(cost)
+    }
+}
+
+/// Collects the positions that root fields ask for. Everything that is wrong with them is said by validation.
+struct Asked<'a> {
+    document: &'a ExecutableDocument,
+    operation: &'a OperationDefinition,
+    variables: &'a Variables,
+    min_positions: Vec<String>,
+    known_at: Vec<u64>,
+}
+
+impl<'a> Asked<'a> {
+    fn collect(&mut self, set: &'a SelectionSet) {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => self.collect_from(&field.node.arguments),
+                Selection::InlineFragment(fragment) => self.collect(&fragment.node.selection_set.node),
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                        self.collect(&fragment.node.selection_set.node);
+                    }
+                }
+            }
+        }
+    }
+
+    fn collect_from(&mut self, arguments: &[(Positioned<Name>, Positioned<Value>)]) {
+        for (name, value) in arguments {
+            match (name.node.as_str(), self.value(&value.node)) {
+                ("minPosition", Some(ConstValue::String(token))) => self.min_positions.push(token),
+                ("knownAt", Some(value)) => self.known_at.extend(crate::scalars::position::position_in(&value)),
+                _ => {}
+            }
+        }
+    }
+
+    fn value(&self, value: &Value) -> Option<ConstValue> {
+        value
+            .clone()
+            .into_const_with(|variable| {
+                let given = self.variables.get(&variable).cloned();
+                let default = || {
+                    let definition = self.operation.variable_definitions.iter().find(|definition| definition.node.name.node == variable);
+                    definition.and_then(|definition| definition.node.default_value.as_ref()).map(|default| default.node.clone())
+                };
+                given.or_else(default).ok_or(())
+            })
+            .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(query: &str) -> Result<Judged, Unfit> {
+        judge(query, None, &Variables::default(), &Limits::default())
+    }
+
+    fn refusal(query: &str) -> QueryError {
+        match judged(query) {
+            Err(Unfit::Refused(error)) => error,
+            other => panic!("{query} was not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn brackets_are_counted_outside_of_strings_and_comments() {
+        assert_eq!(nesting("{ a { b(c: [1, [2]]) } }"), 5);
+        assert_eq!(nesting(r#"{ a(b: "{{{{ \" {{{{") # {{{{{{"#), 2);
+        assert_eq!(nesting("{ a(b: \"\"\"{{{{ \\\"\"\" {{{{\"\"\") {c} }"), 2);
+    }
+
+    #[test]
+    fn a_bomb_of_fragments_is_refused_at_once() {
+        let mut query = "{ ...F0 } ".to_owned();
+        for level in 0..30 {
+            query += &format!("fragment F{level} on Query {{ ...F{0} ...F{0} }} ", level + 1);
+        }
+        query += "fragment F30 on Query { __typename }";
+        assert!(matches!(refusal(&query), QueryError::TooComplex(_)));
+    }
+
+    #[test]
+    fn a_fragment_that_spreads_itself_is_refused() {
+        let error = refusal("{ ...A } fragment A on Query { ...B } fragment B on Query { ...A ...A }");
+        assert_eq!(error, QueryError::BadInput("the fragment `A` spreads itself".into()));
+    }
+
+    #[test]
+    fn a_deep_document_is_refused_before_it_is_parsed() {
+        let query = "{a".repeat(20_000);
+        assert!(matches!(refusal(&query), QueryError::TooComplex(_)));
+        assert!(matches!(refusal(&format!("{{a(b:{})}}", "[".repeat(20_000))), QueryError::TooComplex(_)));
+    }
+
+    #[test]
+    fn depth_counts_fields_and_not_fragments() {
+        let deep = |levels: usize| format!("{{{}{}", "a{".repeat(levels - 1) + "a", "}".repeat(levels));
+        assert!(judged(&deep(12)).is_ok());
+        assert_eq!(refusal(&deep(13)), QueryError::TooComplex("13 fields inside each other, at most 12 are allowed".into()));
+        assert!(judged("{ ... on Query { ... on Query { a } } }").is_ok());
+    }
+
+    #[test]
+    fn positions_are_found_through_fragments_variables_and_defaults() {
+        let query = r#"query Q($a: String, $b: String = "default", $p: Position) {
+            one(minPosition: $a) { nested(minPosition: "ignored") } ...F two(knownAt: $p) three(knownAt: 7)
+        } fragment F on Query { ... on Query { four(minPosition: $b, knownAt: "8") } }"#;
+        let variables = Variables::from_json(serde_json::json!({ "a": "token", "p": 9 }));
+        let judged = judge(query, Some("Q"), &variables, &Limits::default()).expect("fit");
+        assert_eq!(judged.min_positions, ["token", "default"]);
+        assert_eq!(judged.known_at, [8, 9, 7]);
+    }
+
+    #[test]
+    fn an_operation_must_be_named_where_there_are_several() {
+        let two = "query A { a } query B { b }";
+        assert!(matches!(refusal(two), QueryError::BadInput(_)));
+        assert!(judge(two, Some("B"), &Variables::default(), &Limits::default()).is_ok());
+        assert!(judge(two, Some("C"), &Variables::default(), &Limits::default()).is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! What goes wrong with a query: a stable code for programs, a text for people, and nothing of the inside.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_graphql::{Error, ErrorExtensionValues, Response, ServerError, Value};
+use axum::http::StatusCode;
+use cauri_command_api::auth::challenge::AuthProblem;
+use cauri_event_schemas::Position;
+
+/// What a program branches on: `extensions.code` of an error. A code never changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// The document or an argument is wrong; the same request will never succeed.
+    BadUserInput,
+    /// There is no good token.
+    Unauthenticated,
+    /// The token is good, its roles do not suffice.
+    Forbidden,
+    /// The read models have not reached the position that was asked for; try again.
+    PositionNotReached,
+    /// More than one query may cost; ask for less.
+    TooComplex,
+    /// It took too long; ask for less, or try again.
+    TimedOut,
+    /// Too many others ask at this moment; try again.
+    Overloaded,
+    /// Something went wrong here; the log has it.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 8] = [
+        Self::BadUserInput,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::PositionNotReached,
+        Self::TooComplex,
+        Self::TimedOut,
+        Self::Overloaded,
+        Self::Internal,
+    ];
+
+    /// The code as it stands in answers and in the manual.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::PositionNotReached => "POSITION_NOT_REACHED",
+            Self::TooComplex => "TOO_COMPLEX",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Overloaded => "OVERLOADED",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// The status of an answer without data, for `application/graphql-response+json`.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::BadUserInput | Self::TooComplex => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::PositionNotReached | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text)
+    }
+}
+
+/// Why a query has no answer.
+///
+/// It has no `Display`, so that it can reach a caller only through [`QueryError::into_server_error`], with its code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryError {
+    /// The document or an argument is wrong.
+    BadInput(String),
+    /// Whoever asks is not let in.
+    NotLetIn(AuthProblem),
+    /// The read models did not get there in time.
+    PositionNotReached {
+        /// What was asked for.
+        wanted: Position,
+        /// Where they are.
+        reached: Position,
+    },
+    /// More than one query may cost; the text has the figures.
+    TooComplex(String),
+    /// It took longer than this.
+    TimedOut(Duration),
+    /// More connections or operations than there may be; the text has the figure.
+    Overloaded(String),
+    /// Something went wrong here, and the log has it.
+    Internal,
+}
+
+impl QueryError {
+    /// Wrong input, in words.
+    pub fn bad_input(what: impl fmt::Display) -> Self {
+        Self::BadInput(what.to_string())
+    }
+
+    /// Keeps the cause for the log, and nothing of it for the caller.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        tracing::error!(%cause, "a query failed");
+        Self::Internal
+    }
+
+    /// What programs branch on.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::BadInput(_) => ErrorCode::BadUserInput,
+            Self::NotLetIn(problem) if problem.status() == 403 => ErrorCode::Forbidden,
+            Self::NotLetIn(_) => ErrorCode::Unauthenticated,
+            Self::PositionNotReached { .. } => ErrorCode::PositionNotReached,
+            Self::TooComplex(_) => ErrorCode::TooComplex,
+            Self::TimedOut(_) => ErrorCode::TimedOut,
+            Self::Overloaded(_) => ErrorCode::Overloaded,
+            Self::Internal => ErrorCode::Internal,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::BadInput(what) | Self::TooComplex(what) | Self::Overloaded(what) => what.clone(),
+            Self::NotLetIn(problem) => problem.to_string(),
+            Self::PositionNotReached { wanted, reached } => {
+                format!("the read models are at position {reached}, {wanted} was asked for; try again")
+            }
+            Self::TimedOut(limit) => format!("the query took longer than {} s; ask for less", limit.as_secs_f32()),
+            Self::Internal => "an error occurred; the log has it".to_owned(),
+        }
+    }
+
+    fn extensions(&self) -> ErrorExtensionValues {
+        let mut values = ErrorExtensionValues::default();
+        values.set("code", self.code().as_str());
+        match self {
+            Self::PositionNotReached { wanted, reached } => {
+                values.set("wanted", wanted.get());
+                values.set("asOfPosition", reached.get());
+                values.set("lag", wanted.get().saturating_sub(reached.get()));
+            }
+            Self::NotLetIn(problem) => values.set("reason", problem.kind().code),
+            Self::BadInput(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}
+        }
+        values
+    }
+
+    /// The error as an answer carries it, without a place in the document.
+    pub fn into_server_error(self) -> ServerError {
+        let mut error = ServerError::new(self.message(), None);
+        error.extensions = Some(self.extensions());
+        error
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        let mut out = Error::new(error.message());
+        out.extensions = Some(error.extensions());
+        out
+    }
+}
+
+/// The code of an error in a finished answer.
+pub(crate) fn code_of(error: &ServerError) -> ErrorCode {
+    match error.extensions.as_ref().and_then(|extensions| extensions.get("code")) {
+        Some(Value::String(code)) => ErrorCode::of(code).unwrap_or(ErrorCode::Internal),
+        _ => ErrorCode::Internal,
+    }
+}
+
+/// Gives every error of an answer its code, and takes out whatever came from the inside.
+///
+/// What has no code yet is either the library's complaint about the document, which is for the caller, or an error
+/// that some code turned into text without thinking of a caller, and such a text is for the log.
+pub(crate) fn finish(response: &mut Response) {
+    for error in &mut response.errors {
+        if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
+            continue;
+        }
+        let code = if error.source.is_some() {
+            tracing::error!(message = error.message, path = ?error.path, "a query failed with an error that has no code");
+            error.message = "an error occurred; the log has it".to_owned();
+            ErrorCode::Internal
+        } else {
+            ErrorCode::BadUserInput
+        };
+        error.source = None;
+        error.extensions.get_or_insert_default().set("code", code.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_nobody_gave_a_code_keeps_its_text_from_the_caller() {
+        let from_inside = Error::from(std::io::Error::other("/var/lib/secret.sqlite: disk I/O error"));
+        let from_outside = ServerError::new("Unknown field \"colour\" on type \"Query\".", None);
+        let mut response = Response::from_errors(vec![from_inside.into_server_error(Default::default()), from_outside]);
+        finish(&mut response);
+        let text = serde_json::to_string(&response.errors).expect("errors are plain data");
+        assert!(!text.contains("secret"), "{text}");
+        assert_eq!(response.errors.iter().map(code_of).collect::<Vec<_>>(), [ErrorCode::Internal, ErrorCode::BadUserInput]);
+    }
+
+    #[test]
+    fn every_code_is_read_back_as_itself() {
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::of(code.as_str()), Some(code));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The named checks of `verify`: one name in four places, the case here, the file `x.rs`, its manual `x.md`, and a test.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Declares the checks once: case, name, module and manual come from the same list.
+macro_rules! checks {
+    ($($case:ident $module:ident $name:literal: $promise:literal, $next:literal;)+) => {
+        $(pub(crate) mod $module;)+
+
+        /// A named check.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Check {
+            $(#[doc = $promise] $case,)+
+        }
+
+        impl Check {
+            /// All checks, in the order in which they are reported.
+            pub const ALL: [Check; [$(Check::$case),+].len()] = [$(Check::$case),+];
+
+            /// The check's name.
+            pub fn name(self) -> &'static str {
+                match self { $(Check::$case => $name,)+ }
+            }
+
+            /// What holds where the check is silent, one sentence.
+            pub fn promise(self) -> &'static str {
+                match self { $(Check::$case => $promise,)+ }
+            }
+
+            /// What to do where it speaks.
+            pub fn next(self) -> &'static str {
+                match self { $(Check::$case => $next,)+ }
+            }
+
+            /// The manual entry.
+            pub fn manual(self) -> &'static str {
+                match self { $(Check::$case => include_str!(concat!($name, ".md")),)+ }
+            }
+        }
+    };
+}
+
+checks! {
+    Checksums checksums "checksums": "Every record has the checksum that was stored with it.",
+        "Keep a copy of the damaged files, restore the journal from a backup or an export, and look at the disk.";
+    Positions positions "positions": "Positions run 1, 2, 3 … to the head, without a gap and without a record twice.",
+        "Keep a copy of the damaged files and restore the journal from a backup or an export.";
+    Roots roots "roots": "Every stored Merkle root is the root of the records up to it.",
+        "Compare the root with one that was noted elsewhere (`--expect-head`), then restore the journal from a backup or an export.";
+    ExpectedHeads expected_heads "expected_heads": "The journal passes through every head that `--expect-head` names.",
+        "The journal is not the one whose head was noted: find out who changed it, and restore the copy that has this root.";
+    Canonical canonical "canonical": "Every record's bytes are the canonical JSON of what they say.",
+        "The record was not written by Cauri: find out who wrote it; nothing after it can be trusted.";
+    Schemas schemas "schemas": "Every record is of a known type and version and can be read today.",
+        "Use the newest Cauri; if that cannot read it either, restore the journal from a backup or an export.";
+    Versions versions "versions": "The records of each stream have the versions 1, 2, 3 …",
+        "A record is missing, twice or made up: compare with a backup or an export.";
+    Time time "time": "`recorded_at` never goes back.",
+        "Compare with a backup or an export: Cauri holds its clock when the machine's goes back.";
+    Transitions transitions "transitions": "Every event is possible for what it happened to, and reversals and sweeps link both ways.",
+        "The event was not decided by Cauri's rules: find out how it came into the journal, and correct it by an entry of its own.";
+    DoubleEntry double_entry "double_entry": "At every position Σ debits = Σ credits in each currency, between accounts that exist and hold that currency.",
+        "Money came from nowhere or went nowhere: find out how the entry came into the journal, and correct it by an entry of its own.";
+    Limits limits "limits": "No account was beyond its floor or ceiling at any position, counting holds.",
+        "Look at the account with `cauri-replay show`, and find out how the entry came into the journal.";
+    Holds holds "holds": "What is pending is the sum of the open holds, each was resolved as it was held, and none outlived its expiry.",
+        "Look at the entry with `cauri-replay show`, and find out how the record came into the journal.";
+    Idempotency idempotency "idempotency": "No command was carried out twice.",
+        "Reverse the second effect if it is real money, and find out how the same command was accepted twice.";
+    Index index "index": "The look-ups by stream and by command lead where the journal says.",
+        "Stop the server, delete `index.sqlite` and start it again: the look-ups are built anew from the journal.";
+    Snapshots snapshots "snapshots": "The stored snapshot is the fold of the journal at its position.",
+        "Stop the server, delete `index.sqlite` and start it again: a snapshot is a cache.";
+    ReadModels read_models "read_models": "Every live read model holds what a replay of the journal gives.",
+        "Stop the server, delete the read store and start it again: read models are rebuilt from the journal.";
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

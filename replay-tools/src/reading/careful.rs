@@ -1,0 +1,127 @@
+//! The careful reading: any version of any type, through the same decoder as the engine's.
+
+use cauri_domain::entry::{EntryEvent, Transfer};
+use cauri_domain::ids::AccountAddress;
+use cauri_event_schemas::record::Envelope;
+use cauri_event_schemas::registry::UndecodableEvent;
+use cauri_event_schemas::{Event, Position, Recorded, StreamId};
+
+use super::{Fact, Happening, Motion, Moved, Movement, ReadBatch, Seed, Span, Stream};
+
+/// A record that was understood.
+pub(crate) struct CarefulRecord {
+    /// The position that the record itself states.
+    pub(crate) stated: Position,
+    /// The version of the event's shape, as stored.
+    pub(crate) schema: u32,
+    /// The event, or events, of today.
+    pub(crate) events: Vec<Recorded>,
+}
+
+/// Reads a record.
+pub(crate) fn read(bytes: &[u8]) -> Result<CarefulRecord, UndecodableEvent> {
+    let envelope = Envelope::parse(bytes)?;
+    let (stated, schema) = (envelope.position, envelope.schema);
+    Ok(CarefulRecord { stated, schema, events: envelope.decode()? })
+}
+
+/// Adds the facts of a record, with its texts behind the lines.
+pub(super) fn push(batch: &mut ReadBatch, position: Position, record: CarefulRecord, seed: &Seed) {
+    for (part, recorded) in record.events.into_iter().enumerate() {
+        let (command, command_hash) = keep(batch, recorded.metadata.command.as_str(), seed);
+        let stream = match &recorded.stream {
+            StreamId::Account(address) => {
+                let (span, hash) = keep(batch, address.as_str(), seed);
+                Stream::Account(span, hash)
+            }
+            StreamId::Command(id) => Stream::Command(keep(batch, id.as_str(), seed).0),
+            StreamId::Entry(id) => Stream::Entry(*id.as_bytes()),
+            StreamId::Journal(name) => Stream::Journal(keep(batch, name.as_str(), seed).0),
+        };
+        let event = match recorded.event {
+            Event::Account(event) => Happening::Account(Box::new(event)),
+            Event::Command(_) => Happening::Refused,
+            Event::Entry(event) => entry(batch, &event, seed),
+            Event::Journal(_) => Happening::JournalClosed,
+        };
+        batch.facts.push(Fact {
+            position,
+            version: recorded.version.get(),
+            recorded_at: recorded.recorded_at.as_micros(),
+            command,
+            command_hash,
+            has_fingerprint: recorded.metadata.fingerprint.is_some(),
+            part: part.min(255) as u8,
+            stream,
+            event,
+        });
+    }
+}
+
+fn entry(batch: &mut ReadBatch, event: &EntryEvent, seed: &Seed) -> Happening {
+    let moved = |motion, effective_at: cauri_domain::time::Timestamp, transfers| Moved {
+        motion,
+        effective_at: effective_at.as_micros(),
+        expires_at: None,
+        reverses: None,
+        transfers,
+    };
+    Happening::Moved(match event {
+        EntryEvent::Posted(posted) => Moved {
+            reverses: posted.reverses.map(|id| *id.as_bytes()),
+            ..moved(Motion::Posted, posted.effective_at, transfers(batch, &posted.transfers, seed))
+        },
+        EntryEvent::Held(held) => Moved {
+            expires_at: held.expires_at.map(|at| at.as_micros()),
+            ..moved(Motion::Held, held.effective_at, transfers(batch, &held.transfers, seed))
+        },
+        EntryEvent::HoldVoided(voided) => {
+            moved(Motion::HoldVoided, voided.effective_at, transfers(batch, &voided.transfers, seed))
+        }
+        EntryEvent::HoldExpired(expired) => {
+            moved(Motion::HoldExpired, expired.effective_at, transfers(batch, &expired.transfers, seed))
+        }
+        EntryEvent::HoldPosted(posted) => {
+            let first = batch.movements.len();
+            for transfer in posted.transfers.iter() {
+                let movement = Movement {
+                    debit: account(batch, &transfer.debit, seed),
+                    credit: account(batch, &transfer.credit, seed),
+                    minor: transfer.amount.minor(),
+                    // No hold has -1: two currencies in one posting never fit what was held.
+                    held: if transfer.held.currency() == transfer.amount.currency() { transfer.held.minor() } else { -1 },
+                    currency: transfer.amount.currency(),
+                };
+                batch.movements.push(movement);
+            }
+            moved(Motion::HoldPosted, posted.effective_at, first..batch.movements.len())
+        }
+        EntryEvent::Reversed(reversed) => return Happening::Reversed { by: *reversed.by.as_bytes() },
+    })
+}
+
+fn transfers(batch: &mut ReadBatch, transfers: &[Transfer], seed: &Seed) -> std::ops::Range<usize> {
+    let first = batch.movements.len();
+    for transfer in transfers {
+        let movement = Movement {
+            debit: account(batch, &transfer.debit, seed),
+            credit: account(batch, &transfer.credit, seed),
+            minor: transfer.amount.minor(),
+            held: transfer.amount.minor(),
+            currency: transfer.amount.currency(),
+        };
+        batch.movements.push(movement);
+    }
+    first..batch.movements.len()
+}
+
+fn account(batch: &mut ReadBatch, address: &AccountAddress, seed: &Seed) -> (Span, u64) {
+    keep(batch, address.as_str(), seed)
+}
+
+/// Puts a text behind the lines, where spans can point to it.
+fn keep(batch: &mut ReadBatch, text: &str, seed: &Seed) -> (Span, u64) {
+    let start = batch.arena.len();
+    batch.arena.extend_from_slice(text.as_bytes());
+    (Span::new(start..start + text.len()), seed.hash(text.as_bytes()))
+}
