@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 
 use crate::json;
@@ -106,7 +106,9 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
             whole = data;
         } else {
             if parts.is_empty() {
-                parts.reserve(body.size_hint().upper().and_then(|more| usize::try_from(more).ok()).unwrap_or(0).min(limit) + whole.len() + data.len());
+                parts.reserve(
+                    body.size_hint().upper().and_then(|more| usize::try_from(more).ok()).unwrap_or(0).min(limit) + whole.len() + data.len(),
+                );
                 parts.extend_from_slice(&std::mem::take(&mut whole));
             }
             parts.extend_from_slice(&data);

@@ -92,7 +92,10 @@ impl CommandHeaders {
 /// # Errors
 /// When the name is too long for a record: the token's subject is.
 pub fn actor_of(caller: &Principal) -> Result<ShortText, Problem> {
-    caller.actor().parse().map_err(|_| Problem::forbidden("the token's `sub` is too long to stand in the journal: role and subject may have 256 characters"))
+    caller
+        .actor()
+        .parse()
+        .map_err(|_| Problem::forbidden("the token's `sub` is too long to stand in the journal: role and subject may have 256 characters"))
 }
 
 /// An id for a command whose caller gave none.
@@ -156,7 +159,8 @@ fn unquoted(text: &str) -> &str {
 
 /// The stream version in an `If-Match`.
 fn version_in(text: &str) -> Result<StreamVersion, Problem> {
-    let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits =
+        text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     digits.and_then(|digits| digits.parse().ok()).map(StreamVersion::new).ok_or_else(|| {
         let shown: String = text.chars().take(80).collect();
         wrong(&IF_MATCH, &format!("{shown:?} is not one strong version such as \"3\", the ETag of an earlier answer"))
@@ -224,7 +228,12 @@ mod tests {
     fn a_trace_context_is_passed_on_or_ignored() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(read(&[("traceparent", good)]).expect("fine").traceparent.expect("kept").as_str(), good);
-        for text in ["", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", &format!("{good}-x")] {
+        for text in [
+            "",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            &format!("{good}-x"),
+        ] {
             assert_eq!(read(&[("traceparent", text)]).expect("ignored").traceparent, None, "{text}");
         }
     }

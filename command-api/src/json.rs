@@ -7,6 +7,7 @@ use serde::de::DeserializeSeed;
 use serde_path_to_error::{Path, Segment, Track};
 
 use crate::problem::FieldProblem;
+use crate::strict::Strict;
 
 /// Reads one JSON document.
 ///
@@ -22,7 +23,7 @@ pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, FieldProb
 /// As [`decode`].
 pub fn decode_with<'de, S: DeserializeSeed<'de> + Copy>(seed: S, bytes: &'de [u8]) -> Result<S::Value, FieldProblem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    seed.deserialize(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|error| explain(seed, bytes, &error))
+    seed.deserialize(Strict(&mut json)).and_then(|value| json.end().map(|()| value)).map_err(|error| explain(seed, bytes, &error))
 }
 
 /// Reads the document a second time, watching where it goes wrong: nobody pays for that while all is well.
@@ -32,8 +33,8 @@ fn explain<'de, S: DeserializeSeed<'de> + Copy>(seed: S, bytes: &'de [u8], error
     }
     let mut track = Track::new();
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let again = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
-    let pointer = again.is_err().then(|| pointer_of(&track.path())).unwrap_or_default();
+    let again = seed.deserialize(Strict(serde_path_to_error::Deserializer::new(&mut json, &mut track)));
+    let pointer = if again.is_err() { pointer_of(&track.path()) } else { String::new() };
     let message = error.to_string();
     if error.is_data() { wrong_shape(&message, pointer) } else { no_json(&message, pointer, bytes.is_empty()) }
 }
@@ -67,10 +68,13 @@ fn wrong_shape(message: &str, mut pointer: String) -> FieldProblem {
         let detail = format!("{message}: write \"{number}\" in quotes, because readers of JSON numbers lose digits");
         ("wrong_type", if number.is_empty() { message.to_owned() } else { detail })
     } else if message.ends_with("untagged enum LimitAmount") {
-        let detail = "a limit is a decimal string in the account's currency such as \"-5000\", or {\"amount\": \"-5000\", \"currency\": \"XOF\"}";
+        let detail =
+            "a limit is a decimal string in the account's currency such as \"-5000\", or {\"amount\": \"-5000\", \"currency\": \"XOF\"}";
         ("invalid_value", detail.to_owned())
     } else if message.starts_with("invalid type") {
-        ("wrong_type", message.to_owned())
+        // The names of our types say nothing to a caller.
+        let kept = message.split(", expected struct ").next().unwrap_or(message);
+        ("wrong_type", if kept.len() < message.len() { format!("{kept}, expected an object") } else { message.to_owned() })
     } else if message.starts_with("invalid length") {
         ("wrong_length", message.to_owned())
     } else {
@@ -194,6 +198,15 @@ mod tests {
         assert!(problem.detail.contains("nested 128 deep"), "{problem:?}");
         let problem = decode::<PostEntry>(b"{\"reference\":\"\xff\"}").expect_err("it is not UTF-8");
         assert_eq!((&*problem.code, &*problem.detail), ("invalid_utf8", "the text is not UTF-8 from byte 14 on"));
+    }
+
+    #[test]
+    fn an_array_is_not_an_object_however_well_its_items_fit() {
+        check("[]", "wrong_type", "", "expected an object");
+        let json = r#"{"transfers":[{"debit":"a","credit":"b","amount":["1","XOF"]}]}"#;
+        check(json, "wrong_type", "/transfers/0/amount", "invalid type: sequence, expected an object");
+        let json = r#"{"transfers":[{"debit":"a","credit":"b","amount":"1 XOF"}]}"#;
+        check(json, "wrong_type", "/transfers/0/amount", "invalid type: string \"1 XOF\", expected an object");
     }
 
     #[test]

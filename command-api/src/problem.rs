@@ -81,6 +81,8 @@ problems! {
         "Nothing exists at this address, or not yet at the position that was asked for.";
     METHOD_NOT_ALLOWED: "method_not_allowed", 405, "The method is not allowed here",
         "The address exists, but not for this method. `Allow` lists those it has.";
+    REQUEST_TIME_OUT: "request_time_out", 408, "The request did not arrive in time",
+        "The body came too slowly. Nothing was done. Send it again with the same `Idempotency-Key`.";
     PRECONDITION_FAILED: "precondition_failed", 412, "The version is not the current one",
         "`If-Match` named a version that somebody else has moved on from. Read again, decide again.";
     PAYLOAD_TOO_LARGE: "payload_too_large", 413, "The request is too large",
@@ -91,6 +93,8 @@ problems! {
         "The command was understood and the rules say no. `code` holds the refusal's own name instead of `refused`, such as `hold_already_posted`; the manual lists them. The refusal is remembered: the same `Idempotency-Key` gets the same answer.";
     INTERNAL: "internal", 500, "Something went wrong here",
         "An error that has no better name. The log has it under the request id in `instance`. Nothing says whether the command was done: retry with the same `Idempotency-Key`.";
+    JOURNAL_CORRUPT: "journal_corrupt", 500, "The journal contradicts itself",
+        "What is stored is not what was written; `detail` names the position. The engine has stopped and takes no more commands. Run `cauri-replay verify`, restore from a copy.";
     NOT_DONE: "not_done", 503, "It was not done",
         "Storage failed before anything was written. Nothing was done. Retry with the same `Idempotency-Key`, after `Retry-After` if given.";
     OVERLOADED: "overloaded", 503, "Too many requests are waiting",
@@ -339,8 +343,7 @@ pub fn request_id(extensions: &Extensions) -> Option<&str> {
 
 /// What lies behind an error, for the log.
 fn causes(error: &(dyn Error + 'static)) -> String {
-    let causes: Vec<String> =
-        std::iter::successors(error.source(), |cause| Error::source(*cause)).map(ToString::to_string).collect();
+    let causes: Vec<String> = std::iter::successors(error.source(), |cause| Error::source(*cause)).map(ToString::to_string).collect();
     causes.join(": ")
 }
 
@@ -458,8 +461,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_problem_is_sent_as_problem_json_with_only_the_members_it_has() {
-        let problem = Problem::validation(vec![FieldProblem::new("amount_not_positive", "/amount", "must be above 0")])
-            .with_instance("r-1");
+        let problem =
+            Problem::validation(vec![FieldProblem::new("amount_not_positive", "/amount", "must be above 0")]).with_instance("r-1");
         let (status, headers, body) = sent(problem).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert_eq!(headers[CONTENT_TYPE], PROBLEM_JSON);
@@ -511,18 +514,16 @@ mod tests {
     #[test]
     fn a_problem_can_be_read_back_by_a_client() {
         let problem = Problem::refused("limit_exceeded", "over the limit").with_pointer("/amount").with_position("t");
-        let read: Problem = serde_json::from_slice(&serde_json::to_vec(&problem).expect("a problem serializes"))
-            .expect("a problem deserializes");
+        let read: Problem =
+            serde_json::from_slice(&serde_json::to_vec(&problem).expect("a problem serializes")).expect("a problem deserializes");
         assert_eq!(read, problem);
     }
 
     #[test]
     fn the_schema_is_called_problem_and_has_the_members_of_the_body_only() {
         let schema = serde_json::to_value(Problem::schema()).expect("a schema serializes");
-        let members: HashSet<&str> =
-            schema["properties"].as_object().expect("an object").keys().map(String::as_str).collect();
-        let expected =
-            ["type", "title", "status", "code", "detail", "instance", "pointer", "errors", "position"];
+        let members: HashSet<&str> = schema["properties"].as_object().expect("an object").keys().map(String::as_str).collect();
+        let expected = ["type", "title", "status", "code", "detail", "instance", "pointer", "errors", "position"];
         assert_eq!(members, HashSet::from(expected));
         assert_eq!(Problem::name(), "Problem");
     }

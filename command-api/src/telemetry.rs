@@ -110,7 +110,7 @@ pub fn scrape(state: &ApiState) -> String {
     gauge!("cauri_http_requests_in_flight").set(state.in_flight() as f64);
     of_journal("cauri_engine_running").set(if state.engine.is_running() { 1.0 } else { 0.0 });
     of_journal("cauri_engine_queue_commands").set(stats.queued as f64);
-    of_journal("cauri_engine_queue_capacity").set(stats.capacity as f64);
+    of_journal("cauri_engine_queue_capacity").set(stats.queue_capacity as f64);
     of_journal("cauri_engine_accounts").set(stats.accounts as f64);
     of_journal("cauri_engine_open_holds").set(stats.open_holds as f64);
     of_journal("cauri_journal_position").set(head.position.get() as f64);

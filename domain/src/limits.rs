@@ -91,8 +91,11 @@ impl UncheckedLimits {
             LimitAmount::Money(money) if money.currency == currency => Money::new(money.amount, currency),
             LimitAmount::Money(money) => Err(MoneyError::CurrencyMismatch { left: money.currency, right: currency }),
         };
-        let floor = self.floor.as_ref().map(bound).transpose()?;
-        let ceiling = self.ceiling.as_ref().map(bound).transpose()?;
+        let (floor, ceiling) = match (self.floor.as_ref().map(bound).transpose(), self.ceiling.as_ref().map(bound).transpose()) {
+            (Ok(floor), Ok(ceiling)) => (floor, ceiling),
+            (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => return Err(wrong.into()),
+            (Err(floor), Err(ceiling)) => return Err(std::cmp::min_by_key(floor, ceiling, MoneyError::code).into()),
+        };
         match (floor, ceiling) {
             (Some(floor), _) if floor.is_positive() => Err(LimitsError::PositiveFloor(floor)),
             (_, Some(ceiling)) if ceiling.minor() < 0 => Err(LimitsError::NegativeCeiling(ceiling)),

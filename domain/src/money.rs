@@ -1,6 +1,7 @@
 //! Money and currencies: exact decimals with the currency's own scale, checked arithmetic only.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,7 +19,8 @@ pub const MAX_EXPONENT: u32 = 8;
 pub const MAX_MINOR: i64 = 1_000_000_000_000_000_000;
 
 /// Currencies and their exponents: ISO 4217 (2024 list, active codes) and a few crypto assets.
-/// Append only: the index is not stored, but the codes are.
+///
+/// By code, because it is searched by halving. A code is never taken out: codes are stored, the index is not.
 const CURRENCIES: &[(&str, u8)] = &[
     ("AED", 2),
     ("AFN", 2),
@@ -313,14 +315,20 @@ pub enum MoneyError {
     },
 }
 
-impl From<MoneyError> for Refusal {
-    fn from(error: MoneyError) -> Self {
-        let code = match error {
+impl MoneyError {
+    /// The refusal that says so.
+    pub fn code(&self) -> RefusalCode {
+        match self {
             MoneyError::Scale { .. } => RefusalCode::AmountScale,
             MoneyError::TooLarge { .. } => RefusalCode::AmountTooLarge,
             MoneyError::CurrencyMismatch { .. } => RefusalCode::CurrencyMismatch,
-        };
-        Refusal::new(code, error.to_string())
+        }
+    }
+}
+
+impl From<MoneyError> for Refusal {
+    fn from(error: MoneyError) -> Self {
+        Refusal::new(error.code(), error.to_string())
     }
 }
 
@@ -395,39 +403,54 @@ impl Money {
     }
 
     /// Parts in proportion to `weights`, rounded down; what is left goes, one minor unit each, to the
-    /// first parts, so the parts always sum to the whole (`domain.md` §1; Numscript's rule).
+    /// first parts, so the parts always sum to the whole (`domain.md` §1; Numscript's rule). A weight of
+    /// zero gets nothing, not even of what is left.
     ///
-    /// `None` if the weights are empty, negative or all zero, or the amount is negative.
+    /// `None` if the weights are empty, negative, all zero or more than 37 digits apart, or the amount is
+    /// negative.
     pub fn split(self, weights: &[Decimal]) -> Option<Vec<Money>> {
-        let total: Decimal = weights.iter().try_fold(Decimal::ZERO, |sum, weight| sum.checked_add(*weight))?;
-        if self.minor() < 0 || total.is_zero() || weights.iter().any(|weight| weight.is_sign_negative() && !weight.is_zero()) {
-            return None;
-        }
-        let whole = Decimal::from(self.minor());
+        let whole = u64::try_from(self.minor()).ok()?;
+        let scale = weights.iter().map(|weight| weight.normalize().scale()).max()?;
+        // All weights as whole numbers of one scale: ordinary division keeps 28 digits and would round up.
+        let weights: Vec<u128> = weights
+            .iter()
+            .map(|weight| {
+                let weight = weight.normalize();
+                u128::try_from(weight.mantissa()).ok()?.checked_mul(10_u128.checked_pow(scale - weight.scale())?)
+            })
+            .collect::<Option<_>>()?;
+        let total = weights.iter().try_fold(0_u128, |sum, weight| sum.checked_add(*weight)).filter(|total| *total > 0)?;
+        let mut rest = self.minor();
         let mut parts = Vec::with_capacity(weights.len());
-        let mut given: i64 = 0;
-        for weight in weights {
-            let share = whole.checked_mul(*weight)?.checked_div(total)?.floor();
-            let share = i64::try_from(share.mantissa() / 10_i128.pow(share.scale())).ok()?;
-            given = given.checked_add(share)?;
+        for weight in &weights {
+            let share = i64::try_from(multiply_divide(whole, *weight, total)?.0).ok()?;
+            rest -= share;
             parts.push(share);
         }
-        let mut rest = self.minor() - given;
-        for part in parts.iter_mut() {
+        for (part, _) in parts.iter_mut().zip(&weights).filter(|(_, weight)| **weight > 0) {
             if rest == 0 {
                 break;
             }
             *part += 1;
             rest -= 1;
         }
+        assert_eq!(rest, 0, "each part lost less than a unit");
         Some(parts.into_iter().map(|minor| Money::from_minor(minor, self.currency)).collect())
     }
 
     /// This amount at a rate in another currency, rounded by the named mode: the only place that rounds.
     pub fn convert(self, rate: Decimal, into: Currency, rounding: Rounding) -> Result<Money, MoneyError> {
         let too_large = || MoneyError::TooLarge { amount: self.amount, currency: self.currency };
-        let exact = self.amount.checked_mul(rate).ok_or_else(too_large)?;
-        Money::new(exact.round_dp_with_strategy(into.exponent(), rounding.strategy()), into)
+        let rate = rate.normalize();
+        // minor × rate × 10^to ÷ 10^from, exact until it is rounded once.
+        let (from, to) = (self.currency.exponent() + rate.scale(), into.exponent());
+        let numerator = rate.mantissa().unsigned_abs() * 10_u128.pow(to.saturating_sub(from));
+        let denominator = 10_u128.pow(from.saturating_sub(to));
+        let (quotient, rest) = multiply_divide(self.minor().unsigned_abs(), numerator, denominator).ok_or_else(too_large)?;
+        let minor = i128::try_from(quotient).ok().and_then(|quotient| quotient.checked_add(rounding.up(quotient, rest, denominator)));
+        let negative = (self.minor() < 0) != rate.is_sign_negative();
+        let converted = minor.and_then(|minor| Decimal::try_from_i128_with_scale(if negative { -minor } else { minor }, to).ok());
+        Money::new(converted.ok_or_else(too_large)?, into)
     }
 
     fn combine(self, other: Self, sum: fn(i64, i64) -> Option<i64>) -> Result<Self, MoneyError> {
@@ -474,12 +497,33 @@ pub enum Rounding {
 }
 
 impl Rounding {
-    fn strategy(self) -> rust_decimal::RoundingStrategy {
+    /// 1 where a quotient with this rest becomes the next whole number.
+    fn up(self, quotient: i128, rest: u128, denominator: u128) -> i128 {
         match self {
-            Rounding::Down => rust_decimal::RoundingStrategy::ToZero,
-            Rounding::HalfEven => rust_decimal::RoundingStrategy::MidpointNearestEven,
+            Rounding::Down => 0,
+            Rounding::HalfEven => match (rest * 2).cmp(&denominator) {
+                Ordering::Less => 0,
+                Ordering::Equal => quotient % 2,
+                Ordering::Greater => 1,
+            },
         }
     }
+}
+
+/// `whole × numerator ÷ denominator`, exact: the quotient and what is left; `None` where it does not fit.
+fn multiply_divide(whole: u64, numerator: u128, denominator: u128) -> Option<(u128, u128)> {
+    if let Some(product) = u128::from(whole).checked_mul(numerator) {
+        return Some((product / denominator, product % denominator));
+    }
+    // The product has more than 128 bits: multiply and divide bit by bit, most significant first.
+    let (mut quotient, mut rest) = (0_u128, 0_u128);
+    for bit in (0..u64::BITS).rev() {
+        let added = if whole >> bit & 1 == 1 { numerator } else { 0 };
+        rest = rest.checked_mul(2)?.checked_add(added)?;
+        quotient = quotient.checked_mul(2)?.checked_add(rest / denominator)?;
+        rest %= denominator;
+    }
+    Some((quotient, rest))
 }
 
 /// An amount as somebody asked for it: not yet money, its scale and sign are still to be judged.

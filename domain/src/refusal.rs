@@ -80,7 +80,7 @@ refusal_codes! {
     PeriodClosed = "period_closed": "The effective date lies in a closed period.",
     EffectiveInFutureTooFar = "effective_in_future_too_far": "The effective date is further ahead than the ledger allows.",
     EntryNotFound = "entry_not_found": "No entry with this id was ever written.",
-    EntryNotPosted = "entry_not_posted": "The entry moved nothing that could be reversed: it is an open, voided or expired hold.",
+    EntryNotPosted = "entry_not_posted": "The entry moved nothing that could be reversed: it is an open, voided or expired hold, or moved 0.",
     HoldNotFound = "hold_not_found": "No hold with this id was ever made.",
     HoldAlreadyPosted = "hold_already_posted": "The hold was posted before.",
     HoldAlreadyVoided = "hold_already_voided": "The hold was voided before.",

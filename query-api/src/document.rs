@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet};
-use async_graphql::{Name, Positioned, ServerError, Value, Variables};
-use async_graphql_value::ConstValue;
+use async_graphql::{ServerError, Value, Variables};
 
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::scalars::position::position_in;
 
 /// A document that may be validated and run.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ impl<'a> Asked<'a> {
     fn collect(&mut self, set: &'a SelectionSet) {
         for selection in &set.items {
             match &selection.node {
-                Selection::Field(field) => self.collect_from(&field.node.arguments),
+                Selection::Field(field) => self.collect_from(&field.node),
                 Selection::InlineFragment(fragment) => self.collect(&fragment.node.selection_set.node),
                 Selection::FragmentSpread(spread) => {
                     if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
@@ -228,28 +228,23 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn collect_from(&mut self, arguments: &[(Positioned<Name>, Positioned<Value>)]) {
-        for (name, value) in arguments {
-            match (name.node.as_str(), self.value(&value.node)) {
-                ("minPosition", Some(ConstValue::String(token))) => self.min_positions.push(token),
-                ("knownAt", Some(value)) => self.known_at.extend(crate::scalars::position::position_in(&value)),
+    fn collect_from(&mut self, field: &Field) {
+        for (name, value) in &field.arguments {
+            let value = value.node.clone().into_const_with(|variable| self.variable(variable.as_str()).ok_or(()));
+            match (name.node.as_str(), value) {
+                ("minPosition", Ok(Value::String(token))) => self.min_positions.push(token),
+                ("knownAt", Ok(value)) => self.known_at.extend(position_in(&value)),
                 _ => {}
             }
         }
     }
 
-    fn value(&self, value: &Value) -> Option<ConstValue> {
-        value
-            .clone()
-            .into_const_with(|variable| {
-                let given = self.variables.get(&variable).cloned();
-                let default = || {
-                    let definition = self.operation.variable_definitions.iter().find(|definition| definition.node.name.node == variable);
-                    definition.and_then(|definition| definition.node.default_value.as_ref()).map(|default| default.node.clone())
-                };
-                given.or_else(default).ok_or(())
-            })
-            .ok()
+    fn variable(&self, name: &str) -> Option<Value> {
+        let default = || {
+            let definition = self.operation.variable_definitions.iter().find(|definition| definition.node.name.node == name);
+            definition.and_then(|definition| definition.node.default_value.as_ref()).map(|default| default.node.clone())
+        };
+        self.variables.get(name).cloned().or_else(default)
     }
 }
 

@@ -89,6 +89,8 @@ pub enum QueryError {
         /// Where they are.
         reached: Position,
     },
+    /// This read model is being built for the first time and has nothing to show yet.
+    NotBuilt(&'static str),
     /// More than one query may cost; the text has the figures.
     TooComplex(String),
     /// It took longer than this.
@@ -117,7 +119,7 @@ impl QueryError {
             Self::BadInput(_) => ErrorCode::BadUserInput,
             Self::NotLetIn(problem) if problem.status() == 403 => ErrorCode::Forbidden,
             Self::NotLetIn(_) => ErrorCode::Unauthenticated,
-            Self::PositionNotReached { .. } => ErrorCode::PositionNotReached,
+            Self::PositionNotReached { .. } | Self::NotBuilt(_) => ErrorCode::PositionNotReached,
             Self::TooComplex(_) => ErrorCode::TooComplex,
             Self::TimedOut(_) => ErrorCode::TimedOut,
             Self::Overloaded(_) => ErrorCode::Overloaded,
@@ -132,6 +134,7 @@ impl QueryError {
             Self::PositionNotReached { wanted, reached } => {
                 format!("the read models are at position {reached}, {wanted} was asked for; try again")
             }
+            Self::NotBuilt(read_model) => format!("the read model {read_model} is being built and has nothing to show yet; try again"),
             Self::TimedOut(limit) => format!("the query took longer than {} s; ask for less", limit.as_secs_f32()),
             Self::Internal => "an error occurred; the log has it".to_owned(),
         }
@@ -147,7 +150,7 @@ impl QueryError {
                 values.set("lag", wanted.get().saturating_sub(reached.get()));
             }
             Self::NotLetIn(problem) => values.set("reason", problem.kind().code),
-            Self::BadInput(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}
+            Self::BadInput(_) | Self::NotBuilt(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}
         }
         values
     }

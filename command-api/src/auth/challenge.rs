@@ -131,10 +131,7 @@ mod tests {
             assert!(description.bytes().all(legal), "{problem:?}: {description}");
         }
         assert_eq!(AuthProblem::MissingToken.challenge(), r#"Bearer realm="cauri""#);
-        assert_eq!(
-            AuthProblem::Expired.challenge(),
-            r#"Bearer error="invalid_token", error_description="the token has expired""#,
-        );
+        assert_eq!(AuthProblem::Expired.challenge(), r#"Bearer error="invalid_token", error_description="the token has expired""#,);
         assert_eq!(
             AuthProblem::RoleNotSufficient(Permission::Write).challenge(),
             r#"Bearer error="insufficient_scope", error_description="the roles of the token do not grant write""#,

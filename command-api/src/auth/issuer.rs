@@ -99,9 +99,7 @@ impl DevIssuer {
         // Several processes may start at once (`cauri demo` starts three). Only one makes the key, the others wait
         // and read it. The lock is the kernel's, so a process that dies in here leaves none behind.
         let lock_path = folder.join(LOCK);
-        let lock = private(OpenOptions::new().create(true).truncate(false).write(true))
-            .open(&lock_path)
-            .map_err(unusable(&lock_path))?;
+        let lock = private(OpenOptions::new().create(true).truncate(false).write(true)).open(&lock_path).map_err(unusable(&lock_path))?;
         lock.lock().map_err(unusable(&lock_path))?;
 
         let key_path = folder.join(PRIVATE_KEY);
@@ -109,8 +107,7 @@ impl DevIssuer {
             Some(pem) => pem,
             None => create(&key_path)?,
         };
-        let private_key = RsaPrivateKey::from_pkcs8_pem(&pem)
-            .map_err(|source| IssuerError::NotAKey { path: key_path.clone(), source })?;
+        let private_key = RsaPrivateKey::from_pkcs8_pem(&pem).map_err(|source| IssuerError::NotAKey { path: key_path.clone(), source })?;
         let (key_id, key_set) = publish(&private_key);
         let jwks_path = folder.join(KEY_SET);
         // Compared, so that opening an issuer does not write, and derived, so that a lost file comes back.
@@ -175,9 +172,7 @@ pub(crate) fn publish(key: &RsaPrivateKey) -> (String, String) {
     // The members in this order and without blanks are what RFC 7638 hashes. Base64 needs no escapes in JSON.
     let thumbprint = Sha256::digest(format!(r#"{{"e":"{exponent}","kty":"RSA","n":"{modulus}"}}"#));
     let key_id = BASE64_URL_SAFE_NO_PAD.encode(thumbprint);
-    let member = format!(
-        r#"{{"kty":"RSA","use":"sig","alg":"RS256","kid":"{key_id}","n":"{modulus}","e":"{exponent}"}}"#
-    );
+    let member = format!(r#"{{"kty":"RSA","use":"sig","alg":"RS256","kid":"{key_id}","n":"{modulus}","e":"{exponent}"}}"#);
     (key_id, format!("{{\"keys\":[{member}]}}\n"))
 }
 

@@ -41,9 +41,8 @@ impl FromStr for JwksSource {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        let is_url = ["http://", "https://"]
-            .iter()
-            .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+        let is_url =
+            ["http://", "https://"].iter().any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
         Ok(if is_url { Self::Url(text.to_owned()) } else { Self::File(PathBuf::from(text)) })
     }
 }
@@ -155,12 +154,7 @@ impl Jwks {
         if keys.by_id.is_empty() {
             return Err(JwksError::NoUsableKey { at: source });
         }
-        Ok(Self {
-            source,
-            refresh_interval: REFRESH_INTERVAL,
-            keys: RwLock::new(Arc::new(keys)),
-            refreshed_at: Mutex::new(None),
-        })
+        Ok(Self { source, refresh_interval: REFRESH_INTERVAL, keys: RwLock::new(Arc::new(keys)), refreshed_at: Mutex::new(None) })
     }
 
     /// Sets how often an unknown key id may cause a refresh.
@@ -235,8 +229,7 @@ fn read(source: &JwksSource, generation: u64) -> Result<KeySet, JwksError> {
         JwksSource::File(path) => read_file(path)?,
         JwksSource::Url(url) => fetch(url)?,
     };
-    let document: Document =
-        serde_json::from_slice(&bytes).map_err(|error| JwksError::Invalid { at: source.clone(), source: error })?;
+    let document: Document = serde_json::from_slice(&bytes).map_err(|error| JwksError::Invalid { at: source.clone(), source: error })?;
     let mut by_id = HashMap::new();
     for published in document.keys {
         // RFC 7517 §5: what is not understood is passed over, or an issuer could never add a new kind of key.
@@ -308,9 +301,7 @@ fn usable(published: serde_json::Value) -> Option<(String, DecodingKey)> {
     let modulus = BASE64_URL_SAFE_NO_PAD.decode(&published.n).ok()?;
     let exponent = BASE64_URL_SAFE_NO_PAD.decode(&published.e).ok()?;
     match RsaPublicKey::new(BigUint::from_bytes_be(&modulus), BigUint::from_bytes_be(&exponent)) {
-        Ok(key) if key.n().bits() >= MIN_MODULUS_BITS => {
-            Some((published.kid, DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
-        }
+        Ok(key) if key.n().bits() >= MIN_MODULUS_BITS => Some((published.kid, DecodingKey::from_rsa_raw_components(&modulus, &exponent))),
         Ok(key) => {
             tracing::warn!(key = %published.kid, bits = key.n().bits(), "an RSA key is too short and is not used");
             None

@@ -94,11 +94,7 @@ impl AuthState {
 ///
 /// # Errors
 /// When there is no token, the token is not good, or its roles do not grant `permission`.
-pub fn authorize(
-    verifier: &Verifier,
-    bearer: Option<&str>,
-    permission: Permission,
-) -> Result<Principal, AuthProblem> {
+pub fn authorize(verifier: &Verifier, bearer: Option<&str>, permission: Permission) -> Result<Principal, AuthProblem> {
     let principal = verifier.verify(token_in(bearer)?)?;
     principal.require(permission)?;
     Ok(principal)

@@ -70,7 +70,11 @@ fn claims(with: Value) -> Value {
     });
     let members = claims.as_object_mut().expect("an object");
     for (name, value) in with.as_object().expect("an object") {
-        if value.is_null() { members.remove(name) } else { members.insert(name.clone(), value.clone()) };
+        if value.is_null() {
+            members.remove(name)
+        } else {
+            members.insert(name.clone(), value.clone())
+        };
     }
     claims
 }
@@ -182,8 +186,7 @@ fn a_token_made_with_the_public_key_as_a_shared_secret_is_refused() {
     let der = public.to_public_key_der().expect("a key can be encoded");
     for secret in [pem.as_bytes(), der.as_bytes(), ISSUERS.key_set.as_bytes()] {
         let header = Header { kid: Some(ISSUERS.id.clone()), ..Header::new(Algorithm::HS256) };
-        let token = jsonwebtoken::encode(&header, &claims(json!({})), &EncodingKey::from_secret(secret))
-            .expect("claims can be signed");
+        let token = jsonwebtoken::encode(&header, &claims(json!({})), &EncodingKey::from_secret(secret)).expect("claims can be signed");
         assert_eq!(verifier.verify(&token), Err(AuthProblem::AlgorithmRefused));
     }
 }
@@ -239,14 +242,10 @@ fn a_token_that_lacks_what_every_token_has_is_malformed() {
 #[test]
 fn what_is_not_a_token_is_malformed() {
     let (verifier, _folder) = verifier();
-    let no_key_id = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims(json!({})), &ISSUERS.signing)
-        .expect("claims can be signed");
+    let no_key_id =
+        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims(json!({})), &ISSUERS.signing).expect("claims can be signed");
     let critical = {
-        let header = Header {
-            kid: Some(ISSUERS.id.clone()),
-            crit: Some(vec!["b64".to_owned()]),
-            ..Header::new(Algorithm::RS256)
-        };
+        let header = Header { kid: Some(ISSUERS.id.clone()), crit: Some(vec!["b64".to_owned()]), ..Header::new(Algorithm::RS256) };
         jsonwebtoken::encode(&header, &claims(json!({})), &ISSUERS.signing).expect("claims can be signed")
     };
     let header = encoded(&json!({"alg": "RS256", "kid": ISSUERS.id}));
@@ -407,10 +406,7 @@ fn two_that_start_at_once_end_up_with_the_same_key() {
     let reopened = DevIssuer::open_or_create(folder.path()).expect("the issuer opens again");
     assert_eq!(fs::read(&key).expect("the key is there"), before, "opening again does not make another key");
     assert!(key_set.exists(), "a lost key set comes back");
-    assert!(matches!(
-        reopened.issue("alice", &[], Duration::from_secs(60)),
-        Err(IssuerError::NotAcceptable(AuthProblem::NoKnownRole)),
-    ));
+    assert!(matches!(reopened.issue("alice", &[], Duration::from_secs(60)), Err(IssuerError::NotAcceptable(AuthProblem::NoKnownRole)),));
     assert!(reopened.issue("", &[Role::Admin], Duration::from_secs(60)).is_err());
     assert!(reopened.issue("alice", &[Role::Admin], Duration::MAX).is_err());
 
@@ -435,11 +431,8 @@ fn a_permission_is_asked_of_the_roles_and_the_scheme_may_be_left_out() {
         for permission in Permission::ALL {
             for bearer in [token.clone(), format!("Bearer {token}"), format!("bearer  {token} ")] {
                 let outcome = authorize(&verifier, Some(&bearer), permission).map(|principal| principal.actor());
-                let expected = if role.may(permission) {
-                    Ok(format!("{role}:alice"))
-                } else {
-                    Err(AuthProblem::RoleNotSufficient(permission))
-                };
+                let expected =
+                    if role.may(permission) { Ok(format!("{role}:alice")) } else { Err(AuthProblem::RoleNotSufficient(permission)) };
                 assert_eq!(outcome, expected, "{role} and {permission}");
             }
         }
@@ -462,10 +455,7 @@ fn router(verifier: Verifier) -> Router {
     async fn query(caller: Authorized<Read>) -> String {
         caller.into_principal().subject().to_owned()
     }
-    Router::new()
-        .route("/commands", post(submit))
-        .route("/balances", get(query))
-        .with_state(State { auth: AuthState(Arc::new(verifier)) })
+    Router::new().route("/commands", post(submit)).route("/balances", get(query)).with_state(State { auth: AuthState(Arc::new(verifier)) })
 }
 
 async fn send(router: &Router, method: &str, path: &str, authorization: &[&str]) -> (Response<()>, String) {

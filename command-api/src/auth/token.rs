@@ -174,9 +174,7 @@ impl Verifier {
         }
         let key_id = header.kid.ok_or(AuthProblem::Malformed("the header of the token names no key (kid)"))?;
         let key = keys.key(&key_id).ok_or(AuthProblem::UnknownKey)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
-            .map_err(|error| problem_of(error.kind()))?
-            .claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|error| problem_of(error.kind()))?.claims;
         let lifetime = Lifetime::of(&claims);
         lifetime.check(now)?;
         // A role that only a newer version knows grants nothing here, and does not spoil those that are known.
@@ -291,9 +289,7 @@ fn problem_of(error: &ErrorKind) -> AuthProblem {
         ErrorKind::InvalidAudience => AuthProblem::WrongAudience,
         ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => AuthProblem::WrongIssuer,
         ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => AuthProblem::WrongAudience,
-        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm | ErrorKind::InvalidKeyFormat => {
-            AuthProblem::AlgorithmRefused
-        }
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm | ErrorKind::InvalidKeyFormat => AuthProblem::AlgorithmRefused,
         // The library may grow kinds. Whatever they are, the token did not pass.
         _ => AuthProblem::Malformed("the token is not a signed JSON Web Token with sub, exp, iss, aud and roles"),
     }

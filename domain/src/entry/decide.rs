@@ -85,29 +85,18 @@ fn post(entry: &Entry, post: &PostEntry, now: Timestamp, balances: &Balances) ->
 /// Posts a hold, whole or in part. Limits need no look: a hold counted in full, and less than it moves.
 fn post_hold(entry: &Entry, post: &PostHold, now: Timestamp, balances: &Balances) -> Result<EntryEvent, Refusal> {
     // The engine wrote `entry.hold_expired` before it asked, so there is no clock in this look.
-    let held = open_hold(entry)?;
-    for transfer in held.transfers.iter() {
-        for address in [&transfer.debit, &transfer.credit] {
-            match balances.account(address) {
-                Account::Open(_) => {}
-                state => return Err(not_open(address, &state)),
-            }
-        }
+    let held = open_hold(entry);
+    if let Ok(held) = &held {
+        check_held_accounts(held, balances)?;
+        check_held_currencies(held, post.amounts.as_deref().unwrap_or_default())?;
     }
-    let asked = match &post.amounts {
-        None => held.transfers.iter().map(|transfer| transfer.amount).collect(),
-        Some(amounts) => {
-            for (index, (asked, transfer)) in amounts.iter().zip(held.transfers.iter()).enumerate() {
-                if asked.currency != transfer.amount.currency() {
-                    let detail = format!("the hold is in {}, the amount in {}", transfer.amount.currency(), asked.currency);
-                    return Err(Refusal::new(RefusalCode::CurrencyMismatch, detail).at(format!("/amounts/{index}")));
-                }
-            }
-            check_amounts(amounts.iter().copied(), 0, |index| format!("/amounts/{index}"))?
-        }
-    };
+    // What is wrong with the command itself comes before what became of the hold.
+    let amounts = post.amounts.as_ref();
+    let amounts = amounts.map(|amounts| check_amounts(amounts.iter().copied(), 0, |index| format!("/amounts/{index}"))).transpose()?;
     let effective_at = post.effective_at.unwrap_or(now);
     check_future(effective_at, now, balances)?;
+    let held = held?;
+    let asked = amounts.unwrap_or_else(|| held.transfers.iter().map(|transfer| transfer.amount).collect());
     if asked.len() != held.transfers.len() {
         let detail = format!("the hold has {} transfers, the command {} amounts", held.transfers.len(), asked.len());
         return Err(Refusal::new(RefusalCode::HoldAmountsMismatch, detail).at("/amounts"));
@@ -130,6 +119,26 @@ fn post_hold(entry: &Entry, post: &PostHold, now: Timestamp, balances: &Balances
     Ok(EntryEvent::HoldPosted(HoldPosted { effective_at: effective_at.max(held.effective_at), transfers: transfers.collect() }))
 }
 
+/// Every account of the hold must be open; by precedence, a closed one anywhere comes before a frozen one.
+fn check_held_accounts(held: &Held, balances: &Balances) -> Result<(), Refusal> {
+    let addresses = held.transfers.iter().flat_map(|transfer| [&transfer.debit, &transfer.credit]);
+    let refusals = addresses.filter_map(|address| match balances.account(address) {
+        Account::Open(_) => None,
+        state => Some(not_open(address, &state)),
+    });
+    refusals.min_by_key(|refusal| refusal.code).map_or(Ok(()), Err)
+}
+
+fn check_held_currencies(held: &Held, amounts: &[UncheckedMoney]) -> Result<(), Refusal> {
+    for (index, (asked, transfer)) in amounts.iter().zip(held.transfers.iter()).enumerate() {
+        if asked.currency != transfer.amount.currency() {
+            let detail = format!("the hold is in {}, the amount in {}", transfer.amount.currency(), asked.currency);
+            return Err(Refusal::new(RefusalCode::CurrencyMismatch, detail).at(format!("/amounts/{index}")));
+        }
+    }
+    Ok(())
+}
+
 fn void_hold(entry: &Entry, void: &VoidHold, now: Timestamp) -> Result<EntryEvent, Refusal> {
     let held = open_hold(entry)?;
     Ok(EntryEvent::HoldVoided(HoldVoided {
@@ -141,6 +150,7 @@ fn void_hold(entry: &Entry, void: &VoidHold, now: Timestamp) -> Result<EntryEven
 
 fn expire_hold(entry: &Entry, now: Timestamp) -> Result<EntryEvent, Refusal> {
     let held = open_hold(entry)?;
+    assert!(held.expires_at.is_some_and(|at| at <= now), "the engine asks this only when a hold's time has passed");
     Ok(EntryEvent::HoldExpired(HoldExpired { effective_at: now.max(held.effective_at), transfers: held.transfers.clone() }))
 }
 
@@ -148,6 +158,10 @@ fn reverse(entry: &Entry, reverse: &ReverseEntry) -> Result<EntryEvent, Refusal>
     match entry {
         Entry::Unwritten => Err(Refusal::new(RefusalCode::EntryNotFound, "no entry was written under this id")),
         Entry::Held(_) | Entry::HoldVoided | Entry::HoldExpired => Err(not_posted(entry)),
+        // "Up to" may have moved nothing, and a hold may be posted with 0: there is no opposite of that.
+        Entry::Posted(posted) | Entry::HoldPosted(posted) if posted.transfers.iter().all(|transfer| transfer.amount.is_zero()) => {
+            Err(not_posted(entry))
+        }
         Entry::Posted(_) | Entry::HoldPosted(_) => match reverse.entry_id {
             Some(by) => Ok(EntryEvent::Reversed(EntryReversed { by, reason: reverse.reason.clone() })),
             // `opposite` names the entry before it is asked for.
@@ -319,7 +333,7 @@ impl<'a> Staged<'a> {
                 );
                 return Err(Refusal::new(RefusalCode::AboveCeiling, detail));
             }
-            if totals.largest() > Totals::MAX {
+            if totals.fuller_side() > Totals::MAX {
                 let detail = format!("{} has moved all that an account can count", self.balances.address(*number));
                 return Err(Refusal::new(RefusalCode::AboveCeiling, detail));
             }
@@ -373,6 +387,7 @@ fn hold_expired() -> Refusal {
 fn not_posted(entry: &Entry) -> Refusal {
     let detail = match entry {
         Entry::Held(_) => "the entry is an open hold: void it instead",
+        Entry::Posted(_) | Entry::HoldPosted(_) => "every transfer of the entry moved 0",
         _ => "the hold never moved anything",
     };
     Refusal::new(RefusalCode::EntryNotPosted, detail)

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use foldhash::quality::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::totals::Totals;
 use super::undo::{Mark, PreImage, UndoLog};
 use crate::IllegalTransition;
 use crate::account::{self, Account, AccountEvent, Side, Terms};
-use crate::entry::{Entry, EntryEvent, Held, Transfer, decide::MAX_FUTURE_SECS};
+use crate::entry::{Entry, EntryEvent, Held, HoldExpired, HoldPostedTransfer, HoldVoided, Transfer, decide::MAX_FUTURE_SECS};
 use crate::ids::{AccountAddress, EntryId};
 use crate::money::{Currency, Money};
 use crate::text::ShortText;
@@ -76,8 +77,11 @@ pub struct Balances {
     rules: LedgerRules,
     rows: Vec<AccountRow>,
     #[serde(skip)]
-    numbers: HashMap<AccountAddress, AccountNo>,
-    holds: HashMap<EntryId, OpenHold>,
+    numbers: HashMap<AccountAddress, AccountNo, FixedState>,
+    holds: HashMap<EntryId, OpenHold, FixedState>,
+    /// Accounts that the event in hand touched; kept so that folding an event allocates nothing.
+    #[serde(skip)]
+    touched: Vec<AccountNo>,
     #[serde(skip)]
     expiries: BTreeSet<(i64, EntryId)>,
     #[serde(skip)]
@@ -222,7 +226,7 @@ impl Balances {
                 self.rows.push(AccountRow { address: address.clone(), account: next, totals: Totals::default(), version: 1 });
                 self.numbers.insert(address.clone(), number);
                 self.undo.push(PreImage::Opened(number));
-                Ok(())
+                self.check_within(number, event.name())
             }
         }
     }
@@ -230,6 +234,7 @@ impl Balances {
     /// Folds an event of an entry.
     pub fn apply_entry(&mut self, id: &EntryId, event: &EntryEvent) -> Result<(), IllegalTransition> {
         let name = event.name();
+        self.touched.clear();
         match event {
             EntryEvent::Posted(posted) => {
                 for transfer in posted.transfers.iter() {
@@ -237,7 +242,7 @@ impl Balances {
                     self.add(debit, name, |totals| &mut totals.debits_posted, minor)?;
                     self.add(credit, name, |totals| &mut totals.credits_posted, minor)?;
                 }
-                self.check_all(posted.transfers.iter(), name)
+                self.check_touched(name)
             }
             EntryEvent::Held(held) => {
                 let mut transfers = Vec::with_capacity(held.transfers.len());
@@ -259,17 +264,13 @@ impl Balances {
                     return Err(IllegalTransition::new(format!("entry {id}"), "held", name));
                 }
                 self.undo.push(PreImage::HoldMade(*id));
-                self.check_all(held.transfers.iter(), name)
+                self.check_touched(name)
             }
             EntryEvent::HoldPosted(posted) => {
-                let hold = self.take_hold(id, name)?;
-                let same = hold.transfers.len() == posted.transfers.len()
-                    && hold
-                        .transfers
-                        .iter()
-                        .zip(posted.transfers.iter())
-                        .all(|(held, moved)| held.minor == moved.held.minor() && (0..=held.minor).contains(&moved.amount.minor()));
-                if !same {
+                let said = posted.transfers.iter().map(|moved| (&moved.debit, &moved.credit, &moved.held));
+                let hold = self.take_hold(id, said, name)?;
+                let at_most = |(held, moved): (&HeldTransfer, &HoldPostedTransfer)| (0..=held.minor).contains(&moved.amount.minor());
+                if !hold.transfers.iter().zip(posted.transfers.iter()).all(at_most) {
                     return Err(IllegalTransition::new(format!("entry {id}"), "held with other amounts", name));
                 }
                 for (held, moved) in hold.transfers.iter().zip(posted.transfers.iter()) {
@@ -277,14 +278,11 @@ impl Balances {
                     self.add(held.debit, name, |totals| &mut totals.debits_posted, moved.amount.minor())?;
                     self.add(held.credit, name, |totals| &mut totals.credits_posted, moved.amount.minor())?;
                 }
-                for held in hold.transfers.iter() {
-                    self.check_within(held.debit, name)?;
-                    self.check_within(held.credit, name)?;
-                }
-                Ok(())
+                self.check_touched(name)
             }
-            EntryEvent::HoldVoided(_) | EntryEvent::HoldExpired(_) => {
-                let hold = self.take_hold(id, name)?;
+            EntryEvent::HoldVoided(HoldVoided { transfers, .. }) | EntryEvent::HoldExpired(HoldExpired { transfers, .. }) => {
+                let said = transfers.iter().map(|transfer| (&transfer.debit, &transfer.credit, &transfer.amount));
+                let hold = self.take_hold(id, said, name)?;
                 hold.transfers.iter().try_for_each(|held| self.release(held, name))
             }
             // What it undid moves by the opposite entry of the same commit.
@@ -346,8 +344,23 @@ impl Balances {
         }
     }
 
-    fn take_hold(&mut self, id: &EntryId, event: &'static str) -> Result<OpenHold, IllegalTransition> {
+    /// The hold that the event resolves, if it is what the event says that it was.
+    fn take_hold<'a>(
+        &mut self,
+        id: &EntryId,
+        said: impl ExactSizeIterator<Item = (&'a AccountAddress, &'a AccountAddress, &'a Money)>,
+        event: &'static str,
+    ) -> Result<OpenHold, IllegalTransition> {
         let hold = self.holds.remove(id).ok_or_else(|| IllegalTransition::new(format!("entry {id}"), "not an open hold", event))?;
+        let same = |(held, (debit, credit, money)): (&HeldTransfer, (&AccountAddress, &AccountAddress, &Money))| {
+            self.address(held.debit) == debit
+                && self.address(held.credit) == credit
+                && self.terms(held.debit).currency == money.currency()
+                && held.minor == money.minor()
+        };
+        if hold.transfers.len() != said.len() || !hold.transfers.iter().zip(said).all(same) {
+            return Err(IllegalTransition::new(format!("entry {id}"), "held with other transfers", event));
+        }
         if let Some(at) = hold.expires_at {
             self.expiries.remove(&(at, *id));
         }
@@ -386,6 +399,7 @@ impl Balances {
     ) -> Result<(), IllegalTransition> {
         let row = &mut self.rows[number.index()];
         self.undo.push(PreImage::Totals(number, row.totals));
+        self.touched.push(number);
         let total = total(&mut row.totals);
         *total = total
             .checked_add(minor)
@@ -394,15 +408,8 @@ impl Balances {
         Ok(())
     }
 
-    fn check_all<'a>(&self, transfers: impl Iterator<Item = &'a Transfer>, event: &'static str) -> Result<(), IllegalTransition> {
-        for transfer in transfers {
-            for address in [&transfer.debit, &transfer.credit] {
-                if let Some(number) = self.number(address) {
-                    self.check_within(number, event)?;
-                }
-            }
-        }
-        Ok(())
+    fn check_touched(&self, event: &'static str) -> Result<(), IllegalTransition> {
+        self.touched.iter().try_for_each(|number| self.check_within(*number, event))
     }
 
     fn check_within(&self, number: AccountNo, event: &'static str) -> Result<(), IllegalTransition> {

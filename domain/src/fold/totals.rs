@@ -57,9 +57,9 @@ impl Totals {
         self.room(terms, Side::Credit)
     }
 
-    /// The largest of the four.
-    pub fn largest(&self) -> i64 {
-        self.debits_posted.max(self.credits_posted).max(self.debits_pending).max(self.credits_pending)
+    /// What the fuller side will have counted once every open hold is posted.
+    pub fn fuller_side(&self) -> i64 {
+        self.debits_posted.saturating_add(self.debits_pending).max(self.credits_posted.saturating_add(self.credits_pending))
     }
 
     /// Within both limits, counting holds.

@@ -6,6 +6,7 @@
 //! that was never written is, 99 times of 100, answered without touching the disk. What a crash forgets is read
 //! again from the journal's tail.
 
+use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -16,7 +17,7 @@ use fastbloom::BloomFilter;
 use hashbrown::HashTable;
 use itertools::Itertools;
 use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
+use siphasher::sip::SipHasher13;
 
 use super::failed;
 use super::journal::JournalFile;
@@ -46,36 +47,44 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS snapshots (position INTEGER PRIMARY KEY, root BLOB NOT NULL, checksum INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
 ";
 
-/// The key under which a stream's records are found.
-pub(super) fn key_of_stream(stream: &StreamId) -> u64 {
-    match stream {
-        StreamId::Entry(id) => key(b'e', id.as_bytes()),
-        StreamId::Account(address) => key(b'a', address.as_str().as_bytes()),
-        StreamId::Command(id) => key(b'r', id.as_str().as_bytes()),
-        StreamId::Journal(name) => key(b'j', name.as_str().as_bytes()),
+/// Makes keys of ids. Keyed, because callers choose the ids and could make an unkeyed hash collide at will.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hasher(SipHasher13);
+
+impl Hasher {
+    fn new(seed: (i64, i64)) -> Self {
+        Self(SipHasher13::new_with_keys(seed.0 as u64, seed.1 as u64))
     }
-}
 
-/// The key under which a command's first record is found.
-pub(super) fn key_of_command(command: &CommandId) -> u64 {
-    key(b'c', command.as_str().as_bytes())
-}
-
-/// The key of a look-up.
-pub(super) fn key_of(lookup: &Lookup) -> u64 {
-    match lookup {
-        Lookup::Command(command) => key_of_command(command),
-        Lookup::Stream(stream) => key_of_stream(stream),
+    /// The key under which a stream's records are found.
+    pub(super) fn stream(&self, stream: &StreamId) -> u64 {
+        match stream {
+            StreamId::Entry(id) => self.key(b'e', id.as_bytes()),
+            StreamId::Account(address) => self.key(b'a', address.as_str().as_bytes()),
+            StreamId::Command(id) => self.key(b'r', id.as_str().as_bytes()),
+            StreamId::Journal(name) => self.key(b'j', name.as_str().as_bytes()),
+        }
     }
-}
 
-fn key(kind: u8, id: &[u8]) -> u64 {
-    // A cryptographic hash, because callers choose the ids: they could make any weaker one collide at will.
-    let mut hasher = Sha256::new();
-    hasher.update([kind]);
-    hasher.update(id);
-    let digest = hasher.finalize();
-    u64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+    /// The key under which a command's first record is found.
+    pub(super) fn command(&self, command: &CommandId) -> u64 {
+        self.key(b'c', command.as_str().as_bytes())
+    }
+
+    /// The key of a look-up.
+    pub(super) fn lookup(&self, lookup: &Lookup) -> u64 {
+        match lookup {
+            Lookup::Command(command) => self.command(command),
+            Lookup::Stream(stream) => self.stream(stream),
+        }
+    }
+
+    fn key(&self, kind: u8, id: &[u8]) -> u64 {
+        let mut hasher = self.0;
+        hasher.write_u8(kind);
+        hasher.write(id);
+        hasher.finish()
+    }
 }
 
 /// Keys and positions that are not yet in a run. Several positions may stand under one key.
@@ -142,6 +151,7 @@ struct Shared {
 /// Look-ups and snapshots.
 #[derive(Debug)]
 pub(super) struct Index {
+    hasher: Hasher,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -177,22 +187,23 @@ impl Index {
         let (index, indexed_to) = match opened {
             Ok((connection, indexed_to)) if indexed_to <= head => (Self::start(path, &connection)?, indexed_to),
             // Not there, or of no use: everything from the journal.
-            _ => (Self::without_runs(path), Position::ZERO),
+            _ => (Self::without_runs(path, random_seed()), Position::ZERO),
         };
         index.catch_up(journal, indexed_to, head)?;
         Ok(index)
     }
 
     fn start(path: PathBuf, connection: &Connection) -> Result<Self, StoreError> {
-        let index = Self::without_runs(path);
+        let seed = seed_of(connection).map_err(|error| failed("cannot read index.sqlite", error))?;
+        let index = Self::without_runs(path, seed);
         let runs = load_runs(connection).map_err(|error| failed("cannot read the index", error))?;
         *index.shared.runs() = Arc::new(runs);
         Ok(index)
     }
 
-    fn without_runs(path: PathBuf) -> Self {
+    fn without_runs(path: PathBuf, seed: (i64, i64)) -> Self {
         let shared = Shared { path, tables: Mutex::default(), changed: Condvar::new(), runs: Mutex::default(), readers: Mutex::default() };
-        Self { shared: Arc::new(shared), thread: None }
+        Self { hasher: Hasher::new(seed), shared: Arc::new(shared), thread: None }
     }
 
     /// Reads the keys of the journal's tail again.
@@ -207,9 +218,9 @@ impl Index {
             let table = tables.active.get_or_insert_with(|| Table::with_room(KEYS_IN_MEMORY));
             for record in batch.records().filter(|record| record.position() >= next) {
                 let envelope = record.envelope()?;
-                table.insert(key_of_stream(&envelope.stream), record.position());
+                table.insert(self.hasher.stream(&envelope.stream), record.position());
                 if last_command.as_ref() != Some(&envelope.metadata.command) {
-                    table.insert(key_of_command(&envelope.metadata.command), record.position());
+                    table.insert(self.hasher.command(&envelope.metadata.command), record.position());
                     last_command = Some(envelope.metadata.command);
                 }
             }
@@ -244,11 +255,16 @@ impl Index {
         let mut tables = self.shared.tables();
         let table = tables.active.get_or_insert_with(|| Table::with_room(KEYS_IN_MEMORY));
         for (position, stream) in batch.streams() {
-            table.insert(key_of_stream(stream), position);
+            table.insert(self.hasher.stream(stream), position);
         }
         for (position, command) in batch.commands() {
-            table.insert(key_of_command(command), position);
+            table.insert(self.hasher.command(command), position);
         }
+    }
+
+    /// Makes this index's keys of ids.
+    pub(super) fn hasher(&self) -> &Hasher {
+        &self.hasher
     }
 
     /// Positions that may stand under a key.
@@ -531,6 +547,8 @@ fn connect(path: &Path) -> Result<(Connection, Position), StoreError> {
         let connection = Connection::open(path)?;
         prepare(&connection)?;
         connection.execute_batch(SCHEMA)?;
+        let (first, second) = random_seed();
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('seed_1', ?1), ('seed_2', ?2)", [first, second])?;
         // Left behind where a crash came between a merge and its cleaning.
         connection.execute("DELETE FROM chunks WHERE (chunk >> 32) NOT IN (SELECT run FROM runs)", [])?;
         Ok(connection)
@@ -553,6 +571,16 @@ fn indexed_to(connection: &Connection) -> Result<Position, StoreError> {
         .optional()
         .map_err(|error| failed("cannot read index.sqlite", error))?;
     Ok(Position::new(position.unwrap_or(0).unsigned_abs()))
+}
+
+fn random_seed() -> (i64, i64) {
+    let (first, second) = uuid::Uuid::new_v4().as_u64_pair();
+    (first as i64, second as i64)
+}
+
+fn seed_of(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let value = |key: &str| connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
+    Ok((value("seed_1")?, value("seed_2")?))
 }
 
 fn remove(path: &Path) {

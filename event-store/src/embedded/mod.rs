@@ -133,7 +133,7 @@ impl EmbeddedStore {
             let batch = stored.check()?;
             for record in batch.records() {
                 let envelope = record.envelope()?;
-                for key in [index::key_of_stream(&envelope.stream), index::key_of_command(&envelope.metadata.command)] {
+                for key in [self.index.hasher().stream(&envelope.stream), self.index.hasher().command(&envelope.metadata.command)] {
                     // A command's key leads to its first record only; later ones are found from there.
                     let found = self.index.candidates(key)?;
                     let reached = found.iter().any(|candidate| *candidate <= record.position());
@@ -236,7 +236,7 @@ impl EventStore for EmbeddedStore {
     }
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
-        let mut positions = self.index.candidates(index::key_of_stream(stream))?;
+        let mut positions = self.index.candidates(self.index.hasher().stream(stream))?;
         positions.sort_unstable();
         positions.dedup();
         let mut records = Vec::new();
@@ -252,7 +252,7 @@ impl EventStore for EmbeddedStore {
     }
 
     fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
-        let keys: Vec<u64> = lookups.iter().map(index::key_of).collect();
+        let keys: Vec<u64> = lookups.iter().map(|lookup| self.index.hasher().lookup(lookup)).collect();
         let mut candidates = self.index.candidates_of(&keys)?;
         candidates.sort_unstable();
         let mut found = vec![None; lookups.len()];

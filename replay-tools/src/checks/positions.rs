@@ -32,6 +32,11 @@ impl Positions {
         first == next
     }
 
+    /// Records before `to` could not be read; that was told.
+    pub(crate) fn pass_over(&mut self, to: Position) {
+        self.last = self.last.max(Position::new(to.get().saturating_sub(1)));
+    }
+
     /// Does the journal end where its head says?
     pub(crate) fn end(&self, head: Position, findings: &mut Findings) {
         if self.last != head {

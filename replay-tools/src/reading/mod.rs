@@ -8,6 +8,8 @@
 mod careful;
 mod strict;
 
+pub(crate) use careful::CarefulRecord;
+
 use std::hash::BuildHasher;
 use std::ops::Range;
 
@@ -203,6 +205,11 @@ impl ReadBatch {
     /// The same for messages.
     pub fn shown(&self, span: Span) -> String {
         String::from_utf8_lossy(self.text(span)).into_owned()
+    }
+
+    /// Some of the batch's bytes.
+    pub(crate) fn bytes_of(&self, range: Range<usize>) -> &[u8] {
+        &self.arena[range]
     }
 
     /// The record at a position, without its line feed.

@@ -1,0 +1,89 @@
+//! The events of one account or entry: where a `Location` leads, and where the version for `If-Match` comes from.
+//!
+//! Balances, statements and lists are the query side's. A stream is short: entries do not stand in their accounts' streams.
+
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use cauri_domain::time::Timestamp;
+use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_store::{EventStore, StoreError};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::answer::{etag, json};
+use crate::headers::CommandHeaders;
+use crate::problem::{Problem, kind};
+use crate::state::ApiState;
+
+/// What happened to one account or entry.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct StreamHistory {
+    /// `account/` and its address, or `entry/` and its id.
+    pub stream: String,
+    /// The version of the stream: what `If-Match` compares with.
+    #[schemars(with = "u64")]
+    pub version: StreamVersion,
+    /// Its events, oldest first, as they were written.
+    pub events: Vec<StreamEvent>,
+}
+
+/// One event as it stands in the journal.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct StreamEvent {
+    /// Its type, such as `entry.posted`.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The version of the type's shape.
+    pub schema: u32,
+    /// Its place in the stream.
+    #[schemars(with = "u64")]
+    pub version: StreamVersion,
+    /// Its place in the journal.
+    #[schemars(with = "u64")]
+    pub journal_position: Position,
+    /// When the engine wrote it.
+    pub recorded_at: Timestamp,
+    /// What happened.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub data: Box<RawValue>,
+}
+
+/// The history of a stream, or 404 where nothing was ever written.
+pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: StreamId) -> Result<Response, Problem> {
+    let store = state.engine.store().clone();
+    let read = tokio::task::spawn_blocking(move || read(&*store, stream)).await;
+    let history = match read {
+        Ok(Ok(history)) => history,
+        Ok(Err(StoreError::Failure(failure))) => return Err(headers.tell(Problem::not_done(failure.to_string()))),
+        Ok(Err(StoreError::Corruption(corruption))) => {
+            return Err(headers.tell(Problem::of(&kind::JOURNAL_CORRUPT, corruption.to_string())));
+        }
+        Err(error) => return Err(Problem::internal(headers.request_id(), error)),
+    };
+    if history.events.is_empty() {
+        return Err(headers.tell(Problem::not_found(format!("nothing was ever written to {}", history.stream))));
+    }
+    let mut map = HeaderMap::with_capacity(8);
+    map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    map.insert(ETAG, etag(history.version));
+    Ok((map, json(&history)).into_response())
+}
+
+fn read(store: &dyn EventStore, stream: StreamId) -> Result<StreamHistory, StoreError> {
+    let mut history = StreamHistory { stream: stream.to_string(), version: StreamVersion::ZERO, events: Vec::new() };
+    for record in store.read_stream(&stream, StreamVersion::ZERO.next())? {
+        let envelope = record.as_record().envelope()?;
+        history.version = envelope.version;
+        history.events.push(StreamEvent {
+            event_type: envelope.event_type.into_owned(),
+            schema: envelope.schema,
+            version: envelope.version,
+            journal_position: envelope.position,
+            recorded_at: envelope.recorded_at,
+            data: envelope.data.to_owned(),
+        });
+    }
+    Ok(history)
+}

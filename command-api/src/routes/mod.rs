@@ -1,0 +1,51 @@
+//! The routes: one file per resource, as the addresses have them.
+
+pub mod accounts;
+pub mod bulk;
+mod docs;
+pub mod entries;
+mod head;
+mod health;
+mod history;
+pub mod journal;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::edge::EdgeLayer;
+use crate::state::ApiState;
+
+/// The command side.
+pub fn router(state: ApiState) -> Router {
+    router_with(state, Router::new())
+}
+
+/// The command side together with other routes, such as those of the query side: one layer is around them all.
+pub fn router_with(state: ApiState, others: Router) -> Router {
+    Router::new()
+        .route("/v1/accounts", post(accounts::open))
+        .route("/v1/accounts/{address}", get(accounts::history))
+        .route("/v1/accounts/{address}/freeze", post(accounts::freeze))
+        .route("/v1/accounts/{address}/unfreeze", post(accounts::unfreeze))
+        .route("/v1/accounts/{address}/close", post(accounts::close))
+        .route("/v1/accounts/{address}/reopen", post(accounts::reopen))
+        .route("/v1/accounts/{address}/limits", post(accounts::change_limits))
+        .route("/v1/entries", post(entries::post))
+        .route("/v1/entries/{id}", get(entries::history))
+        .route("/v1/entries/{id}/post", post(entries::post_hold))
+        .route("/v1/entries/{id}/void", post(entries::void_hold))
+        .route("/v1/entries/{id}/reverse", post(entries::reverse))
+        .route("/v1/bulk", post(bulk::submit))
+        .route("/v1/journal/close", post(journal::close))
+        .route("/v1/head", get(head::head))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(docs::openapi))
+        .with_state(state.clone())
+        .merge(docs::pages())
+        .merge(others)
+        // The fallback must exist before the layer, so that the layer is around it too.
+        .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
+        .layer(EdgeLayer::new(state))
+}

@@ -1,0 +1,205 @@
+//! What a read model is: a pure projector, the rows it changes, and their tables.
+
+use std::fmt;
+
+use cauri_event_schemas::{Event, Position, Recorded};
+use rusqlite::Connection;
+
+use crate::account_balances::AccountBalances;
+use crate::entries::Entries;
+use crate::journal_events::JournalEvents;
+use crate::postings::Postings;
+
+/// A pure function from events to changes of rows. It reads no clock, file or table: what it needs to know of
+/// earlier events stands in its changes, which are the same after any restart and after any cut into batches.
+pub(crate) trait Projector: 'static {
+    /// The read model's name: what the catalog, the metrics and the manual call it.
+    const NAME: &'static str;
+    /// Raise it when the same events shall give other rows: the tables are then rebuilt beside the live ones.
+    const REVISION: u32;
+    /// The oldest revision whose tables today's program can still read and go on with while it builds new ones.
+    const COMPATIBLE_SINCE: u32;
+    /// What events change, until it is written.
+    type Changes: Changes;
+
+    /// Adds what one event changes. Ignored events are named, there is no catch-all arm.
+    fn project(event: &Recorded<Event>, changes: &mut Self::Changes) -> Result<(), Unprojectable>;
+}
+
+/// Rows waiting to be written, and what the next event needs to know of all earlier ones.
+pub(crate) trait Changes: Sized + Send + 'static {
+    /// The read model's tables with the order of their keys; a digest goes through them in this order.
+    const TABLES: &'static [Table];
+
+    /// Makes the tables, without what only [`Changes::complete`] adds.
+    fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()>;
+
+    /// Makes secondary indexes and does what a rebuild put off because it needs them.
+    fn complete(db: &Connection, generation: Generation) -> Result<(), ModelError>;
+
+    /// The changes as they stand at the checkpoint: nothing waits, everything earlier is known.
+    fn load(db: &Connection, generation: Generation, completed: bool) -> rusqlite::Result<Self>;
+
+    /// Writes what waits, sorted by key.
+    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError>;
+}
+
+/// A table of a read model.
+pub(crate) struct Table {
+    /// Its name without the generation.
+    pub(crate) name: &'static str,
+    /// Its key's columns.
+    pub(crate) key: &'static str,
+}
+
+/// Which build of a read model: its tables' names end in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Generation(pub(crate) u32);
+
+impl Generation {
+    /// The name of a table of this generation. An integer is all that is ever put into a name.
+    pub(crate) fn table(self, name: &'static str) -> String {
+        format!("{name}_g{}", self.0)
+    }
+
+    pub(crate) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An event that a projector cannot make rows of: it contradicts the events before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event at position {position} cannot be projected: {reason}")]
+pub(crate) struct Unprojectable {
+    /// Where it stands.
+    pub(crate) position: Position,
+    /// What it contradicts.
+    pub(crate) reason: String,
+}
+
+impl Unprojectable {
+    pub(crate) fn new(position: Position, reason: impl Into<String>) -> Self {
+        Self { position, reason: reason.into() }
+    }
+}
+
+/// Rows that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ModelError {
+    /// Because of an event.
+    #[error(transparent)]
+    Unprojectable(#[from] Unprojectable),
+    /// Because SQLite says no.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl ModelError {
+    /// Whether the disk or the database as a whole is at fault, and not this read model and its events.
+    pub(crate) fn is_failure(&self) -> bool {
+        use rusqlite::ErrorCode as Code;
+        match self {
+            ModelError::Unprojectable(_) => false,
+            ModelError::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    Code::DiskFull
+                        | Code::SystemIoFailure
+                        | Code::DatabaseBusy
+                        | Code::DatabaseLocked
+                        | Code::DatabaseCorrupt
+                        | Code::NotADatabase
+                        | Code::ReadOnly
+                        | Code::CannotOpen
+                        | Code::OutOfMemory
+                        | Code::OperationInterrupted
+                        | Code::PermissionDenied
+                        | Code::FileLockingProtocolFailed
+                )
+            ),
+        }
+    }
+}
+
+/// A projector with its changes, whatever their types.
+pub(crate) trait Fold: Send {
+    /// Adds what an event changes.
+    fn project(&mut self, event: &Recorded<Event>) -> Result<(), Unprojectable>;
+    /// Writes what waits.
+    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError>;
+}
+
+struct FoldOf<P: Projector>(P::Changes);
+
+impl<P: Projector> Fold for FoldOf<P> {
+    fn project(&mut self, event: &Recorded<Event>) -> Result<(), Unprojectable> {
+        P::project(event, &mut self.0)
+    }
+
+    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError> {
+        self.0.write(db, generation)
+    }
+}
+
+/// A read model that this program knows.
+#[derive(Clone, Copy)]
+pub(crate) struct ReadModel {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What this program's projector writes.
+    pub(crate) revision: u32,
+    /// The oldest revision that this program can read and go on with.
+    pub(crate) compatible_since: u32,
+    /// Its tables.
+    pub(crate) tables: &'static [Table],
+    /// See [`Changes::create`].
+    pub(crate) create: fn(&Connection, Generation) -> rusqlite::Result<()>,
+    /// See [`Changes::complete`].
+    pub(crate) complete: fn(&Connection, Generation) -> Result<(), ModelError>,
+    /// See [`Changes::load`].
+    pub(crate) load: fn(&Connection, Generation, bool) -> rusqlite::Result<Box<dyn Fold>>,
+}
+
+impl ReadModel {
+    pub(crate) const fn of<P: Projector>() -> Self {
+        Self {
+            name: P::NAME,
+            revision: P::REVISION,
+            compatible_since: P::COMPATIBLE_SINCE,
+            tables: P::Changes::TABLES,
+            create: P::Changes::create,
+            complete: P::Changes::complete,
+            load: |db, generation, completed| Ok(Box::new(FoldOf::<P>(P::Changes::load(db, generation, completed)?))),
+        }
+    }
+
+    /// Whether tables of this revision can be read and gone on with.
+    pub(crate) fn knows(&self, revision: u32) -> bool {
+        (self.compatible_since..=self.revision).contains(&revision)
+    }
+
+    /// Drops the tables of a generation.
+    pub(crate) fn drop_tables(&self, db: &Connection, generation: Generation) -> rusqlite::Result<()> {
+        self.tables.iter().try_for_each(|table| db.execute_batch(&format!("DROP TABLE IF EXISTS {}", generation.table(table.name))))
+    }
+}
+
+impl fmt::Debug for ReadModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Every read model, by name.
+pub(crate) const READ_MODELS: [ReadModel; 4] = [
+    ReadModel::of::<AccountBalances>(),
+    ReadModel::of::<Entries>(),
+    ReadModel::of::<JournalEvents>(),
+    ReadModel::of::<Postings>(),
+];

@@ -1,0 +1,328 @@
+//! The audit: every check over one pass through a journal.
+
+use std::sync::Arc;
+
+use cauri_event_schemas::Position;
+use cauri_event_store::{EventStore, Snapshot, Tree};
+
+use crate::checks::double_entry::{self, Sums};
+use crate::checks::expected_heads::{self, ExpectedHead};
+use crate::checks::holds::Holds;
+use crate::checks::idempotency::{self, Idempotency, Suspect};
+use crate::checks::index::Sample;
+use crate::checks::positions::{Positions, span};
+use crate::checks::roots::Roots;
+use crate::checks::time::Time;
+use crate::checks::transitions::{self, Transitions};
+use crate::checks::{Check, limits, snapshots, versions};
+use crate::finding::Findings;
+use crate::ledger::{Ledger, Number};
+use crate::pipeline::Step;
+use crate::reading::{Fact, Happening, Motion, Moved, ReadBatch, Seed, Stream};
+
+/// Checks that need every record before: they stop where a record is missing or cannot be understood.
+const NEED_ALL_BEFORE: [Check; 8] = [
+    Check::Versions,
+    Check::Transitions,
+    Check::DoubleEntry,
+    Check::Limits,
+    Check::Holds,
+    Check::Idempotency,
+    Check::Snapshots,
+    Check::ReadModels,
+];
+
+/// The most suspected repetitions that are kept to be looked at; what comes after is another run's work.
+const MOST_SUSPECTS: usize = 1_000;
+
+/// All checks at work, at one position of the journal.
+pub(crate) struct Audit {
+    seed: Seed,
+    pub(crate) findings: Findings,
+    positions: Positions,
+    roots: Roots,
+    time: Time,
+    idempotency: Idempotency,
+    suspects: Vec<Suspect>,
+    transitions: Transitions,
+    holds: Holds,
+    sums: Sums,
+    ledger: Ledger,
+    journal_records: u64,
+    sample: Sample,
+    snapshot: Option<Snapshot>,
+    snapshot_note: Option<String>,
+    /// From here on the fold is not the journal's any more, and why.
+    fold_ends: Option<(Position, String)>,
+    /// From here on leaves are missing.
+    tree_ends: Option<Position>,
+    resolved: Vec<(Option<Number>, Option<Number>)>,
+    figures: Figures,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Records.
+    pub records: u64,
+    /// Bytes of the records, with a line feed each.
+    pub bytes: u64,
+    /// Stored batches.
+    pub batches: u64,
+    /// Commands that wrote something.
+    pub commands: u64,
+    /// Entries.
+    pub entries: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Holds that are open at the head.
+    pub open_holds: u64,
+    /// When the first record was written, in microseconds since 1970.
+    pub first_at: Option<i64>,
+    /// When the last record was written.
+    pub last_at: Option<i64>,
+}
+
+impl Audit {
+    /// Begins before the first record. `wanted` are positions whose root will be asked for.
+    pub(crate) fn new(seed: Seed, expected: &[ExpectedHead], snapshot: Option<Snapshot>) -> Self {
+        let mut roots = Roots::default();
+        roots.want(expected.iter().map(|expected| expected.0.position));
+        roots.want(snapshot.iter().map(|snapshot| snapshot.head.position));
+        Self {
+            seed,
+            findings: Findings::default(),
+            positions: Positions::default(),
+            roots,
+            time: Time::default(),
+            idempotency: Idempotency::default(),
+            suspects: Vec::new(),
+            transitions: Transitions::default(),
+            holds: Holds::default(),
+            sums: Sums::default(),
+            ledger: Ledger::default(),
+            journal_records: 0,
+            sample: Sample::default(),
+            snapshot,
+            snapshot_note: None,
+            fold_ends: None,
+            tree_ends: None,
+            resolved: Vec::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    /// Looks at what comes next.
+    pub(crate) fn step(&mut self, step: Step) {
+        match step {
+            Step::Batch(batch) => self.batch(*batch),
+            Step::Unreadable { from, to, why } => {
+                let to = to.unwrap_or_else(|| from.next());
+                self.findings.at(Check::Checksums, from, format!("{} cannot be read: {why}", span(from, to)));
+                self.positions.pass_over(to);
+                self.end_fold(from, "a record before could not be read");
+                self.end_tree(from);
+            }
+        }
+    }
+
+    fn batch(&mut self, mut batch: ReadBatch) {
+        self.findings.append(std::mem::take(&mut batch.findings));
+        self.figures.batches += 1;
+        self.figures.records += batch.leaves.len() as u64;
+        self.figures.bytes += batch.bytes;
+        if !self.positions.continues(batch.first, batch.last, &mut self.findings) {
+            self.end_fold(batch.first, "records before are missing or stand twice");
+            self.end_tree(batch.first);
+        }
+        if batch.leaves.len() as u64 + batch.first.get() != batch.last.get() + 1 {
+            self.end_tree(batch.first.after(batch.leaves.len()));
+        }
+        if self.tree_ends.is_none() {
+            self.roots.check(&batch, &mut self.findings);
+        }
+        let mut first = batch.root.is_some();
+        for fact in &batch.facts {
+            self.time.check(fact, &mut self.findings);
+            if batch.unreadable.is_some_and(|unreadable| fact.position >= unreadable) {
+                self.end_fold(fact.position, "a record could not be understood");
+            }
+            if self.fold_ends.is_none() {
+                self.record(&batch, fact, first);
+            }
+            first = false;
+        }
+        if let (Some(first), Some(last)) = (batch.facts.first(), batch.facts.last()) {
+            self.figures.first_at.get_or_insert(first.recorded_at);
+            self.figures.last_at = Some(last.recorded_at);
+        }
+        if let Some(unreadable) = batch.unreadable {
+            self.end_fold(unreadable, "a record could not be understood");
+        }
+        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.head.position == batch.last) {
+            self.compare_snapshot();
+        }
+    }
+
+    fn record(&mut self, batch: &ReadBatch, fact: &Fact, first_of_batch: bool) {
+        let begins = self.idempotency.begins(fact);
+        if begins {
+            self.transitions.end_commit(&mut self.findings);
+            self.sample.command(batch, fact);
+        }
+        if fact.part == 0 {
+            if first_of_batch && !begins {
+                self.findings.at(Check::Idempotency, fact.position, "a commit is spread over two batches");
+            }
+            let suspect = self.idempotency.check(batch, fact, begins, &mut self.findings);
+            if self.suspects.len() < MOST_SUSPECTS {
+                self.suspects.extend(suspect);
+            }
+            self.holds.none_outlived(fact, &mut self.findings);
+            self.transitions.journal(fact, &mut self.findings);
+            if fact.version == 1 {
+                self.sample.stream(batch, fact);
+            }
+        }
+        match (&fact.stream, &fact.event) {
+            (Stream::Entry(id), Happening::Moved(moved)) => self.moved(batch, fact, id, moved),
+            (Stream::Entry(id), Happening::Reversed { .. }) => {
+                let (so_far, _) = self.transitions.entry(id, &self.seed);
+                versions::check(batch, fact, so_far, &mut self.findings);
+                self.transitions.happens(id, fact, &[], &[], &self.seed, &mut self.findings);
+            }
+            (Stream::Account(address, hash), Happening::Account(event)) => {
+                let number = self.ledger.number(batch.text(*address), *hash);
+                let so_far = number.map_or(0, |number| self.ledger.account(number).version);
+                versions::check(batch, fact, so_far, &mut self.findings);
+                let found = (*address, *hash);
+                if let Some(number) = self.transitions.account(batch, fact, found, event, &mut self.ledger, &mut self.findings) {
+                    limits::check(&mut self.ledger, number, fact.position, &mut self.findings);
+                }
+            }
+            (Stream::Command(id), Happening::Refused) => {
+                versions::check(batch, fact, 0, &mut self.findings);
+                transitions::refused(batch, fact, *id, &mut self.findings);
+            }
+            (Stream::Journal(_), Happening::JournalClosed) => {
+                versions::check(batch, fact, self.journal_records, &mut self.findings);
+                self.journal_records += 1;
+            }
+            // An event in a stream of another kind: `schemas` has told it.
+            _ => {}
+        }
+    }
+
+    fn moved(&mut self, batch: &ReadBatch, fact: &Fact, id: &[u8; 16], moved: &Moved) {
+        let transfers = &batch.movements[moved.transfers.clone()];
+        let mut resolved = std::mem::take(&mut self.resolved);
+        resolved.clear();
+        resolved.extend(transfers.iter().map(|movement| {
+            (self.ledger.find(batch, movement.debit), self.ledger.find(batch, movement.credit))
+        }));
+        double_entry::accounts(batch, fact, moved, &resolved, &self.ledger, &mut self.findings);
+        transitions::open(&self.ledger, fact, moved, &resolved, &mut self.findings);
+        let (so_far, state) = self.transitions.entry(id, &self.seed);
+        if state != Some(transitions::EntryState::Contradictory) {
+            versions::check(batch, fact, so_far, &mut self.findings);
+        }
+        if self.transitions.happens(id, fact, transfers, &resolved, &self.seed, &mut self.findings) {
+            match moved.motion {
+                Motion::Posted => {}
+                Motion::Held => self.holds.held(*id, moved, transfers, &resolved),
+                Motion::HoldPosted | Motion::HoldVoided | Motion::HoldExpired => {
+                    if let Some(held) = self.holds.resolve(id, fact, moved, transfers, &resolved, &mut self.findings) {
+                        held.give_back(&mut self.ledger);
+                    }
+                }
+            }
+            for (movement, (debit, credit)) in transfers.iter().zip(&resolved) {
+                let minor = i128::from(movement.minor);
+                match moved.motion {
+                    Motion::Posted | Motion::HoldPosted => self.ledger.post(minor, *debit, *credit),
+                    Motion::Held => self.ledger.pend(minor, *debit, *credit),
+                    Motion::HoldVoided | Motion::HoldExpired => {}
+                }
+                self.sums.add(moved.motion, movement, debit.is_some(), credit.is_some());
+            }
+            self.sums.check(fact, &mut self.findings);
+            for number in resolved.iter().flat_map(|(debit, credit)| [debit, credit]).flatten() {
+                limits::check(&mut self.ledger, *number, fact.position, &mut self.findings);
+            }
+        }
+        self.resolved = resolved;
+    }
+
+    fn compare_snapshot(&mut self) {
+        if self.fold_ends.is_some() {
+            return;
+        }
+        if let Some(snapshot) = &self.snapshot {
+            self.snapshot_note = Some(snapshots::compare(snapshot, &self.ledger, &self.holds, &mut self.findings));
+        }
+    }
+
+    /// The journal ends: what can only be said at its end. `head` is the head that the source states.
+    pub(crate) fn end(&mut self, head: Option<&Tree>, expected: &[ExpectedHead], store: Option<&Arc<dyn EventStore>>) {
+        if let Some(head) = head {
+            self.positions.end(Position::new(head.size()), &mut self.findings);
+        }
+        self.roots.tell(&mut self.findings);
+        if self.tree_ends.is_none() {
+            if let Some(head) = head {
+                self.roots.end(head, &mut self.findings);
+            }
+            expected_heads::check(expected, &self.roots, self.positions.last(), &mut self.findings);
+        }
+        if self.fold_ends.is_none() {
+            self.transitions.end_commit(&mut self.findings);
+            self.sums.end(&self.ledger, &mut self.findings);
+            self.holds.end(&self.ledger, &mut self.findings);
+        }
+        for suspect in self.suspects.drain(..) {
+            idempotency::settle(&suspect, store.map(|store| &**store), &mut self.findings);
+        }
+        self.figures.commands = self.idempotency.commands();
+        self.figures.entries = self.transitions.entries();
+        self.figures.accounts = self.ledger.accounts().len() as u64;
+        self.figures.open_holds = self.holds.len() as u64;
+    }
+
+    /// Where a check stopped before the end, and why.
+    pub(crate) fn stopped(&self, check: Check) -> Option<(Position, &str)> {
+        let of_tree = matches!(check, Check::Roots | Check::ExpectedHeads);
+        if let Some(position) = self.tree_ends.filter(|_| of_tree) {
+            return Some((position, "a record before could not be read"));
+        }
+        self.fold_ends.as_ref().filter(|_| NEED_ALL_BEFORE.contains(&check)).map(|(position, why)| (*position, why.as_str()))
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    pub(crate) fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    pub(crate) fn sample(&self) -> &Sample {
+        &self.sample
+    }
+
+    pub(crate) fn snapshot_note(&self) -> Option<&str> {
+        self.snapshot_note.as_deref()
+    }
+
+    /// The last position that was seen.
+    pub(crate) fn last(&self) -> Position {
+        self.positions.last()
+    }
+
+    fn end_fold(&mut self, at: Position, why: &str) {
+        self.fold_ends.get_or_insert_with(|| (at, why.to_owned()));
+    }
+
+    fn end_tree(&mut self, at: Position) {
+        self.tree_ends.get_or_insert(at);
+    }
+}

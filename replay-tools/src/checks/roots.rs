@@ -1,0 +1,98 @@
+//! `roots`: every stored Merkle root is the root of the records up to it.
+
+use std::collections::BTreeMap;
+
+use cauri_event_schemas::Position;
+use cauri_event_store::{Hash, Tree};
+
+use super::{Check, positions::span};
+use crate::finding::Findings;
+use crate::reading::ReadBatch;
+
+/// The tree over the leaves so far, and the roots that somebody asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Roots {
+    tree: Tree,
+    // Positions whose root is wanted, and the roots once the tree got there.
+    wanted: BTreeMap<Position, Option<Hash>>,
+    differing: Option<Differing>,
+}
+
+/// Batches in a row whose stored root is another: after one bad record every later root differs.
+#[derive(Debug)]
+struct Differing {
+    first: Position,
+    until: Position,
+    batches: u64,
+    stored: Hash,
+    computed: Hash,
+}
+
+impl Roots {
+    /// Remembers the root at these positions when the tree gets there.
+    pub(crate) fn want(&mut self, positions: impl IntoIterator<Item = Position>) {
+        self.wanted.extend(positions.into_iter().map(|position| (position, None)));
+        let nothing = self.tree.root();
+        self.wanted.entry(Position::ZERO).and_modify(|root| *root = Some(nothing));
+    }
+
+    /// Adds a batch's leaves, and compares the root after them with the stored one.
+    pub(crate) fn check(&mut self, batch: &ReadBatch, findings: &mut Findings) {
+        let mut wanted = self.next_wanted();
+        for leaf in &batch.leaves {
+            self.tree.push(*leaf);
+            if Some(self.tree.size()) == wanted {
+                let root = self.tree.root();
+                self.wanted.insert(Position::new(self.tree.size()), Some(root));
+                wanted = self.next_wanted();
+            }
+        }
+        let Some(stored) = batch.root else { return };
+        let computed = self.tree.root();
+        if computed == stored {
+            return self.tell(findings);
+        }
+        match &mut self.differing {
+            Some(differing) => {
+                differing.until = batch.last;
+                differing.batches += 1;
+            }
+            None => self.differing = Some(Differing { first: batch.first, until: batch.last, batches: 1, stored, computed }),
+        }
+    }
+
+    /// Compares the tree with the stored head's.
+    pub(crate) fn end(&mut self, head: &Tree, findings: &mut Findings) {
+        self.tell(findings);
+        let head_at = Position::new(head.size());
+        if self.tree.size() == head.size() && self.tree != *head {
+            let what = format!("the head's stored root is {}, its records give {}", head.root(), self.tree.root());
+            findings.at(Check::Roots, head_at, what);
+        }
+    }
+
+    /// Tells of the batches in a row whose roots differ, once the row ended.
+    pub(crate) fn tell(&mut self, findings: &mut Findings) {
+        let Some(Differing { first, until, batches, stored, computed }) = self.differing.take() else { return };
+        let others = if batches > 1 { format!("; nor do those of {} batches after it", batches - 1) } else { String::new() };
+        let what = format!(
+            "the records do not give the root that is stored with the batch that begins here: {stored} is stored, {computed} computed{others} (positions {})",
+            span(first, until.next())
+        );
+        findings.at(Check::Roots, first, what);
+    }
+
+    /// The root at a wanted position, if the tree got there.
+    pub(crate) fn at(&self, position: Position) -> Option<Hash> {
+        self.wanted.get(&position).copied().flatten()
+    }
+
+    /// The tree so far.
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    fn next_wanted(&self) -> Option<u64> {
+        self.wanted.iter().find(|(_, root)| root.is_none()).map(|(position, _)| position.get()).filter(|at| *at > self.tree.size())
+    }
+}

@@ -1,0 +1,308 @@
+//! `transitions`: every event is possible for what it happened to, and reversals and sweeps link both ways.
+
+use cauri_domain::IllegalTransition;
+use cauri_domain::account::{self, Account as State, AccountEvent};
+use cauri_domain::ids::EntryId;
+use cauri_event_schemas::Position;
+use hashbrown::HashTable;
+
+use super::Check;
+use super::versions::stream;
+use crate::finding::Findings;
+use crate::ledger::{Ledger, Number};
+use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, Movement, ReadBatch, Seed, Span};
+
+/// What an entry is, in one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum EntryState {
+    Posted,
+    Held,
+    HoldPosted,
+    HoldVoided,
+    HoldExpired,
+    Reversed,
+    HoldReversed,
+    /// Something impossible happened to it and was told: nothing more is said of it.
+    Contradictory,
+}
+
+impl EntryState {
+    /// One match of legal pairs, the same as `cauri_domain::entry::evolve`'s; a test compares them.
+    pub(crate) fn after(state: Option<EntryState>, event: &Happening) -> Option<EntryState> {
+        match (state, event) {
+            (None, Happening::Moved(Moved { motion: Motion::Posted, .. })) => Some(EntryState::Posted),
+            (None, Happening::Moved(Moved { motion: Motion::Held, .. })) => Some(EntryState::Held),
+            (Some(EntryState::Held), Happening::Moved(moved)) => match moved.motion {
+                Motion::HoldPosted => Some(EntryState::HoldPosted),
+                Motion::HoldVoided => Some(EntryState::HoldVoided),
+                Motion::HoldExpired => Some(EntryState::HoldExpired),
+                Motion::Posted | Motion::Held => None,
+            },
+            (Some(EntryState::Posted), Happening::Reversed { .. }) => Some(EntryState::Reversed),
+            (Some(EntryState::HoldPosted), Happening::Reversed { .. }) => Some(EntryState::HoldReversed),
+            _ => None,
+        }
+    }
+
+    /// How many records an entry in this state has; legal histories have one length each.
+    fn version(self) -> u64 {
+        match self {
+            EntryState::Posted | EntryState::Held => 1,
+            EntryState::HoldPosted | EntryState::HoldVoided | EntryState::HoldExpired | EntryState::Reversed => 2,
+            EntryState::HoldReversed => 3,
+            EntryState::Contradictory => 0,
+        }
+    }
+
+    fn status(state: Option<EntryState>) -> &'static str {
+        match state {
+            None => "unwritten",
+            Some(EntryState::Posted) => "posted",
+            Some(EntryState::Held) => "held",
+            Some(EntryState::HoldPosted) => "hold_posted",
+            Some(EntryState::HoldVoided) => "hold_voided",
+            Some(EntryState::HoldExpired) => "hold_expired",
+            Some(EntryState::Reversed | EntryState::HoldReversed) => "reversed",
+            Some(EntryState::Contradictory) => "contradictory",
+        }
+    }
+}
+
+/// One entry for ever: 21 bytes, and one of the table's own, in a table that is 44 to 88 % full (25 to 50
+/// bytes an entry).
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    id: EntryKey,
+    state: EntryState,
+    // What moved, hashed: a reversal must move the opposite. The seed is another in every run, so nobody can
+    // prepare amounts that collide; by chance one wrong reversal in four thousand million passes.
+    mark: [u8; 4],
+}
+
+/// Every entry that was ever written, and what the commit at hand must still link.
+#[derive(Debug, Default)]
+pub(crate) struct Transitions {
+    entries: HashTable<Slot>,
+    journal_closed: Option<Position>,
+    commit: Commit,
+}
+
+/// What one commit says that must fit together within it.
+#[derive(Debug, Default)]
+struct Commit {
+    written: Vec<EntryKey>,
+    undone: Vec<Undone>,
+    undoing: Vec<Undoing>,
+    swept: Vec<(EntryKey, Position, String)>,
+}
+
+#[derive(Debug)]
+struct Undone {
+    original: EntryKey,
+    by: EntryKey,
+    mark: [u8; 4],
+    position: Position,
+}
+
+#[derive(Debug)]
+struct Undoing {
+    id: EntryKey,
+    original: EntryKey,
+    opposite: [u8; 4],
+    position: Position,
+}
+
+impl Transitions {
+    /// A commit ends: do its reversals and sweeps link both ways?
+    pub(crate) fn end_commit(&mut self, findings: &mut Findings) {
+        let commit = &mut self.commit;
+        for undone in commit.undone.drain(..) {
+            let Some(at) = commit.undoing.iter().position(|undoing| (undoing.id, undoing.original) == (undone.by, undone.original)) else {
+                let what = format!("entry {} is reversed by {}, which is not in the same commit", shown(&undone.original), shown(&undone.by));
+                findings.at(Check::Transitions, undone.position, what);
+                continue;
+            };
+            let undoing = commit.undoing.swap_remove(at);
+            if undoing.opposite != undone.mark {
+                let what = format!("entry {} does not move the opposite of entry {}, which it reverses", shown(&undoing.id), shown(&undone.original));
+                findings.at(Check::Transitions, undoing.position, what);
+            }
+        }
+        for undoing in commit.undoing.drain(..) {
+            let what = format!("entry {} says that it reverses {}, which was not reversed by it", shown(&undoing.id), shown(&undoing.original));
+            findings.at(Check::Transitions, undoing.position, what);
+        }
+        for (entry, position, address) in commit.swept.drain(..) {
+            if !commit.written.contains(&entry) {
+                let what = format!("account {address} was swept by entry {}, which is not in the same commit", shown(&entry));
+                findings.at(Check::Transitions, position, what);
+            }
+        }
+        commit.written.clear();
+    }
+
+    /// A closed journal takes nothing more, not even a refusal; only its holds may still expire.
+    pub(crate) fn journal(&mut self, fact: &Fact, findings: &mut Findings) {
+        let goes_on = match &fact.event {
+            Happening::Moved(moved) => moved.motion == Motion::HoldExpired,
+            Happening::Account(_) | Happening::JournalClosed | Happening::Refused | Happening::Reversed { .. } => false,
+        };
+        if let Some(closed) = self.journal_closed.filter(|_| !goes_on) {
+            findings.at(Check::Transitions, fact.position, format!("the journal was closed for good at {closed}"));
+        }
+        if fact.event == Happening::JournalClosed {
+            self.journal_closed.get_or_insert(fact.position);
+        }
+    }
+
+    /// How many records an entry has so far, and what it is.
+    pub(crate) fn entry(&self, id: &EntryKey, seed: &Seed) -> (u64, Option<EntryState>) {
+        let state = self.entries.find(seed.hash(id), |slot| slot.id == *id).map(|slot| slot.state);
+        (state.map_or(0, EntryState::version), state)
+    }
+
+    /// Something happens to an entry. True where it is possible.
+    pub(crate) fn happens(
+        &mut self,
+        id: &EntryKey,
+        fact: &Fact,
+        transfers: &[Movement],
+        resolved: &[(Option<Number>, Option<Number>)],
+        seed: &Seed,
+        findings: &mut Findings,
+    ) -> bool {
+        let hash = seed.hash(id);
+        let known = self.entries.find_mut(hash, |slot| slot.id == *id);
+        let before = known.as_ref().map(|slot| slot.state);
+        if before == Some(EntryState::Contradictory) {
+            return false;
+        }
+        let after = EntryState::after(before, &fact.event);
+        let mark = match &fact.event {
+            Happening::Moved(Moved { motion: Motion::Posted | Motion::HoldPosted, .. }) => Some(mark(transfers, resolved, false, seed)),
+            _ => None,
+        };
+        if let (Happening::Reversed { by }, Some(slot), Some(_)) = (&fact.event, &known, after) {
+            self.commit.undone.push(Undone { original: *id, by: *by, mark: slot.mark, position: fact.position });
+        }
+        if let Happening::Moved(moved) = &fact.event {
+            self.commit.written.push(*id);
+            if let Some(original) = moved.reverses {
+                let opposite = self::mark(transfers, resolved, true, seed);
+                self.commit.undoing.push(Undoing { id: *id, original, opposite, position: fact.position });
+            }
+        }
+        let state = after.unwrap_or(EntryState::Contradictory);
+        match known {
+            Some(slot) => {
+                slot.state = state;
+                slot.mark = mark.unwrap_or(slot.mark);
+            }
+            None => {
+                self.entries.insert_unique(hash, Slot { id: *id, state, mark: mark.unwrap_or_default() }, |slot| seed.hash(&slot.id));
+            }
+        }
+        if after.is_none() {
+            let what = format!("`{}` is not possible for entry {} that is {}", name(&fact.event), shown(id), EntryState::status(before));
+            findings.at(Check::Transitions, fact.position, what);
+        }
+        after.is_some()
+    }
+
+    /// Something happens to an account, which then stands in the ledger. Its number, if it was possible.
+    pub(crate) fn account(
+        &mut self,
+        batch: &ReadBatch,
+        fact: &Fact,
+        (span, hash): (Span, u64),
+        event: &AccountEvent,
+        ledger: &mut Ledger,
+        findings: &mut Findings,
+    ) -> Option<Number> {
+        let number = ledger.find(batch, (span, hash));
+        let before = number.map_or(State::Unopened, |number| ledger.account(number).state);
+        let after = match account::evolve(before, event) {
+            Ok(after) => after,
+            Err(IllegalTransition { state, event, .. }) => {
+                let what = format!("`{event}` is not possible for account {} that is {state}", batch.shown(span));
+                findings.at(Check::Transitions, fact.position, what);
+                return None;
+            }
+        };
+        let Some(number) = number else { return ledger.open(&batch.shown(span), hash, after) };
+        let account = ledger.account_mut(number);
+        account.state = after;
+        account.version += u64::from(fact.part == 0);
+        if let AccountEvent::Closed(closed) = event {
+            if account.totals.available(account.kind) > 0 || account.totals.expected(account.kind) < 0 {
+                let what = format!("account {} was closed with something left on it that no hold claims", account.address);
+                findings.at(Check::Transitions, fact.position, what);
+            }
+            if let Some(entry) = closed.swept_by {
+                self.commit.swept.push((*entry.as_bytes(), fact.position, account.address.to_string()));
+            }
+        }
+        Some(number)
+    }
+
+    /// How many entries were ever written.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries.len() as u64
+    }
+}
+
+/// Is every account that an entry moves or holds on open?
+pub(crate) fn open(ledger: &Ledger, fact: &Fact, moved: &Moved, resolved: &[(Option<Number>, Option<Number>)], findings: &mut Findings) {
+    // A hold may be given back whatever became of its accounts meanwhile.
+    if matches!(moved.motion, Motion::HoldVoided | Motion::HoldExpired) {
+        return;
+    }
+    for number in resolved.iter().flat_map(|(debit, credit)| [debit, credit]).flatten() {
+        let account = ledger.account(*number);
+        if !matches!(account.state, State::Open(_)) {
+            let what = format!("`{}` is not possible on account {} that is {}", name(&fact.event), account.address, account.state.status());
+            findings.at(Check::Transitions, fact.position, what);
+        }
+    }
+}
+
+/// Is a refusal remembered in the stream of the command that was refused?
+pub(crate) fn refused(batch: &ReadBatch, fact: &Fact, id: Span, findings: &mut Findings) {
+    if batch.text(id) != batch.text(fact.command) {
+        let what = format!("the refusal in {} belongs to the command {}", stream(batch, fact), batch.shown(fact.command));
+        findings.at(Check::Transitions, fact.position, what);
+    }
+}
+
+/// What moved, hashed; nothing that moved nothing counts. `opposite` with the sides exchanged.
+fn mark(transfers: &[Movement], resolved: &[(Option<Number>, Option<Number>)], opposite: bool, seed: &Seed) -> [u8; 4] {
+    let mut hash = 0_u64;
+    for (movement, (debit, credit)) in transfers.iter().zip(resolved).filter(|(movement, _)| movement.minor > 0) {
+        let sides = if opposite { (credit, debit) } else { (debit, credit) };
+        hash = seed.hash(&(hash, sides, movement.minor));
+    }
+    (hash as u32).to_be_bytes()
+}
+
+/// The event's type, as stored.
+fn name(event: &Happening) -> &'static str {
+    match event {
+        Happening::Account(event) => event.name(),
+        Happening::JournalClosed => "journal.closed",
+        Happening::Refused => "command.refused",
+        Happening::Reversed { .. } => "entry.reversed",
+        Happening::Moved(moved) => match moved.motion {
+            Motion::Posted => "entry.posted",
+            Motion::Held => "entry.held",
+            Motion::HoldPosted => "entry.hold_posted",
+            Motion::HoldVoided => "entry.hold_voided",
+            Motion::HoldExpired => "entry.hold_expired",
+        },
+    }
+}
+
+/// An entry's id for a person.
+pub(crate) fn shown(id: &EntryKey) -> EntryId {
+    EntryId::from_u128(u128::from_be_bytes(*id))
+}

@@ -1,0 +1,205 @@
+//! Where batches come from: a store or an export, in order, with what cannot be read named and passed over.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use cauri_event_schemas::Position;
+use cauri_event_store::{Corruption, EventStore, Failure, Head, StoreError, StoredBatch};
+use serde::{Deserialize, Serialize};
+
+use crate::reading::RawBatch;
+
+/// What a source gives next.
+#[derive(Debug)]
+pub enum Piece {
+    /// A batch.
+    Batch(RawBatch),
+    /// Positions that cannot be read at all.
+    Unreadable {
+        /// The first of them.
+        from: Position,
+        /// The first position behind them that can be read; `None` where nothing more can.
+        to: Option<Position>,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Batches in order.
+pub trait Source: Send {
+    /// The next piece; `None` at the end.
+    fn next(&mut self) -> Option<Piece>;
+}
+
+/// The journal in a store, from its beginning up to a position.
+pub struct StoreSource {
+    store: Arc<dyn EventStore>,
+    next: Position,
+    until: Position,
+}
+
+impl StoreSource {
+    /// Everything up to and including `until`, as whole batches.
+    pub fn new(store: Arc<dyn EventStore>, until: Position) -> Self {
+        Self { store, next: Position::ZERO.next(), until }
+    }
+
+    /// The first position after `from` from which on something can be read, and up to the head.
+    ///
+    /// Looks ahead in steps that double, then halves: a damaged batch is tried a few times, not once a position.
+    fn readable_after(&self, from: Position) -> Option<Position> {
+        let beyond = self.until.get() + 1;
+        let (mut bad, mut step) = (from.get(), 1);
+        let mut good = loop {
+            let probe = bad.checked_add(step).filter(|probe| *probe < beyond)?;
+            match self.first_at(probe) {
+                Some(first) if first > from => break probe.min(first.get()),
+                _ => (bad, step) = (probe, step * 2),
+            }
+        };
+        // The last step may have leapt over the end of the journal's readable part, but `bad` is still bad.
+        while good - bad > 1 {
+            let middle = bad + (good - bad) / 2;
+            match self.first_at(middle) {
+                Some(first) if first > from => good = middle.min(first.get()),
+                _ => bad = middle,
+            }
+        }
+        self.first_at(good)
+    }
+
+    /// Where the batch begins that holds a position, if it can be read.
+    fn first_at(&self, position: u64) -> Option<Position> {
+        match self.store.read_batch(Position::new(position)) {
+            Ok(Some(StoredBatch { first, .. })) => Some(first),
+            Ok(None) | Err(_) => None,
+        }
+    }
+}
+
+impl Source for StoreSource {
+    fn next(&mut self) -> Option<Piece> {
+        if self.next > self.until {
+            return None;
+        }
+        let from = self.next;
+        let why = match self.store.read_batch(from) {
+            Ok(Some(stored)) if stored.last >= from => {
+                self.next = stored.last.next();
+                return Some(Piece::Batch(stored.into()));
+            }
+            Ok(Some(stored)) => format!("the batch that should hold it ends at {}", stored.last),
+            Ok(None) => "no batch holds it".to_owned(),
+            Err(StoreError::Corruption(Corruption { what, .. })) => what,
+            Err(StoreError::Failure(failure)) => failure.to_string(),
+        };
+        let to = self.readable_after(from);
+        self.next = to.unwrap_or(self.until.next());
+        Some(Piece::Unreadable { from, to, why })
+    }
+}
+
+/// The first line of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportHeader {
+    /// Version of the export's form: 1.
+    pub cauri_export: u32,
+    /// Position and root of the last record.
+    pub head: Head,
+    /// The journal's name.
+    pub journal: String,
+}
+
+/// Why an export cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The file cannot be opened or read.
+    #[error("cannot read the export: {0}")]
+    Io(#[from] std::io::Error),
+    /// Its first line is something else.
+    #[error("line 1 is no header of an export: {0}")]
+    Header(String),
+}
+
+/// An export: a header and one record a line.
+pub struct ExportSource<R> {
+    lines: R,
+    next: Position,
+    ended: bool,
+}
+
+/// How many records of an export make a batch.
+const RECORDS_A_BATCH: usize = 8_189;
+
+/// How long a line may be: a record has at most 1,000 transfers of less than 1,000 bytes.
+pub(crate) const LONGEST_LINE: u64 = 16 << 20;
+
+impl ExportSource<BufReader<File>> {
+    /// Opens an export and reads its header.
+    pub fn open(path: &Path) -> Result<(ExportHeader, Self), ExportError> {
+        Self::new(BufReader::with_capacity(1 << 20, File::open(path)?))
+    }
+}
+
+impl<R: BufRead> ExportSource<R> {
+    /// Reads the header of an export.
+    pub fn new(mut lines: R) -> Result<(ExportHeader, Self), ExportError> {
+        let mut line = Vec::new();
+        (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+        let header: ExportHeader = serde_json::from_slice(&line).map_err(|error| ExportError::Header(error.to_string()))?;
+        if header.cauri_export != 1 {
+            return Err(ExportError::Header(format!("this program reads exports of version 1, this is {}", header.cauri_export)));
+        }
+        Ok((header, Self { lines, next: Position::ZERO.next(), ended: false }))
+    }
+
+    /// The records' lines one after another, without their line feeds.
+    pub(crate) fn into_lines(self) -> R {
+        self.lines
+    }
+}
+
+impl<R: BufRead + Send> Source for ExportSource<R> {
+    fn next(&mut self) -> Option<Piece> {
+        if self.ended {
+            return None;
+        }
+        let first = self.next;
+        let mut lines = Vec::new();
+        let mut count = 0;
+        while count < RECORDS_A_BATCH {
+            match (&mut self.lines).take(LONGEST_LINE).read_until(b'\n', &mut lines) {
+                Ok(0) => {
+                    self.ended = true;
+                    break;
+                }
+                Ok(_) => count += 1,
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Piece::Unreadable { from: first, to: None, why: format!("the file cannot be read on: {error}") });
+                }
+            }
+        }
+        if count == 0 {
+            return None;
+        }
+        if lines.last() != Some(&b'\n') {
+            // A last line without its line feed is still a record, if it is whole.
+            lines.push(b'\n');
+        }
+        let last = Position::new(first.get() + count as u64 - 1);
+        self.next = last.next();
+        Some(Piece::Batch(RawBatch { first, last, root: None, checksums: None, lines }))
+    }
+}
+
+/// Failures of a store that are not the journal's fault.
+pub(crate) fn failure(error: &StoreError) -> Option<&Failure> {
+    match error {
+        StoreError::Failure(failure) => Some(failure),
+        StoreError::Corruption(_) => None,
+    }
+}

@@ -1,0 +1,133 @@
+//! The commands that benchmarks submit: deterministic, realistic in size.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cauri_domain::LedgerCommand;
+use cauri_domain::account::{AccountKind, OpenAccount};
+use cauri_domain::entry::{PostEntry, TransferAmount, TransferRequest};
+use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::limits::UncheckedLimits;
+use cauri_domain::money::{Currency, Money};
+use cauri_engine::{CommandEnvelope, Engine, EngineConfig, MAX_COMMANDS, Mode, Outcome};
+use cauri_event_store::embedded::EmbeddedStore;
+
+/// A small deterministic generator (SplitMix64): benchmarks must repeat.
+#[derive(Clone)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+pub fn address(number: u64) -> AccountAddress {
+    format!("customers:{number:06}:wallet").parse().expect("an address")
+}
+
+/// `count` customers' wallets with a floor of zero, and a funding account that filled each of them.
+pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
+    let actor = "operator:bench".parse().expect("a short text");
+    let open = |address: AccountAddress, kind, limits| {
+        let id: CommandId = format!("open-{address}").parse().expect("a command id");
+        let open = OpenAccount { address, chart_code: None, currency: Currency::XOF, kind, limits, metadata: Default::default(), owner: None };
+        (LedgerCommand::open_account(open), id)
+    };
+    let mut commands = vec![open("equity:funding".parse().expect("an address"), AccountKind::Equity, None)];
+    commands.extend((0..count).map(|number| open(address(number), AccountKind::Liability, Some(UncheckedLimits::floor_zero()))));
+    let mut commands: Vec<CommandEnvelope> =
+        commands.into_iter().map(|(command, id)| CommandEnvelope::new(command, id, std::clone::Clone::clone(&actor))).collect();
+    for number in 0..count {
+        commands.push(transfer(&"equity:funding".parse().expect("an address"), &address(number), 1_000_000_000, u128::from(number) | 1 << 100));
+    }
+    commands
+}
+
+/// One entry of one transfer, with an id and a key of its own.
+pub fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64, id: u128) -> CommandEnvelope {
+    let command_id: CommandId = format!("{id:032x}").parse().expect("a command id");
+    let post = PostEntry {
+        id: Some(EntryId::from_u128(id)),
+        transfers: vec![TransferRequest {
+            debit: debit.clone(),
+            credit: credit.clone(),
+            amount: TransferAmount::Exactly(Money::from_minor(amount, Currency::XOF).into()),
+            reason: None,
+        }],
+        ..PostEntry::default()
+    };
+    let command = LedgerCommand::post_entry(post, &command_id);
+    CommandEnvelope::new(command, command_id, "operator:bench".parse().expect("a short text"))
+}
+
+/// A journal on the embedded store in a directory of its own, with an engine and funded accounts.
+pub struct Bench {
+    pub dir: tempfile::TempDir,
+    pub store: Arc<EmbeddedStore>,
+    pub engine: Engine,
+    addresses: Vec<AccountAddress>,
+    random: Random,
+    next_id: u128,
+}
+
+impl Bench {
+    /// Opens `accounts` accounts and fills them.
+    pub fn with_accounts(accounts: u64, config: EngineConfig) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Arc::new(EmbeddedStore::open(dir.path(), "ledger").expect("a store"));
+        let engine = Engine::start(store.clone(), config).expect("an engine");
+        for chunk in open_accounts(accounts).chunks(MAX_COMMANDS) {
+            all_accepted(&engine.submit_blocking(chunk.to_vec(), Mode::Each).expect("opened"));
+        }
+        let addresses = (0..accounts).map(address).collect();
+        Self { dir, store, engine, addresses, random: Random(7), next_id: 0 }
+    }
+
+    /// Entries between random accounts; all from or to the first account where it is `hot`.
+    pub fn entries(&mut self, count: usize, hot: bool) -> Vec<CommandEnvelope> {
+        let accounts = self.addresses.len() as u64;
+        let entry = |_| {
+            self.next_id += 1;
+            let debit = if hot { 0 } else { self.random.below(accounts) };
+            let credit = (debit + 1 + self.random.below(accounts - 1)) % accounts;
+            let id = u128::from(self.random.next()) << 64 | self.next_id;
+            let amount = 1 + self.random.below(100) as i64;
+            transfer(&self.addresses[debit as usize], &self.addresses[credit as usize], amount, id)
+        };
+        (0..count).map(entry).collect()
+    }
+
+    /// Submits batches with a few in flight; entries per second.
+    pub fn submit(&self, batches: Vec<Vec<CommandEnvelope>>) -> f64 {
+        let count = batches.iter().map(Vec::len).sum();
+        let start = Instant::now();
+        let mut waiting = VecDeque::new();
+        for batch in batches {
+            waiting.push_back(self.engine.enqueue(batch, Mode::Each).expect("queued"));
+            if waiting.len() > 3 {
+                let answer = waiting.pop_front().expect("one").blocking_recv();
+                all_accepted(&answer.expect("an answer").expect("outcomes"));
+            }
+        }
+        for answer in waiting {
+            all_accepted(&answer.blocking_recv().expect("an answer").expect("outcomes"));
+        }
+        crate::measure::rate(count, start.elapsed())
+    }
+}
+
+pub fn all_accepted(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome:?}");
+    }
+}
