@@ -1,2 +1,12 @@
-//! x
+//! What the rules promise, told from outside the crate; one binary, so that it links once.
+
+mod account;
+mod entry;
+mod matrix;
+mod model;
 mod money;
+mod peer_cases;
+mod precedence;
+mod refusal;
+mod snapshot;
+mod support;

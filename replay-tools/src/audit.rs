@@ -1,9 +1,7 @@
 //! The audit: every check over one pass through a journal.
 
-use std::sync::Arc;
-
 use cauri_event_schemas::Position;
-use cauri_event_store::{EventStore, Snapshot, Tree};
+use cauri_event_store::{EventStore, Head, Snapshot, Tree};
 
 use crate::checks::double_entry::{self, Sums};
 use crate::checks::expected_heads::{self, ExpectedHead};
@@ -263,14 +261,14 @@ impl Audit {
     }
 
     /// The journal ends: what can only be said at its end. `head` is the head that the source states.
-    pub(crate) fn end(&mut self, head: Option<&Tree>, expected: &[ExpectedHead], store: Option<&Arc<dyn EventStore>>) {
+    pub(crate) fn end(&mut self, head: Option<&Head>, peaks: Option<&Tree>, expected: &[ExpectedHead], store: Option<&dyn EventStore>) {
         if let Some(head) = head {
-            self.positions.end(Position::new(head.size()), &mut self.findings);
+            self.positions.end(head.position, &mut self.findings);
         }
         self.roots.tell(&mut self.findings);
         if self.tree_ends.is_none() {
             if let Some(head) = head {
-                self.roots.end(head, &mut self.findings);
+                self.roots.end(head, peaks, &mut self.findings);
             }
             expected_heads::check(expected, &self.roots, self.positions.last(), &mut self.findings);
         }
@@ -280,7 +278,7 @@ impl Audit {
             self.holds.end(&self.ledger, &mut self.findings);
         }
         for suspect in self.suspects.drain(..) {
-            idempotency::settle(&suspect, store.map(|store| &**store), &mut self.findings);
+            idempotency::settle(&suspect, store, &mut self.findings);
         }
         self.figures.commands = self.idempotency.commands();
         self.figures.entries = self.transitions.entries();
@@ -295,6 +293,10 @@ impl Audit {
             return Some((position, "a record before could not be read"));
         }
         self.fold_ends.as_ref().filter(|_| NEED_ALL_BEFORE.contains(&check)).map(|(position, why)| (*position, why.as_str()))
+    }
+
+    pub(crate) fn seed(&self) -> &Seed {
+        &self.seed
     }
 
     pub(crate) fn figures(&self) -> Figures {

@@ -1,1 +1,20 @@
-//! The auditor's bench: replay, verify, show, export and import of a journal.
+//! The auditor's bench: verify, show, balances, export and import of a journal, as a library under a thin CLI.
+//!
+//! Start with [`verify`] and [`checks`]. **Invariant:** nothing here writes to a journal that exists, and
+//! balances come from the journal alone, never from a read model: they are a second opinion.
+
+mod audit;
+pub mod checks;
+pub mod finding;
+pub mod ledger;
+pub mod pipeline;
+mod progress;
+pub mod reading;
+pub mod report;
+mod shown;
+pub mod source;
+pub mod verify;
+
+pub use audit::Figures;
+pub use checks::Check;
+pub use checks::expected_heads::{ExpectedHead, InvalidHead};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cauri_event_schemas::Position;
-use cauri_event_store::{Corruption, EventStore, Failure, Head, StoreError, StoredBatch};
+use cauri_event_store::{Corruption, EventStore, Head, StoreError, StoredBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::reading::RawBatch;
@@ -38,12 +38,18 @@ pub struct StoreSource {
     store: Arc<dyn EventStore>,
     next: Position,
     until: Position,
+    known_end: bool,
 }
 
 impl StoreSource {
     /// Everything up to and including `until`, as whole batches.
     pub fn new(store: Arc<dyn EventStore>, until: Position) -> Self {
-        Self { store, next: Position::ZERO.next(), until }
+        Self { store, next: Position::ZERO.next(), until, known_end: true }
+    }
+
+    /// Everything there is, where the head cannot be read.
+    pub fn without_head(store: Arc<dyn EventStore>) -> Self {
+        Self { store, next: Position::ZERO.next(), until: Position::new(1 << 53), known_end: false }
     }
 
     /// The first position after `from` from which on something can be read, and up to the head.
@@ -96,6 +102,9 @@ impl Source for StoreSource {
             Err(StoreError::Failure(failure)) => failure.to_string(),
         };
         let to = self.readable_after(from);
+        if to.is_none() && !self.known_end {
+            return None;
+        }
         self.next = to.unwrap_or(self.until.next());
         Some(Piece::Unreadable { from, to, why })
     }
@@ -193,13 +202,5 @@ impl<R: BufRead + Send> Source for ExportSource<R> {
         let last = Position::new(first.get() + count as u64 - 1);
         self.next = last.next();
         Some(Piece::Batch(RawBatch { first, last, root: None, checksums: None, lines }))
-    }
-}
-
-/// Failures of a store that are not the journal's fault.
-pub(crate) fn failure(error: &StoreError) -> Option<&Failure> {
-    match error {
-        StoreError::Failure(failure) => Some(failure),
-        StoreError::Corruption(_) => None,
     }
 }

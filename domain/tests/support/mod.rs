@@ -3,6 +3,7 @@
 //! It decides through `Aggregate::handle` alone, polled once, and composes a closing and a reversal as the
 //! engine does: both aggregates of a command are decided, all events or none are kept.
 
+mod given;
 mod script;
 mod values;
 
@@ -22,6 +23,7 @@ use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 
+pub use given::{given, then_refused};
 pub use script::command;
 pub use values::*;
 

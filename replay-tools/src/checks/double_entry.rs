@@ -96,9 +96,4 @@ impl Sums {
             }
         }
     }
-
-    /// The currencies and their two sums, in minor units.
-    pub(crate) fn rows(&self) -> &[(Currency, i128, i128)] {
-        &self.rows
-    }
 }

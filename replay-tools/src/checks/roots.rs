@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cauri_event_schemas::Position;
-use cauri_event_store::{Hash, Tree};
+use cauri_event_store::{Hash, Head, Tree};
 
 use super::{Check, positions::span};
 use crate::finding::Findings;
@@ -61,13 +61,18 @@ impl Roots {
         }
     }
 
-    /// Compares the tree with the stored head's.
-    pub(crate) fn end(&mut self, head: &Tree, findings: &mut Findings) {
+    /// Compares the tree with the stored head, and with the peaks from which the next append would go on.
+    pub(crate) fn end(&mut self, head: &Head, peaks: Option<&Tree>, findings: &mut Findings) {
         self.tell(findings);
-        let head_at = Position::new(head.size());
-        if self.tree.size() == head.size() && self.tree != *head {
-            let what = format!("the head's stored root is {}, its records give {}", head.root(), self.tree.root());
-            findings.at(Check::Roots, head_at, what);
+        if self.tree.size() != head.position.get() {
+            return;
+        }
+        let computed = self.tree.root();
+        if computed != head.root {
+            let what = format!("the head's stored root is {}, its records give {computed}", head.root);
+            findings.at(Check::Roots, head.position, what);
+        } else if peaks.is_some_and(|peaks| *peaks != self.tree) {
+            findings.at(Check::Roots, head.position, "the head's stored peaks are not those that its records give");
         }
     }
 

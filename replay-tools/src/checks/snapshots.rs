@@ -1,10 +1,8 @@
 //! `snapshots`: the stored snapshot is the fold of the journal at its position.
 
 use cauri_domain::fold::Balances;
-use cauri_domain::ids::EntryId;
 use cauri_event_schemas::Position;
 use cauri_event_store::Snapshot;
-use hashbrown::HashMap;
 
 use super::{Check, holds::Holds, roots::Roots};
 use crate::finding::Findings;
@@ -32,7 +30,7 @@ pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findin
 /// Compares a snapshot's accounts and holds with the fold at its position. What was compared, in words.
 pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findings: &mut Findings) -> String {
     let position = snapshot.head.position;
-    let Ok((KNOWN_FORMAT, balances)) = postcard::from_bytes::<Shape>(&snapshot.state).map(|shape| (shape.0, shape.1)) else {
+    let Ok((KNOWN_FORMAT, balances)) = postcard::from_bytes::<Shape>(&snapshot.state) else {
         return format!("the one at {position} is of another program's shape: only its head was compared");
     };
     let mut told = |what: String| findings.at(Check::Snapshots, position, what);
@@ -51,11 +49,11 @@ pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findi
             told(format!("account {address} is in the snapshot with {row:?}, in the journal with {state:?}, {:?}, version {version}", account.totals));
         }
     }
-    let open: HashMap<EntryId, usize> = balances.holds_without_addresses();
-    if open.len() != holds.len() {
-        told(format!("the snapshot has {} open holds, the journal {}", open.len(), holds.len()));
+    // What each hold claims stands in the pending totals above.
+    if balances.open_holds() != holds.len() {
+        told(format!("the snapshot has {} open holds, the journal {}", balances.open_holds(), holds.len()));
     }
-    format!("{} accounts and {} open holds compared at {position}", balances.accounts().len(), open.len())
+    format!("{} accounts and {} open holds compared at {position}", balances.accounts().len(), balances.open_holds())
 }
 
 /// The engine's snapshot as far as it is looked into; what follows in the bytes is left alone.

@@ -1,0 +1,595 @@
+//! `entries`: one row an entry with what became of it, found by id, reference, dimension, state and time.
+//!
+//! Reads: every `entry.*` event. Ignores `account.*`, `command.refused` and `journal.closed`.
+//!
+//! Writes: `entries`, clustered by the position of the entry's first event; `entry_steps`, one row for each later
+//! event of an entry; `entry_dimensions`, clustered by (key number, value, position), and the keys' numbers in
+//! `entry_dimension_keys`; `entry_zones`, the least and greatest effective time among the entries of every 4,096
+//! positions, so that a range of effective times opens only the zones that it touches. When complete: indexes by
+//! id (unique), reference, state (all but `posted`) and the steps' entry.
+//!
+//! Rebuild: any time. Needs in memory every open hold (about 40 bytes each). An entry that is reversed is found
+//! by its id, and the index of ids is made last, so reversals wait in `entry_reversals` until then.
+
+use std::fmt::Write as _;
+
+use cauri_domain::account::AccountEvent;
+use cauri_domain::command::CommandEvent;
+use cauri_domain::entry::{EntryEvent, HoldPostedTransfer, Transfer};
+use cauri_domain::ids::EntryId;
+use cauri_domain::journal::JournalEvent;
+use cauri_domain::text::{Key, ShortText};
+use cauri_event_schemas::{Event, Position, Recorded, StreamId};
+use hashbrown::HashMap;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::account_balances::stray;
+use crate::insert::{execute_each, insert};
+use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unprojectable};
+use crate::stored::{entry_id, number, parsed};
+
+/// State as stored.
+pub(crate) const POSTED: i64 = 0;
+/// State as stored.
+pub(crate) const HELD: i64 = 1;
+/// State as stored.
+pub(crate) const HOLD_POSTED: i64 = 2;
+/// State as stored.
+pub(crate) const HOLD_VOIDED: i64 = 3;
+/// State as stored.
+pub(crate) const HOLD_EXPIRED: i64 = 4;
+/// State as stored.
+pub(crate) const REVERSED: i64 = 5;
+
+/// A zone covers 2 to the power of this many positions.
+pub(crate) const ZONE_BITS: u32 = 12;
+
+/// The projector.
+pub(crate) struct Entries;
+
+/// What waits, and which holds are open.
+#[derive(Debug, Default)]
+pub(crate) struct EntryChanges {
+    /// Reversals are applied at once: the index of ids is there.
+    completed: bool,
+    /// Position of the first event of every entry that is held.
+    open_holds: HashMap<EntryId, u64>,
+    dimension_keys: HashMap<Key, u32>,
+    new_keys: Vec<(u32, Key)>,
+    written: Vec<Written>,
+    resolved: Vec<Resolved>,
+    reversed: Vec<Reversed>,
+    steps: Vec<Step>,
+    dimensions: Vec<(u32, ShortText, u64)>,
+    zones: Vec<Zone>,
+    /// JSON of the rows that wait, one after the other: one buffer instead of two strings a row.
+    json: String,
+}
+
+/// A piece of the JSON buffer.
+type Piece = std::ops::Range<usize>;
+
+/// An entry's first event.
+#[derive(Debug)]
+struct Written {
+    position: u64,
+    id: EntryId,
+    state: i64,
+    effective_at: i64,
+    posted_effective_at: Option<i64>,
+    expires_at: Option<i64>,
+    recorded_at: i64,
+    reference: Option<ShortText>,
+    dimensions: Piece,
+    transfers: Piece,
+    reverses: Option<EntryId>,
+    last_position: u64,
+    version: u64,
+}
+
+/// The end of a hold that was written in an earlier batch.
+#[derive(Debug)]
+struct Resolved {
+    entry: u64,
+    state: i64,
+    posted_effective_at: Option<i64>,
+    transfers: Option<Piece>,
+    position: u64,
+    version: u64,
+}
+
+#[derive(Debug)]
+struct Reversed {
+    id: EntryId,
+    by: EntryId,
+    position: u64,
+    recorded_at: i64,
+    reason: Option<ShortText>,
+    version: u64,
+}
+
+#[derive(Debug)]
+struct Step {
+    position: u64,
+    entry: u64,
+    state: i64,
+    effective_at: Option<i64>,
+    recorded_at: i64,
+    reason: Option<ShortText>,
+}
+
+#[derive(Debug)]
+struct Zone {
+    zone: u64,
+    min_effective_at: i64,
+    max_effective_at: i64,
+}
+
+impl Projector for Entries {
+    const NAME: &'static str = "entries";
+    const REVISION: u32 = 1;
+    const COMPATIBLE_SINCE: u32 = 1;
+    type Changes = EntryChanges;
+
+    fn project(recorded: &Recorded<Event>, changes: &mut EntryChanges) -> Result<(), Unprojectable> {
+        match (&recorded.event, &recorded.stream) {
+            (Event::Entry(event), StreamId::Entry(id)) => changes.entry(recorded, *id, event),
+            (Event::Entry(event), stream) => Err(stray(recorded.position, event.name(), stream)),
+            (
+                Event::Account(
+                    AccountEvent::Opened(_)
+                    | AccountEvent::Frozen(_)
+                    | AccountEvent::Unfrozen(_)
+                    | AccountEvent::Closed(_)
+                    | AccountEvent::Reopened(_)
+                    | AccountEvent::LimitsChanged(_),
+                )
+                | Event::Command(CommandEvent::Refused(_))
+                | Event::Journal(JournalEvent::Closed(_)),
+                _,
+            ) => Ok(()),
+        }
+    }
+}
+
+impl EntryChanges {
+    fn entry(&mut self, recorded: &Recorded<Event>, id: EntryId, event: &EntryEvent) -> Result<(), Unprojectable> {
+        let position = recorded.position.get();
+        let recorded_at = recorded.recorded_at.as_micros();
+        let version = recorded.version.get();
+        match event {
+            EntryEvent::Posted(posted) => {
+                let effective_at = posted.effective_at.as_micros();
+                let dimensions = self.dimensions(recorded.position, &posted.dimensions)?;
+                let transfers = self.transfers(&posted.transfers);
+                self.written.push(Written {
+                    position,
+                    id,
+                    state: POSTED,
+                    effective_at,
+                    posted_effective_at: Some(effective_at),
+                    expires_at: None,
+                    recorded_at,
+                    reference: posted.reference.clone(),
+                    dimensions,
+                    transfers,
+                    reverses: posted.reverses,
+                    last_position: position,
+                    version,
+                });
+                self.zone(position, effective_at);
+            }
+            EntryEvent::Held(held) => {
+                let effective_at = held.effective_at.as_micros();
+                let dimensions = self.dimensions(recorded.position, &held.dimensions)?;
+                let transfers = self.transfers(&held.transfers);
+                if self.open_holds.insert(id, position).is_some() {
+                    return Err(Unprojectable::new(recorded.position, format!("entry {id} is held already")));
+                }
+                self.written.push(Written {
+                    position,
+                    id,
+                    state: HELD,
+                    effective_at,
+                    posted_effective_at: None,
+                    expires_at: held.expires_at.map(|at| at.as_micros()),
+                    recorded_at,
+                    reference: held.reference.clone(),
+                    dimensions,
+                    transfers,
+                    reverses: None,
+                    last_position: position,
+                    version,
+                });
+                self.zone(position, effective_at);
+            }
+            EntryEvent::HoldPosted(posted) => {
+                let effective_at = posted.effective_at.as_micros();
+                let transfers = self.hold_posted_transfers(&posted.transfers);
+                let entry = self.resolve(recorded, id, HOLD_POSTED, Some(effective_at), Some(transfers))?;
+                self.steps.push(Step { position, entry, state: HOLD_POSTED, effective_at: Some(effective_at), recorded_at, reason: None });
+            }
+            EntryEvent::HoldVoided(voided) => {
+                let entry = self.resolve(recorded, id, HOLD_VOIDED, None, None)?;
+                let (effective_at, reason) = (Some(voided.effective_at.as_micros()), voided.reason.clone());
+                self.steps.push(Step { position, entry, state: HOLD_VOIDED, effective_at, recorded_at, reason });
+            }
+            EntryEvent::HoldExpired(expired) => {
+                let entry = self.resolve(recorded, id, HOLD_EXPIRED, None, None)?;
+                let effective_at = Some(expired.effective_at.as_micros());
+                self.steps.push(Step { position, entry, state: HOLD_EXPIRED, effective_at, recorded_at, reason: None });
+            }
+            EntryEvent::Reversed(reversed) => {
+                let reason = reversed.reason.clone();
+                self.reversed.push(Reversed { id, by: reversed.by, position, recorded_at, reason, version });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a hold; the position of its entry's first event.
+    fn resolve(
+        &mut self,
+        recorded: &Recorded<Event>,
+        id: EntryId,
+        state: i64,
+        posted_effective_at: Option<i64>,
+        transfers: Option<Piece>,
+    ) -> Result<u64, Unprojectable> {
+        let entry = self.open_holds.remove(&id);
+        let entry = entry.ok_or_else(|| Unprojectable::new(recorded.position, format!("entry {id} is no open hold")))?;
+        let (position, version) = (recorded.position.get(), recorded.version.get());
+        match self.written.binary_search_by_key(&entry, |written| written.position) {
+            Ok(index) => {
+                let written = &mut self.written[index];
+                written.state = state;
+                written.posted_effective_at = posted_effective_at;
+                written.transfers = transfers.unwrap_or_else(|| written.transfers.clone());
+                written.last_position = position;
+                written.version = version;
+            }
+            Err(_) => self.resolved.push(Resolved { entry, state, posted_effective_at, transfers, position, version }),
+        }
+        Ok(entry)
+    }
+
+    /// Dimensions as one JSON object, and each as a row of its own.
+    fn dimensions(
+        &mut self,
+        position: Position,
+        dimensions: &std::collections::BTreeMap<Key, ShortText>,
+    ) -> Result<Piece, Unprojectable> {
+        let start = self.json.len();
+        for (index, (key, value)) in dimensions.iter().enumerate() {
+            let key_no = match self.dimension_keys.get(key) {
+                Some(key_no) => *key_no,
+                None => {
+                    let key_no = u32::try_from(self.dimension_keys.len() + 1)
+                        .map_err(|_| Unprojectable::new(position, "there are at most 4 billion keys of dimensions"))?;
+                    self.dimension_keys.insert(key.clone(), key_no);
+                    self.new_keys.push((key_no, key.clone()));
+                    key_no
+                }
+            };
+            self.dimensions.push((key_no, value.clone(), position.get()));
+            self.json.push(if index == 0 { '{' } else { ',' });
+            push_text(&mut self.json, key.as_str());
+            self.json.push(':');
+            push_text(&mut self.json, value.as_str());
+        }
+        if !dimensions.is_empty() {
+            self.json.push('}');
+        }
+        Ok(start..self.json.len())
+    }
+
+    /// Transfers as JSON: `[[debit, credit, currency, amount, null, reason or null], …]`, amounts in minor units.
+    fn transfers(&mut self, transfers: &[Transfer]) -> Piece {
+        let start = self.json.len();
+        for transfer in transfers {
+            self.transfer(start, transfer, None);
+        }
+        self.json.push_str("]]");
+        start..self.json.len()
+    }
+
+    /// The same with what was posted in the fifth place, beside what was held.
+    fn hold_posted_transfers(&mut self, transfers: &[HoldPostedTransfer]) -> Piece {
+        let start = self.json.len();
+        for transfer in transfers {
+            let held = Transfer {
+                amount: transfer.held,
+                credit: transfer.credit.clone(),
+                debit: transfer.debit.clone(),
+                reason: transfer.reason.clone(),
+            };
+            self.transfer(start, &held, Some(transfer.amount.minor()));
+        }
+        self.json.push_str("]]");
+        start..self.json.len()
+    }
+
+    fn transfer(&mut self, start: usize, transfer: &Transfer, posted: Option<i64>) {
+        let json = &mut self.json;
+        // Addresses and currency codes hold nothing that JSON would escape.
+        json.push_str(if json.len() == start { "[[\"" } else { "],[\"" });
+        json.push_str(transfer.debit.as_str());
+        json.push_str("\",\"");
+        json.push_str(transfer.credit.as_str());
+        json.push_str("\",\"");
+        json.push_str(transfer.amount.currency().code());
+        json.push_str("\",");
+        push_number(json, transfer.amount.minor());
+        json.push(',');
+        match posted {
+            Some(posted) => push_number(json, posted),
+            None => json.push_str("null"),
+        }
+        json.push(',');
+        match &transfer.reason {
+            Some(reason) => push_text(json, reason.as_str()),
+            None => json.push_str("null"),
+        }
+    }
+
+    fn zone(&mut self, position: u64, effective_at: i64) {
+        let zone = position >> ZONE_BITS;
+        match self.zones.last_mut() {
+            Some(last) if last.zone == zone => {
+                last.min_effective_at = last.min_effective_at.min(effective_at);
+                last.max_effective_at = last.max_effective_at.max(effective_at);
+            }
+            _ => self.zones.push(Zone { zone, min_effective_at: effective_at, max_effective_at: effective_at }),
+        }
+    }
+}
+
+fn push_number(json: &mut String, number: i64) {
+    // Writing to a string cannot fail.
+    let _ = write!(json, "{number}");
+}
+
+/// A JSON string: texts hold no control characters, so only two characters are escaped.
+fn push_text(json: &mut String, text: &str) {
+    json.push('"');
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            json.push('\\');
+        }
+        json.push(character);
+    }
+    json.push('"');
+}
+
+impl Changes for EntryChanges {
+    const TABLES: &'static [Table] = &[
+        Table { name: "entries", key: "position" },
+        Table { name: "entry_steps", key: "position" },
+        Table { name: "entry_dimension_keys", key: "key_no" },
+        Table { name: "entry_dimensions", key: "key_no, value, position" },
+        Table { name: "entry_zones", key: "zone" },
+        Table { name: "entry_reversals", key: "position" },
+    ];
+
+    fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()> {
+        let [entries, steps, keys, dimensions, zones, reversals] =
+            ["entries", "entry_steps", "entry_dimension_keys", "entry_dimensions", "entry_zones", "entry_reversals"]
+                .map(|name| generation.table(name));
+        db.execute_batch(&format!(
+            "CREATE TABLE {entries} (
+                position INTEGER PRIMARY KEY,
+                id BLOB NOT NULL,
+                state INTEGER NOT NULL,
+                effective_at INTEGER NOT NULL,
+                posted_effective_at INTEGER,
+                expires_at INTEGER,
+                recorded_at INTEGER NOT NULL,
+                reference TEXT,
+                dimensions TEXT,
+                transfers TEXT NOT NULL,
+                reverses BLOB,
+                reversed_by BLOB,
+                last_position INTEGER NOT NULL,
+                version INTEGER NOT NULL
+            ) STRICT;
+            CREATE TABLE {steps} (
+                position INTEGER PRIMARY KEY,
+                entry INTEGER NOT NULL,
+                state INTEGER NOT NULL,
+                effective_at INTEGER,
+                recorded_at INTEGER NOT NULL,
+                reason TEXT
+            ) STRICT;
+            CREATE TABLE {keys} (key_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+            CREATE TABLE {dimensions} (
+                key_no INTEGER NOT NULL,
+                value TEXT NOT NULL,
+                position INTEGER NOT NULL,
+                PRIMARY KEY (key_no, value, position)
+            ) STRICT, WITHOUT ROWID;
+            CREATE TABLE {zones} (
+                zone INTEGER PRIMARY KEY,
+                min_effective_at INTEGER NOT NULL,
+                max_effective_at INTEGER NOT NULL
+            ) STRICT;
+            CREATE TABLE {reversals} (
+                position INTEGER PRIMARY KEY,
+                id BLOB NOT NULL,
+                by BLOB NOT NULL,
+                recorded_at INTEGER NOT NULL,
+                reason TEXT,
+                version INTEGER NOT NULL
+            ) STRICT"
+        ))
+    }
+
+    fn complete(db: &Connection, generation: Generation) -> Result<(), ModelError> {
+        let (entries, steps) = (generation.table("entries"), generation.table("entry_steps"));
+        db.execute_batch(&format!(
+            "CREATE UNIQUE INDEX {entries}_id ON {entries} (id);
+             CREATE INDEX {entries}_reference ON {entries} (reference) WHERE reference IS NOT NULL;
+             CREATE INDEX {steps}_entry ON {steps} (entry)"
+        ))?;
+        let reversals = generation.table("entry_reversals");
+        let mut statement = db.prepare(&format!("SELECT id, by, position, recorded_at, reason, version FROM {reversals} ORDER BY id"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let reversed = Reversed {
+                id: entry_id(row, 0)?,
+                by: entry_id(row, 1)?,
+                position: number(row, 2)?,
+                recorded_at: row.get(3)?,
+                reason: crate::stored::optional(row, 4)?,
+                version: number(row, 5)?,
+            };
+            reverse(db, generation, &reversed)?;
+        }
+        drop(rows);
+        drop(statement);
+        // Last, so that reversals do not move its rows about.
+        db.execute_batch(&format!(
+            "DELETE FROM {reversals};
+             CREATE INDEX {entries}_state ON {entries} (state) WHERE state <> {POSTED}"
+        ))?;
+        Ok(())
+    }
+
+    fn load(db: &Connection, generation: Generation, completed: bool) -> rusqlite::Result<Self> {
+        let mut changes = Self { completed, ..Self::default() };
+        let entries = generation.table("entries");
+        // `state <> 0` lets the partial index be used once it is there.
+        let mut statement = db.prepare(&format!("SELECT id, position FROM {entries} WHERE state <> {POSTED} AND state = {HELD}"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            changes.open_holds.insert(entry_id(row, 0)?, number(row, 1)?);
+        }
+        let mut statement = db.prepare(&format!("SELECT key_no, name FROM {}", generation.table("entry_dimension_keys")))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            changes.dimension_keys.insert(parsed(row, 1)?, row.get(0)?);
+        }
+        Ok(changes)
+    }
+
+    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError> {
+        let json = &self.json;
+        let entries = generation.table("entries");
+        insert(db, &entries, 14, "", &self.written, |row, bind| {
+            bind.number(row.position)?;
+            bind.blob(row.id.as_bytes())?;
+            bind.int(row.state)?;
+            bind.int(row.effective_at)?;
+            bind.optional_int(row.posted_effective_at)?;
+            bind.optional_int(row.expires_at)?;
+            bind.int(row.recorded_at)?;
+            bind.optional_text(row.reference.as_ref().map(ShortText::as_str))?;
+            bind.optional_text(Some(&json[row.dimensions.clone()]).filter(|json| !json.is_empty()))?;
+            bind.text(&json[row.transfers.clone()])?;
+            bind.optional_blob(row.reverses.as_ref().map(|id| &id.as_bytes()[..]))?;
+            bind.null()?;
+            bind.number(row.last_position)?;
+            bind.number(row.version)
+        })?;
+        execute_each(
+            db,
+            &format!(
+                "UPDATE {entries} SET state = ?2, posted_effective_at = ?3, transfers = coalesce(?4, transfers), last_position = ?5, version = ?6
+                 WHERE position = ?1"
+            ),
+            &self.resolved,
+            |row, bind| {
+                bind.number(row.entry)?;
+                bind.int(row.state)?;
+                bind.optional_int(row.posted_effective_at)?;
+                bind.optional_text(row.transfers.clone().map(|piece| &json[piece]))?;
+                bind.number(row.position)?;
+                bind.number(row.version)
+            },
+        )?;
+        insert(db, &generation.table("entry_steps"), 6, "", &self.steps, |row, bind| {
+            bind.number(row.position)?;
+            bind.number(row.entry)?;
+            bind.int(row.state)?;
+            bind.optional_int(row.effective_at)?;
+            bind.int(row.recorded_at)?;
+            bind.optional_text(row.reason.as_ref().map(ShortText::as_str))
+        })?;
+        if self.completed {
+            self.reversed.iter().try_for_each(|reversed| reverse(db, generation, reversed))?;
+        } else {
+            insert(db, &generation.table("entry_reversals"), 6, "", &self.reversed, |row, bind| {
+                bind.number(row.position)?;
+                bind.blob(row.id.as_bytes())?;
+                bind.blob(row.by.as_bytes())?;
+                bind.int(row.recorded_at)?;
+                bind.optional_text(row.reason.as_ref().map(ShortText::as_str))?;
+                bind.number(row.version)
+            })?;
+        }
+        insert(db, &generation.table("entry_dimension_keys"), 2, "", &self.new_keys, |(key_no, key), bind| {
+            bind.number(u64::from(*key_no))?;
+            bind.text(key.as_str())
+        })?;
+        self.dimensions.sort_unstable();
+        insert(db, &generation.table("entry_dimensions"), 3, "", &self.dimensions, |(key_no, value, position), bind| {
+            bind.number(u64::from(*key_no))?;
+            bind.text(value.as_str())?;
+            bind.number(*position)
+        })?;
+        insert(
+            db,
+            &generation.table("entry_zones"),
+            3,
+            "ON CONFLICT (zone) DO UPDATE SET
+                min_effective_at = min(min_effective_at, excluded.min_effective_at),
+                max_effective_at = max(max_effective_at, excluded.max_effective_at)",
+            &self.zones,
+            |row, bind| {
+                bind.number(row.zone)?;
+                bind.int(row.min_effective_at)?;
+                bind.int(row.max_effective_at)
+            },
+        )?;
+        self.written.clear();
+        self.resolved.clear();
+        self.reversed.clear();
+        self.steps.clear();
+        self.new_keys.clear();
+        self.dimensions.clear();
+        self.zones.clear();
+        self.json.clear();
+        Ok(())
+    }
+}
+
+/// Marks an entry as undone, found by its id.
+fn reverse(db: &Connection, generation: Generation, reversed: &Reversed) -> Result<(), ModelError> {
+    let entries = generation.table("entries");
+    let sql = format!(
+        "UPDATE {entries} SET state = {REVERSED}, reversed_by = ?2, last_position = ?3, version = ?4
+         WHERE id = ?1 AND state IN ({POSTED}, {HOLD_POSTED}) RETURNING position"
+    );
+    let parameters = (reversed.id.as_bytes(), reversed.by.as_bytes(), reversed.position as i64, reversed.version as i64);
+    let entry: Option<i64> = db.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0)).optional()?;
+    let Some(entry) = entry else {
+        let reason = format!("entry {} moved nothing that could be reversed", reversed.id);
+        return Err(Unprojectable::new(Position::new(reversed.position), reason).into());
+    };
+    let step = Step {
+        position: reversed.position,
+        entry: entry as u64,
+        state: REVERSED,
+        effective_at: None,
+        recorded_at: reversed.recorded_at,
+        reason: reversed.reason.clone(),
+    };
+    insert(db, &generation.table("entry_steps"), 6, "", &[step], |row, bind| {
+        bind.number(row.position)?;
+        bind.number(row.entry)?;
+        bind.int(row.state)?;
+        bind.optional_int(row.effective_at)?;
+        bind.int(row.recorded_at)?;
+        bind.optional_text(row.reason.as_ref().map(ShortText::as_str))
+    })?;
+    Ok(())
+}

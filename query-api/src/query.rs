@@ -1,0 +1,209 @@
+//! The root of every query.
+
+use std::sync::Arc;
+
+use async_graphql::connection::Connection;
+use async_graphql::{Context, Object};
+use cauri_projections::read::{AccountFilter, JournalEventFilter};
+
+use crate::error::QueryError;
+use crate::limits::{list_cost, page_cost};
+use crate::page::{self, PageArguments};
+use crate::scalars::{AccountAddress, Currency, EntryId, Position, Stream, Timestamp};
+use crate::scope::{Scope, blocking};
+use crate::types::statement::StatementArguments;
+use crate::types::{Account, AccountKind, AccountStatus, AsOf, Balance, Entry, EntryConnection, EntryFilterInput, Head};
+use crate::types::{JournalEventConnection, Projection, Rollup, Statement, TrialBalance, entry, journal_event};
+
+/// The root of every query.
+#[derive(Debug)]
+pub struct Query;
+
+fn scope<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Scope>, QueryError> {
+    ctx.data_opt::<Arc<Scope>>().ok_or_else(|| QueryError::internal("a query runs without a scope"))
+}
+
+/// A page of accounts.
+pub type AccountConnection = Connection<String, Account, AsOf>;
+
+/// Every operation is answered out of one snapshot of the read models: all its fields are as of one position, which the answer states (`asOfPosition`, also in the `extensions` of the answer and in the header `Cauri-As-Of-Position`).
+///
+/// `minPosition` takes the `position` that the answer of a command carries (or a plain position of this journal): the operation waits until the read models show it, and fails with the code `POSITION_NOT_REACHED` if that takes too long. Given on several fields, or in the header `Cauri-Min-Position` as well, the furthest one counts.
+#[Object]
+#[allow(clippy::too_many_arguments, reason = "arguments of the schema")]
+impl Query {
+    /// The account at an address.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn account(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Where it stands.")] address: AccountAddress,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Option<Account>, QueryError> {
+        Account::load(address.0, scope(ctx)?).await
+    }
+
+    /// Accounts, by address. What is absent does not filter; what is given must all hold.
+    #[graphql(complexity = "10 + page_cost(first, None, child_complexity)")]
+    async fn accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The account here and all below it, by whole segments: `merchants:awa` finds `merchants:awa:available`, not `merchants:awatou`.")]
+        prefix: Option<AccountAddress>,
+        #[graphql(desc = "Of this kind.")] kind: Option<AccountKind>,
+        #[graphql(desc = "In this currency.")] currency: Option<Currency>,
+        #[graphql(desc = "With this status.")] status: Option<AccountStatus>,
+        #[graphql(desc = "Belonging to this owner.")] owner: Option<String>,
+        #[graphql(desc = "How many, 50 unless said otherwise, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<AccountConnection, QueryError> {
+        let scope = scope(ctx)?;
+        let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way()?;
+        let filter = AccountFilter {
+            prefix: prefix.map(|prefix| prefix.0),
+            kind: kind.map(Into::into),
+            currency: currency.map(|currency| currency.0),
+            status: status.map(Into::into),
+            owner: owner.map(|owner| owner.parse().map_err(QueryError::bad_input)).transpose()?,
+        };
+        let (limit, key) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key));
+        let more_behind = key.is_some();
+        let found = scope.read(move |snapshot| snapshot.accounts(&filter, key.as_ref(), limit)).await?;
+        page::connection(found, more_behind, false, scope, |row| Account::new(row, scope.clone())).await
+    }
+
+    /// The balance of an account; null if it was not open by `knownAt`. Exact, whatever was dated back later.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn balance(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Where the account stands.")] account: AccountAddress,
+        #[graphql(desc = "Only what is effective at or before this instant; every effective date if absent.")] as_of: Option<Timestamp>,
+        #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Option<Balance>, QueryError> {
+        Balance::load(account.0, as_of, known_at, scope(ctx)?).await
+    }
+
+    /// Sums over the account at a prefix and all below it, by whole segments: one row per currency and kind.
+    #[graphql(complexity = "50 + list_cost(10, child_complexity)")]
+    async fn rollup(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whole segments, such as `merchants` or `merchants:awa`.")] prefix: AccountAddress,
+        #[graphql(desc = "Only what is effective at or before this instant; every effective date if absent.")] as_of: Option<Timestamp>,
+        #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Vec<Rollup>, QueryError> {
+        let (as_of, known_at) = (as_of.map(|as_of| as_of.0), known_at.map(|known_at| known_at.0));
+        let rows = scope(ctx)?.read(move |snapshot| snapshot.rollup(&prefix.0, as_of, known_at)).await?;
+        Ok(rows.into_iter().map(Rollup).collect())
+    }
+
+    /// The entry with an id.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn entry(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: EntryId,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Option<Entry>, QueryError> {
+        Entry::load(id.0, scope(ctx)?).await
+    }
+
+    /// Entries, in the order in which they were recorded.
+    #[graphql(complexity = "10 + page_cost(first, last, child_complexity)")]
+    async fn entries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which entries; all if absent.")] filter: Option<EntryFilterInput>,
+        #[graphql(desc = "How many from the beginning or behind `after`, 50 unless said otherwise, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end or before `before`, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<EntryConnection, QueryError> {
+        let filter = filter.unwrap_or_default().into_filter()?;
+        entry::connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await
+    }
+
+    /// What moved on an account in a time, by effective time; null if it was not open by `knownAt`. Later pages stay with what the first one knew.
+    #[graphql(complexity = "20 + page_cost(first, None, child_complexity)")]
+    async fn statement(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Where the account stands.")] account: AccountAddress,
+        #[graphql(desc = "First instant of the statement.")] from: Timestamp,
+        #[graphql(desc = "First instant after the statement.")] to: Timestamp,
+        #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
+        #[graphql(desc = "How many lines, 50 unless said otherwise, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Goes on behind this line.")] after: Option<String>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Option<Statement>, QueryError> {
+        Statement::load(StatementArguments { account, from, to, known_at, first, after }, scope(ctx)?).await
+    }
+
+    /// Every account's posted totals at one effective time and position, and their sums per currency.
+    #[graphql(complexity = "1_000 + child_complexity")]
+    async fn trial_balance(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only what is effective at or before this instant; every effective date if absent.")] as_of: Option<Timestamp>,
+        #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<TrialBalance, QueryError> {
+        TrialBalance::load(as_of, known_at, scope(ctx)?).await
+    }
+
+    /// The journal's events, by position.
+    #[graphql(complexity = "10 + page_cost(first, last, child_complexity)")]
+    async fn journal(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At or after this position.")] from: Option<Position>,
+        #[graphql(desc = "Of this stream.")] stream: Option<Stream>,
+        #[graphql(name = "type", desc = "Of this type, such as `entry.posted`.")] event_type: Option<String>,
+        #[graphql(desc = "How many from the beginning or behind `after`, 50 unless said otherwise, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end or before `before`, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<JournalEventConnection, QueryError> {
+        let (from, stream) = (from.map(|from| from.0), stream.map(|stream| stream.0));
+        let filter = JournalEventFilter { from, to: None, stream, event_type };
+        journal_event::connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await
+    }
+
+    /// Where the journal ends at this moment: what was durable when it was asked, even if the read models do not show it yet.
+    async fn head(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Head, QueryError> {
+        let store = scope(ctx)?.sources().store.clone();
+        let journal = store.name().to_owned();
+        let head = blocking(move || store.head()).await??;
+        Ok(Head { journal, head })
+    }
+
+    /// How far each read model is, by name.
+    #[graphql(complexity = "10 + list_cost(10, child_complexity)")]
+    async fn projections(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Vec<Projection>, QueryError> {
+        let rows = scope(ctx)?.read(|snapshot| snapshot.projections()).await?;
+        Ok(rows.into_iter().map(Projection).collect())
+    }
+
+    /// The position that this answer is as of.
+    async fn as_of_position(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Position, QueryError> {
+        Ok(scope(ctx)?.position().await?.into())
+    }
+}

@@ -1,0 +1,147 @@
+//! The schema, and what happens around the execution of every operation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
+use async_graphql::{EmptyMutation, Response, Schema, ServerError, ValidationResult, Value};
+use async_trait::async_trait;
+use cauri_engine::consistency::ConsistencyToken;
+use cauri_event_schemas::Position;
+
+use crate::error::QueryError;
+use crate::limits::Limits;
+use crate::query::Query;
+use crate::scalars::position::position_in_text;
+use crate::scope::{Scope, Sources};
+use crate::subscription::Subscription;
+
+/// The schema of Cauri's queries. There are no mutations: commands go to the command API.
+pub type CauriSchema = Schema<Query, EmptyMutation, Subscription>;
+
+/// The schema in its own language, as committed in `schema.graphql`.
+#[must_use]
+pub fn sdl() -> String {
+    let schema = Schema::build(Query, EmptyMutation, Subscription).finish();
+    schema.sdl_with_options(async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
+}
+
+pub(crate) fn schema(sources: Sources) -> CauriSchema {
+    let limits = sources.limits;
+    Schema::build(Query, EmptyMutation, Subscription).data(sources).data(limits).extension(Conductor).finish()
+}
+
+/// What one operation asks of the moment it is answered at.
+pub(crate) struct Plan {
+    /// Consistency tokens or plain positions, as somebody wrote them.
+    pub(crate) min_positions: Vec<String>,
+    /// Positions that it asks to know; it has to wait for those, too.
+    pub(crate) known_at: Vec<u64>,
+    begun: AtomicBool,
+}
+
+impl Plan {
+    pub(crate) fn new(min_positions: Vec<String>, known_at: Vec<u64>) -> Arc<Self> {
+        Arc::new(Self { min_positions, known_at, begun: AtomicBool::new(false) })
+    }
+
+    /// Whether execution began: only then has an answer a `data`, even if it is null.
+    pub(crate) fn begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// The furthest position that the operation must see.
+    fn wanted(&self, journal: &str) -> Result<Option<Position>, QueryError> {
+        let mut wanted = self.known_at.iter().copied().map(Position::new).max();
+        for text in &self.min_positions {
+            wanted = wanted.max(Some(min_position(text, journal)?));
+        }
+        Ok(wanted)
+    }
+}
+
+/// Reads a consistency token of this journal, or a plain position of it.
+pub(crate) fn min_position(text: &str, journal: &str) -> Result<Position, QueryError> {
+    if let Some(number) = position_in_text(text) {
+        return Ok(Position::new(number));
+    }
+    let token: ConsistencyToken = text.parse().map_err(QueryError::bad_input)?;
+    if token.journal != journal {
+        let what = format!("the consistency token is of the journal `{}`, this is `{journal}`", token.journal);
+        return Err(QueryError::BadInput(what));
+    }
+    Ok(token.position)
+}
+
+/// Sees to limits, waiting, time and the position of the answer.
+struct Conductor;
+
+impl ExtensionFactory for Conductor {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait]
+impl Extension for Conductor {
+    async fn validation(&self, ctx: &ExtensionContext<'_>, next: NextValidation<'_>) -> Result<ValidationResult, Vec<ServerError>> {
+        let result = next.run(ctx).await?;
+        let most = ctx.data_unchecked::<Limits>().complexity;
+        if result.complexity > most {
+            let what = format!("the query may return {} fields, at most {most} are allowed: ask for smaller pages", result.complexity);
+            return Err(vec![QueryError::TooComplex(what).into_server_error()]);
+        }
+        Ok(result)
+    }
+
+    async fn execute(&self, ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
+        let (Some(plan), Some(scope)) = (ctx.data_opt::<Arc<Plan>>(), ctx.data_opt::<Arc<Scope>>()) else {
+            // An event of a subscription: it waited by itself.
+            return next.run(ctx, operation_name).await;
+        };
+        if let Err(error) = wait(plan, scope).await {
+            return Response::from_errors(vec![error.into_server_error()]);
+        }
+        plan.begun.store(true, Ordering::Release);
+        let limit = scope.sources().limits.query_time;
+        let mut response = match tokio::time::timeout(limit, next.run(ctx, operation_name)).await {
+            Ok(response) => response,
+            Err(_) => Response::from_errors(vec![QueryError::TimedOut(limit).into_server_error()]),
+        };
+        if let Some(position) = scope.position_if_read() {
+            let token = ConsistencyToken { journal: scope.sources().store.name().to_owned(), position };
+            response.extensions.insert("asOfPosition".into(), Value::from(position.get()));
+            response.extensions.insert("position".into(), Value::from(token.to_string()));
+        }
+        response
+    }
+}
+
+async fn wait(plan: &Plan, scope: &Scope) -> Result<(), QueryError> {
+    match plan.wanted(scope.sources().store.name())? {
+        Some(wanted) => scope.wait_for(wanted).await,
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_another_journal_is_refused() {
+        let token = ConsistencyToken { journal: "ledger".into(), position: Position::new(7) }.to_string();
+        assert_eq!(min_position(&token, "ledger"), Ok(Position::new(7)));
+        assert_eq!(min_position("7", "ledger"), Ok(Position::new(7)));
+        let other = min_position(&token, "signals");
+        assert_eq!(other, Err(QueryError::BadInput("the consistency token is of the journal `ledger`, this is `signals`".into())));
+        assert!(min_position("seven", "ledger").is_err());
+    }
+
+    #[test]
+    fn the_furthest_position_counts() {
+        let plan = Plan::new(vec!["3".into(), "5".into()], vec![4]);
+        assert_eq!(plan.wanted("ledger"), Ok(Some(Position::new(5))));
+        assert_eq!(Plan::new(Vec::new(), Vec::new()).wanted("ledger"), Ok(None));
+    }
+}
