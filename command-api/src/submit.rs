@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cauri_engine::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 
-use crate::problem::{Problem, kind};
+use crate::problem::{FieldProblem, Problem, kind};
 use crate::state::ApiState;
 
 /// A full queue of commands is empty again well within a second.
@@ -38,6 +38,9 @@ fn no_outcome(error: SubmitError) -> Problem {
     match error {
         SubmitError::Rejected(Rejected::QueueFull { .. }) => Problem::overloaded(QUEUE_RETRY),
         SubmitError::Rejected(too_many @ Rejected::TooMany { .. }) => Problem::of(&kind::PAYLOAD_TOO_LARGE, too_many.to_string()),
+        SubmitError::Rejected(reserved @ Rejected::ReservedId) => {
+            Problem::validation(vec![FieldProblem::new("reserved_key", "", reserved.to_string())])
+        }
         SubmitError::Rejected(Rejected::Stopped) => {
             Problem::not_done("the engine has stopped; nothing was done").with_retry_after(STOPPED_RETRY)
         }

@@ -8,5 +8,4 @@ mod money;
 mod peer_cases;
 mod precedence;
 mod refusal;
-mod snapshot;
 mod support;

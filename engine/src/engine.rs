@@ -11,6 +11,7 @@ use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
+use crate::ledger::ENGINE_COMMANDS;
 use crate::sequencer::{Answer, Gauges, Input, Request, Sequencer};
 use crate::submission::{CommandEnvelope, Mode, Rejected, SubmitError};
 
@@ -157,6 +158,9 @@ impl Engine {
         let count = commands.len();
         if count > MAX_COMMANDS {
             return Err(Rejected::TooMany { count, most: MAX_COMMANDS });
+        }
+        if commands.iter().any(|command| command.id.as_str().starts_with(ENGINE_COMMANDS)) {
+            return Err(Rejected::ReservedId);
         }
         if self.shared.gauges.stopped.load(Ordering::Relaxed) {
             return Err(Rejected::Stopped);

@@ -20,7 +20,7 @@ use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
 use cauri_event_schemas::{Event, Metadata, Position, Recorded, StreamId, StreamVersion};
-use cauri_event_store::{Corruption, EventStore, Lookup, StoreError};
+use cauri_event_store::{CheckedBatch, Corruption, EventStore, Lookup, StoreError, StoredBatch};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ use crate::submission::{Accepted, CommandEnvelope, Outcome, Refused};
 
 /// Changes whenever the shape of a snapshot changes; a snapshot of another shape is ignored.
 const SNAPSHOT_FORMAT: u32 = 1;
+
+/// Ids of the engine's own commands begin so; no caller's may.
+pub(crate) const ENGINE_COMMANDS: &str = "hold-expiry/";
 
 /// Everything that deciding looks at, at the position of the last decided event.
 pub(crate) struct Ledger {
@@ -240,10 +243,12 @@ impl Ledger {
             }
         }
         let found = store.locate(&lookups)?;
+        // A retried bulk names command after command of one batch: it is read once.
+        let mut batch = None;
         for (lookup, position) in lookups.into_iter().zip(found).filter_map(|(lookup, found)| Some((lookup, found?))) {
             match lookup {
                 Lookup::Command(id) => {
-                    let records = records_of_command(store, &id, position)?;
+                    let records = records_of_command(store, &mut batch, &id, position)?;
                     self.prefetched.commands.insert(id, records);
                 }
                 Lookup::Stream(StreamId::Entry(id)) => {
@@ -312,7 +317,7 @@ impl Ledger {
     /// Releases one hold whose time has passed; `false` if there is none.
     pub(crate) fn expire_one(&mut self, now: Timestamp, records: &mut Vec<Recorded>) -> bool {
         let Some(id) = self.balances.expired_hold(now) else { return false };
-        let command = format!("hold-expiry/{id}").parse().expect("a command id");
+        let command = format!("{ENGINE_COMMANDS}{id}").parse().expect("a command id");
         let envelope = CommandEnvelope {
             command: LedgerCommand::entry(id, EntryAction::ExpireHold),
             id: command,
@@ -583,18 +588,26 @@ fn as_replay(outcome: Outcome) -> Outcome {
     }
 }
 
-/// All records of a command, from its first one on.
-fn records_of_command(store: &dyn EventStore, command: &CommandId, first: Position) -> Result<Vec<Recorded>, StoreError> {
+/// All records of a command, from its first one on; `batch` is the last batch that was read.
+fn records_of_command(
+    store: &dyn EventStore,
+    batch: &mut Option<CheckedBatch>,
+    command: &CommandId,
+    first: Position,
+) -> Result<Vec<Recorded>, StoreError> {
+    if batch.as_ref().is_none_or(|batch| batch.at(first).is_none()) {
+        *batch = store.read_batch(first)?.map(StoredBatch::check).transpose()?;
+    }
     let mut records = Vec::new();
-    let Some(stored) = store.read_batch(first)? else { return Ok(records) };
+    let mut position = first;
     // A commit never spans two batches.
-    let batch = stored.check()?;
-    for record in batch.records().filter(|record| record.position() >= first) {
+    while let Some(record) = batch.as_ref().and_then(|batch| batch.at(position)) {
         let decoded = record.decode()?;
         if decoded.first().is_none_or(|record| record.metadata.command != *command) {
             break;
         }
         records.extend(decoded);
+        position = position.next();
     }
     Ok(records)
 }

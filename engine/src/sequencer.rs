@@ -217,10 +217,16 @@ impl Sequencer {
                 self.take(input)?;
             }
             if self.writer.is_some() {
-                self.decide_waiting()?;
+                // Until nothing more can be decided: while one batch is written, the next one fills.
+                while self.decide_waiting()? {
+                    self.hand_over();
+                }
                 self.hand_over();
             } else {
                 self.take_turns()?;
+                while !self.waiting.is_empty() {
+                    self.take_turns()?;
+                }
             }
             let idle = !self.writing && self.waiting.is_empty() && self.open.is_empty();
             if self.stopping && idle {
@@ -277,8 +283,8 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Decides what waits until the open batch is full.
-    fn decide_waiting(&mut self) -> Result<(), StoreError> {
+    /// Decides what waits until the open batch is full; `false` if nothing could be taken.
+    fn decide_waiting(&mut self) -> Result<bool, StoreError> {
         let room = self.config.max_batch.saturating_sub(self.open.commands);
         let mut commands = 0;
         let mut count = 0;
@@ -298,14 +304,14 @@ impl Sequencer {
             let taken: Vec<Request> = self.waiting.drain(..count).collect();
             let all = taken.iter().flat_map(|request| request.commands.iter());
             if let Err(error) = self.ledger.prefetch(&*self.store, all) {
-                return self.fail(taken, error);
+                return self.fail(taken, error).map(|()| true);
             }
             for request in taken {
                 self.decide(request);
             }
         }
         self.expire_holds(self.clock.now());
-        Ok(())
+        Ok(count > 0)
     }
 
     fn decide(&mut self, request: Request) {

@@ -127,6 +127,9 @@ pub enum Rejected {
         /// How many it may have.
         most: usize,
     },
+    /// A command id that only the engine itself may use.
+    #[error("command ids that begin with `hold-expiry/` are the engine's own")]
+    ReservedId,
     /// The engine is shutting down or has stopped.
     #[error("the engine has stopped")]
     Stopped,

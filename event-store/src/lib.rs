@@ -5,7 +5,7 @@
 //! **Invariant:** this crate decides nothing about money.
 
 pub mod batch;
-//pub mod conformance;
+pub mod conformance;
 pub mod embedded;
 pub mod follow;
 pub mod memory;

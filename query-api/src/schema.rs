@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_graphql::async_trait::async_trait;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
 use async_graphql::{EmptyMutation, Response, Schema, ServerError, ValidationResult, Value};
-use async_trait::async_trait;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_event_schemas::Position;
 

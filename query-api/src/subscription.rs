@@ -27,6 +27,8 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// Entries that are found in the journal before the first of them is shown.
 const AHEAD: usize = 256;
+/// Records that are looked through in one go: a subscription that nobody waits for any more ends behind them.
+const STRETCH: usize = 100_000;
 
 #[GraphqlSubscription]
 impl Subscription {
@@ -124,7 +126,7 @@ struct Seen {
 /// Entries that were first written at or after `from`, a stored batch at a time.
 fn first_events(store: &dyn EventStore, account: Option<&Address>, from: Place) -> Result<Seen, StoreError> {
     let mut seen = Seen { found: Vec::new(), next: from };
-    while seen.found.len() < AHEAD {
+    while seen.found.len() < AHEAD && seen.next < from.after(STRETCH) {
         let Some(stored) = store.read_batch(seen.next)? else { break };
         let batch = stored.check()?;
         find(&batch, account, &mut seen)?;

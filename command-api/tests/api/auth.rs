@@ -33,7 +33,7 @@ async fn a_wrong_token_is_refused_by_what_is_wrong_with_it() {
     let answer = with(&format!("{head}.{turned}")).await;
     assert_eq!(answer.status, 401, "{}", answer.text);
     let folder = tempfile::tempdir().unwrap();
-    let stranger = DevIssuer::open(folder.path()).unwrap().issue("mallory", &[Role::Admin], Duration::from_secs(60)).unwrap();
+    let stranger = DevIssuer::open_or_create(folder.path()).unwrap().issue("mallory", &[Role::Admin], Duration::from_secs(60)).unwrap();
     with(&stranger).await.expect_problem(401, "token_key_unknown", "");
     with(&good).await.expect(201);
 }

@@ -15,7 +15,7 @@ use cauri_command_api::state::ReadyCheck;
 use cauri_command_api::{ApiState, HttpLimits, router};
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Engine, EngineConfig, ManualClock};
-use cauri_event_store::MemoryStore;
+use cauri_event_store::memory::MemoryStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -26,7 +26,7 @@ pub const BEGIN: &str = "2026-03-16T08:00:00Z";
 /// One issuer for all tests: making its key takes longer than a test.
 static ISSUER: LazyLock<(DevIssuer, TempDir)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
-    (DevIssuer::open(folder.path()).unwrap(), folder)
+    (DevIssuer::open_or_create(folder.path()).unwrap(), folder)
 });
 
 /// A token for somebody with these roles.

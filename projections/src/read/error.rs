@@ -26,6 +26,21 @@ pub enum OpenError {
         /// The newest that this program knows.
         supported: i32,
     },
+    /// A newer program wrote one of its read models.
+    #[error(
+        "{} holds the read model {read_model} in revision {found}, this program knows {supported}: use the newer program, or delete the file, which only costs a rebuild",
+        .path.display()
+    )]
+    NewerRevision {
+        /// The file.
+        path: PathBuf,
+        /// The read model.
+        read_model: &'static str,
+        /// The revision that it has.
+        found: u32,
+        /// The newest that this program knows.
+        supported: u32,
+    },
     /// It is some other database, or the read store of another journal or of another history of this one.
     #[error("{} is not this journal's read store ({reason}): name another file, or delete it, which only costs a rebuild", .path.display())]
     Foreign {

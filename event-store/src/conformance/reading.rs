@@ -1,0 +1,199 @@
+//! Cases about reading: batches, ranges, streams, and what ids lead to.
+
+use cauri_event_schemas::{Position, StreamId, StreamVersion};
+
+use super::Backend;
+use super::material::{Author, Commit, address, all, append, check, located, text};
+use crate::port::{EventStore, Lookup};
+
+pub(super) fn every_position_leads_to_the_batch_that_holds_it<B: Backend>(backend: &B) {
+    let store = backend.create("batches");
+    let mut author = Author::new("a");
+    let mut bounds = Vec::new();
+    for size in [1_u64, 2, 5, 1, 9] {
+        let commits: Vec<Commit> = (0..size).map(|_| author.entry()).collect();
+        let last = append(&store, &commits).position.get();
+        bounds.push((last + 1 - size, last));
+    }
+    for (first, last) in bounds {
+        for position in first..=last {
+            let stored = store.read_batch(Position::new(position)).expect("a read").expect("a batch");
+            assert_eq!((stored.first.get(), stored.last.get()), (first, last), "the batch of {position}");
+            let batch = stored.check().expect("whole records");
+            let record = batch.at(Position::new(position)).expect("the record itself");
+            assert_eq!(record.envelope().expect("an envelope").position.get(), position);
+        }
+    }
+    assert!(store.read_batch(Position::ZERO).expect("a read").is_none(), "no batch holds 0");
+    assert!(store.read_batch(Position::new(19)).expect("a read").is_none());
+}
+
+pub(super) fn the_journal_is_read_from_anywhere_to_any_limit<B: Backend>(backend: &B) {
+    let store = backend.create("ranges");
+    let mut author = Author::new("a");
+    for size in [3, 1, 4] {
+        let commits: Vec<Commit> = (0..size).map(|_| author.entry()).collect();
+        append(&store, &commits);
+    }
+    let whole = all(&store);
+    for from in 0..=10_u64 {
+        for limit in [0, 1, 2, 3, 4, 8, 100] {
+            let read = store.read_journal(Position::new(from), limit).expect("a range");
+            let start = (from.max(1) as usize - 1).min(whole.len());
+            let expected = &whole[start..whole.len().min(start + limit)];
+            assert_eq!(read, expected, "from {from}, at most {limit}");
+        }
+    }
+}
+
+pub(super) fn a_stream_comes_back_in_order_however_many_batches_it_spans<B: Backend>(backend: &B) {
+    let store = backend.create("streams");
+    let mut author = Author::new("a");
+    let addresses: Vec<_> = (0..3).map(|number| address(&format!("customers:c{number}"))).collect();
+    for round in 0..60 {
+        // Several events of one stream in a batch, and streams that skip batches.
+        let mut commits = vec![author.entry(), author.account(&addresses[0]), author.account(&addresses[0])];
+        if round % 7 == 0 {
+            commits.push(author.account(&addresses[1]));
+        }
+        commits.push(author.hold_and_void());
+        append(&store, &commits);
+    }
+    for (number, events) in [120_u64, 9].into_iter().enumerate() {
+        let stream = StreamId::Account(addresses[number].clone());
+        let records = store.read_stream(&stream, StreamVersion::ZERO).expect("a stream");
+        let mut last = Position::ZERO;
+        for (index, record) in records.iter().enumerate() {
+            let envelope = record.as_record().envelope().expect("an envelope");
+            assert_eq!((&envelope.stream, envelope.version.get()), (&stream, index as u64 + 1));
+            assert!(record.as_record().position() > last, "a stream goes forward");
+            last = record.as_record().position();
+        }
+        assert_eq!(records.len() as u64, events);
+    }
+    let never = store.read_stream(&StreamId::Account(addresses[2].clone()), StreamVersion::ZERO).expect("a stream");
+    assert_eq!(never, []);
+    check(&store);
+}
+
+pub(super) fn a_stream_is_read_from_any_version<B: Backend>(backend: &B) {
+    let store = backend.create("versions");
+    let mut author = Author::new("a");
+    let account = address("customers:c1");
+    for _ in 0..10 {
+        append(&store, &[author.account(&account)]);
+    }
+    let stream = StreamId::Account(account);
+    for from in 0..=12_u64 {
+        let records = store.read_stream(&stream, StreamVersion::new(from)).expect("a stream");
+        let versions: Vec<u64> = records.iter().map(|record| record.as_record().envelope().expect("an envelope").version.get()).collect();
+        assert_eq!(versions, (from.max(1)..=10).collect::<Vec<_>>(), "from version {from}");
+    }
+}
+
+pub(super) fn ids_are_located_at_their_first_record<B: Backend>(backend: &B) {
+    let store = backend.create("first");
+    let mut author = Author::new("a");
+    let account = address("customers:c1");
+    let (opened, two_events) = (author.account(&account), author.hold_and_void());
+    append(&store, &[author.entry(), opened.clone()]);
+    append(&store, std::slice::from_ref(&two_events));
+    append(&store, &[author.account(&account), author.account(&account)]);
+    let lookups = [opened.stream_lookup(), opened.command_lookup(), two_events.stream_lookup(), two_events.command_lookup()];
+    assert_eq!(located(&store, &lookups), [2, 2, 3, 3].map(|position| Some(Position::new(position))));
+    check(&store);
+}
+
+pub(super) fn ids_that_were_never_written_are_not_found<B: Backend>(backend: &B) {
+    let store = backend.create("never");
+    let (mut author, mut nobody) = (Author::new("a"), Author::new("nobody"));
+    for _ in 0..30 {
+        let commits: Vec<Commit> = (0..20).map(|_| author.entry()).collect();
+        append(&store, &commits);
+    }
+    let never: Vec<Lookup> = (0..2_000).map(|_| nobody.entry()).flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
+    assert!(located(&store, &never).iter().all(Option::is_none));
+    for commit in (0..20).map(|_| nobody.entry()) {
+        assert_eq!(store.read_stream(commit.stream(), StreamVersion::ZERO).expect("a stream"), []);
+    }
+}
+
+pub(super) fn many_ids_are_located_in_one_call_in_the_order_asked<B: Backend>(backend: &B) {
+    let store = backend.create("many");
+    let (mut author, mut nobody) = (Author::new("a"), Author::new("nobody"));
+    let mut lookups = Vec::new();
+    let mut expected = Vec::new();
+    for batch in 0..40_u64 {
+        let commits: Vec<Commit> = (0..5).map(|_| author.entry()).collect();
+        append(&store, &commits);
+        for (index, commit) in commits.iter().enumerate() {
+            let position = Some(Position::new(5 * batch + index as u64 + 1));
+            lookups.extend([commit.stream_lookup(), nobody.entry().command_lookup(), commit.command_lookup()]);
+            expected.extend([position, None, position]);
+        }
+    }
+    assert_eq!(located(&store, &lookups), expected);
+    // Backwards and each twice.
+    let (mut backwards, mut twice) = (lookups.clone(), lookups.clone());
+    backwards.reverse();
+    twice.extend(lookups.clone());
+    let reversed: Vec<Option<Position>> = expected.iter().rev().copied().collect();
+    assert_eq!(located(&store, &backwards), reversed);
+    assert_eq!(located(&store, &twice), [expected.clone(), expected].concat());
+    assert_eq!(located(&store, &[]), []);
+}
+
+pub(super) fn ids_of_different_kinds_with_one_text_are_kept_apart<B: Backend>(backend: &B) {
+    let store = backend.create("kinds");
+    let mut author = Author::new("a");
+    let mut as_account = author.account(&address("same"));
+    as_account.command = "other".parse().expect("a command id");
+    let mut as_refusal = author.refusal();
+    as_refusal.command = "same".parse().expect("a command id");
+    as_refusal.events[0].0 = StreamId::Command(as_refusal.command.clone());
+    append(&store, &[author.entry(), as_account]);
+    append(&store, &[as_refusal]);
+    let lookups = [
+        Lookup::Stream(StreamId::Account(address("same"))),
+        Lookup::Stream(StreamId::Command("same".parse().expect("a command id"))),
+        Lookup::Command("same".parse().expect("a command id")),
+        Lookup::Stream(StreamId::Journal(text("same"))),
+        Lookup::Stream(StreamId::Account(address("other"))),
+    ];
+    assert_eq!(located(&store, &lookups), [Some(Position::new(2)), Some(Position::new(3)), Some(Position::new(3)), None, None]);
+}
+
+pub(super) fn look_ups_answer_over_hundreds_of_batches<B: Backend>(backend: &B) {
+    let mut store = backend.create("hundreds");
+    let mut author = Author::new("a");
+    let mut written: Vec<(Commit, Position)> = Vec::new();
+    let accounts: Vec<_> = (0..7).map(|number| address(&format!("customers:c{number}"))).collect();
+    for round in 0..300_usize {
+        let commits = [author.entry(), author.account(&accounts[round % 7]), author.refusal(), author.hold_and_void()];
+        let mut position = store.head().expect("a head").position;
+        append(&store, &commits);
+        for commit in commits {
+            position = position.next();
+            written.push((commit.clone(), position));
+            position = position.after(commit.events.len() - 1);
+        }
+        if round == 150 {
+            store = backend.reopen(store);
+        }
+        if round == 225 {
+            store = backend.crash(store);
+        }
+        // What was just written and what has been there for long, at every stage of whatever the backend does behind.
+        let (newest, older) = (&written[written.len() - 1], &written[written.len() / 2]);
+        for (commit, position) in [newest, older] {
+            assert_eq!(located(&store, &[commit.command_lookup()]), [Some(*position)], "in round {round}");
+        }
+    }
+    let lookups: Vec<Lookup> = written.iter().map(|(commit, _)| commit.command_lookup()).collect();
+    let positions: Vec<Option<Position>> = written.iter().map(|(_, position)| Some(*position)).collect();
+    assert_eq!(located(&store, &lookups), positions);
+    check(&store);
+    let store = backend.crash(store);
+    assert_eq!(located(&store, &lookups), positions);
+    check(&store);
+}

@@ -1,0 +1,170 @@
+//! Feeding read models with events: the same way for the runner and for a replay.
+//!
+//! Events are staged as they come and written together. A read model that fails at an event is rolled back to its
+//! checkpoint, fed again one position at a time, and stopped exactly before the event; the others never notice.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cauri_domain::time::Timestamp;
+use cauri_event_schemas::{Event, Position, Recorded};
+use rusqlite::Connection;
+
+use crate::catalog::CatalogRow;
+use crate::projector::{Fold, Generation, ModelError, ReadModel, Unprojectable};
+
+/// Events that every read model of a feed looks at before the next ones are touched: what fits a cache.
+const SLICE: usize = 256;
+
+/// One generation of one read model with what it knows of earlier events.
+pub(crate) struct Member {
+    pub(crate) model: ReadModel,
+    pub(crate) generation: Generation,
+    /// It shows everything up to here.
+    pub(crate) position: Position,
+    /// When the event there was recorded.
+    pub(crate) recorded_at: Option<Timestamp>,
+    pub(crate) completed: bool,
+    pub(crate) live: bool,
+    /// Its digest is being computed, so that it can become live.
+    pub(crate) digesting: bool,
+    /// The event that it cannot go beyond, until the next start.
+    pub(crate) stopped: Option<Unprojectable>,
+    fold: Option<Box<dyn Fold>>,
+    /// An event that was staged failed; `write` finds out which and what goes before.
+    spoilt: bool,
+}
+
+impl Member {
+    /// A read model at its checkpoint.
+    pub(crate) fn load(db: &Connection, row: &CatalogRow) -> rusqlite::Result<Self> {
+        Ok(Self {
+            model: row.model,
+            generation: row.generation,
+            position: row.position,
+            recorded_at: row.recorded_at,
+            completed: row.completed,
+            live: row.live,
+            digesting: false,
+            stopped: None,
+            fold: Some((row.model.load)(db, row.generation, row.completed)?),
+            spoilt: false,
+        })
+    }
+
+    /// A new, empty read model outside of any catalog.
+    pub(crate) fn create(db: &Connection, model: ReadModel) -> rusqlite::Result<Self> {
+        let generation = Generation(1);
+        (model.create)(db, generation)?;
+        let fold = Some((model.load)(db, generation, false)?);
+        Ok(Self {
+            model,
+            generation,
+            position: Position::ZERO,
+            recorded_at: None,
+            completed: false,
+            live: false,
+            digesting: false,
+            stopped: None,
+            fold,
+            spoilt: false,
+        })
+    }
+
+    /// It goes on.
+    pub(crate) fn is_running(&self) -> bool {
+        self.stopped.is_none()
+    }
+
+    /// Takes up what changed in its tables behind its back.
+    pub(crate) fn reload(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        self.spoilt = false;
+        if self.is_running() {
+            self.fold = None;
+            self.fold = Some((self.model.load)(db, self.generation, self.completed)?);
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, events: &[Recorded<Event>]) {
+        let Some(fold) = self.fold.as_mut().filter(|_| !self.spoilt) else { return };
+        let from = events.partition_point(|event| event.position <= self.position);
+        let staged = guarded(|| Ok(events[from..].iter().try_for_each(|event| fold.project(event))?));
+        self.spoilt = staged.is_err();
+    }
+
+    fn write(&mut self, db: &Connection, events: &[Vec<Recorded<Event>>]) -> Result<(), rusqlite::Error> {
+        let Some(fold) = &mut self.fold else { return Ok(()) };
+        let Some(last) = events.last().and_then(|events| events.last()) else { return Ok(()) };
+        if !self.spoilt {
+            match attempt(db, || fold.write(db, self.generation))? {
+                Ok(()) => {
+                    if last.position > self.position {
+                        self.position = last.position;
+                        self.recorded_at = Some(last.recorded_at);
+                    }
+                    return Ok(());
+                }
+                Err(error) => tracing::debug!(read_model = self.model.name, %error, "a batch failed; it is tried again by event"),
+            }
+        }
+        self.reload(db)?;
+        self.write_by_position(db, events)
+    }
+
+    /// Writes one position at a time, up to the event that fails.
+    fn write_by_position(&mut self, db: &Connection, events: &[Vec<Recorded<Event>>]) -> Result<(), rusqlite::Error> {
+        for events in events {
+            // What an upcast made several events of is one record: all of it or nothing.
+            for same in events.chunk_by(|left, right| left.position == right.position) {
+                let Some(fold) = &mut self.fold else { return Ok(()) };
+                let Some(first) = same.first().filter(|event| event.position > self.position) else { continue };
+                let written = attempt(db, || {
+                    same.iter().try_for_each(|event| fold.project(event))?;
+                    fold.write(db, self.generation)
+                })?;
+                match written {
+                    Ok(()) => {
+                        self.position = first.position;
+                        self.recorded_at = Some(first.recorded_at);
+                    }
+                    Err(error) => {
+                        let reason = match error {
+                            ModelError::Unprojectable(unprojectable) => unprojectable.reason,
+                            ModelError::Sqlite(error) => error.to_string(),
+                        };
+                        self.stopped = Some(Unprojectable::new(first.position, reason));
+                        self.fold = None;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the secondary indexes.
+    pub(crate) fn complete(&mut self, db: &Connection) -> Result<(), ModelError> {
+        (self.model.complete)(db, self.generation)
+    }
+
+    /// What was put off is done: from now on it is done at once.
+    pub(crate) fn set_completed(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        self.completed = true;
+        self.reload(db)
+    }
+}
+
+/// Runs `work` inside a savepoint. The inner error is the read model's own and was taken back; the outer one is a failure.
+fn attempt(db: &Connection, work: impl FnOnce() -> Result<(), ModelError>) -> Result<Result<(), ModelError>, rusqlite::Error> {
+    db.prepare_cached("SAVEPOINT attempt")?.execute([])?;
+    match guarded(work) {
+        Ok(()) => {
+            db.prepare_cached("RELEASE attempt")?.execute([])?;
+            Ok(Ok(()))
+        }
+        Err(ModelError::Sqlite(error)) if ModelError::Sqlite(copy_of(&error)).is_failure() => Err(error),
+        Err(error) => {
+            db.execute_batch("ROLLBACK TO attempt; RELEASE attempt")?;
+            Ok(Err(error))
+        }
+    }
+}

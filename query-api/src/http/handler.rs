@@ -1,0 +1,151 @@
+//! `/graphql`: a POST or GET becomes one operation and its answer, or the page for people.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_graphql::parser::types::OperationType;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::response::Response;
+use cauri_command_api::auth::challenge::AuthProblem;
+use cauri_command_api::auth::layer::AuthState;
+use cauri_command_api::auth::role::Permission;
+
+use super::media::{self, Media};
+use super::request::{Malformed, Parameters, is_json};
+use super::response::{self, Answer};
+use super::{graphiql, response::malformed};
+use crate::document::{Judged, Unfit, judge};
+use crate::error::QueryError;
+use crate::schema::{CauriSchema, Plan};
+use crate::scope::Sources;
+
+/// The position that the answer must show, as a consistency token or a plain position.
+const MIN_POSITION: HeaderName = HeaderName::from_static("cauri-min-position");
+
+/// Everything that a request needs.
+pub(crate) struct Api {
+    pub(crate) schema: CauriSchema,
+    pub(crate) sources: Sources,
+    pub(crate) auth: AuthState,
+    pub(crate) connections: Arc<tokio::sync::Semaphore>,
+}
+
+/// `GET` and `POST /graphql`.
+pub(crate) async fn graphql(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let is_get = matches!(parts.method, Method::GET | Method::HEAD);
+    let media = match media::preferred(&parts.headers) {
+        Some(Media::Html) if is_get => return graphiql::page(),
+        // A browser's form asked for a page; it gets JSON.
+        Some(Media::Html) => Media::Json,
+        Some(media) => media,
+        None => {
+            let what = "an answer is application/graphql-response+json or application/json";
+            return malformed(StatusCode::NOT_ACCEPTABLE, Media::Json, what.to_owned());
+        }
+    };
+    if !is_get && parts.method != Method::POST {
+        return response::method_not_allowed(media, "GET, POST");
+    }
+    if let Err(problem) = let_in(&api.auth, &parts.headers).await {
+        return response::not_let_in(problem, media);
+    }
+    let parameters = if is_get {
+        Parameters::of_query_string(parts.uri.query().unwrap_or_default())
+    } else if is_json(&parts.headers) {
+        match body_of(body, api.sources.limits.body_bytes).await {
+            Some(body) => Parameters::of_body(&body),
+            None => {
+                let what = format!("the body is larger than {} bytes", api.sources.limits.body_bytes);
+                return malformed(StatusCode::PAYLOAD_TOO_LARGE, media, what);
+            }
+        }
+    } else {
+        let what = "the body must be application/json in UTF-8, and its Content-Type must say so";
+        return malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, media, what.to_owned());
+    };
+    let parameters = match parameters {
+        Ok(parameters) => parameters,
+        Err(Malformed(what)) => return malformed(StatusCode::BAD_REQUEST, media, what),
+    };
+    let min_positions = match min_positions(&parts.headers) {
+        Ok(positions) => positions,
+        Err(what) => return malformed(StatusCode::BAD_REQUEST, media, what),
+    };
+    api.answer(parameters, min_positions).await.into_http(media)
+}
+
+/// Verifies the bearer token of the request.
+async fn let_in(auth: &AuthState, headers: &HeaderMap) -> Result<(), AuthProblem> {
+    auth.authorize(bearer_in(headers)?, Permission::Read).await.map(drop)
+}
+
+/// The value of `Authorization`, if there is one.
+pub(crate) fn bearer_in(headers: &HeaderMap) -> Result<Option<&str>, AuthProblem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| AuthProblem::Malformed("the Authorization header is not ASCII")),
+        // Something before us may have judged the other one.
+        (Some(_), Some(_)) => Err(AuthProblem::Malformed("there is more than one Authorization header")),
+    }
+}
+
+async fn body_of(body: Body, most: usize) -> Option<Vec<u8>> {
+    to_bytes(body, most).await.ok().map(Into::into)
+}
+
+fn min_positions(headers: &HeaderMap) -> Result<Vec<String>, String> {
+    let texts = headers.get_all(MIN_POSITION).iter().map(|value| value.to_str().map(|text| text.trim().to_owned()));
+    texts.collect::<Result<_, _>>().map_err(|_| "the header Cauri-Min-Position is not ASCII".to_owned())
+}
+
+impl Api {
+    /// Runs a query to its end.
+    async fn answer(&self, parameters: Parameters, min_positions: Vec<String>) -> Answer {
+        let start = Instant::now();
+        let answer = match self.prepare(parameters, min_positions) {
+            Err(refused) => refused,
+            Ok(Prepared { kind: OperationType::Subscription, .. }) => {
+                let what = "subscriptions are served over WebSocket, with the protocol graphql-transport-ws, at the address of this endpoint and `/ws`";
+                Answer::refused(QueryError::bad_input(what).into_server_error())
+            }
+            Ok(Prepared { kind: OperationType::Query | OperationType::Mutation, request, plan }) => {
+                let response = self.schema.execute(request).await;
+                Answer::new(response, plan.begun())
+            }
+        };
+        let outcome = answer.code().map_or("OK", |code| code.as_str());
+        metrics::histogram!("cauri_graphql_request_seconds", "outcome" => outcome).record(start.elapsed().as_secs_f64());
+        answer
+    }
+
+    /// Judges a document and makes it ready to be run in a scope of its own.
+    pub(crate) fn prepare(&self, parameters: Parameters, mut min_positions: Vec<String>) -> Result<Prepared, Answer> {
+        let Parameters { query, operation_name, variables } = parameters;
+        let judged = judge(&query, operation_name.as_deref(), &variables, &self.sources.limits);
+        let Judged { document, kind, min_positions: asked, known_at } = judged.map_err(|unfit| match unfit {
+            Unfit::Syntax(error) => Answer::refused(error),
+            Unfit::Refused(error) => Answer::refused(error.into_server_error()),
+        })?;
+        min_positions.extend(asked);
+        let plan = Plan::new(min_positions, known_at);
+        let mut request = async_graphql::Request::new(query).variables(variables);
+        request.operation_name = operation_name;
+        request.set_parsed_query(document);
+        if kind != OperationType::Subscription {
+            request = request.data(self.sources.scope()).data(plan.clone());
+        }
+        Ok(Prepared { kind, request, plan })
+    }
+}
+
+/// An operation that may be run.
+pub(crate) struct Prepared {
+    pub(crate) kind: OperationType,
+    pub(crate) request: async_graphql::Request,
+    pub(crate) plan: Arc<Plan>,
+}

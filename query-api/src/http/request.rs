@@ -1,0 +1,169 @@
+//! From an HTTP request to the parameters of a GraphQL request.
+
+use async_graphql::Variables;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+
+/// The parameters of a GraphQL request.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Parameters {
+    pub(crate) query: String,
+    pub(crate) operation_name: Option<String>,
+    pub(crate) variables: Variables,
+}
+
+/// What is wrong with a request before it is GraphQL at all; always the status 400.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) String);
+
+impl Malformed {
+    fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+/// Whether a body is JSON in UTF-8, by its `Content-Type`.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let mut parts = value.split(';').map(str::trim);
+    let json = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+    json && parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"),
+        _ => true,
+    })
+}
+
+impl Parameters {
+    /// The body of a POST.
+    pub(crate) fn of_body(body: &[u8]) -> Result<Self, Malformed> {
+        let value: Value = serde_json::from_slice(body).map_err(|error| Malformed(format!("the body is not JSON: {error}")))?;
+        match value {
+            Value::Object(parameters) => Self::of_map(parameters),
+            Value::Array(_) => Err(Malformed::new("one request at a time: a list of requests is not supported")),
+            _ => Err(Malformed::new("the body must be a JSON object with `query`")),
+        }
+    }
+
+    /// The query string of a GET, `variables` and `extensions` as JSON in it.
+    pub(crate) fn of_query_string(text: &str) -> Result<Self, Malformed> {
+        let mut parameters = Map::new();
+        for (name, value) in form_urlencoded(text) {
+            let value = match name.as_str() {
+                "query" | "operationName" => Value::String(value),
+                "variables" | "extensions" if value.is_empty() => Value::Null,
+                "variables" | "extensions" => {
+                    serde_json::from_str(&value).map_err(|error| Malformed(format!("`{name}` is not JSON: {error}")))?
+                }
+                // Whatever else somebody put on the address is not for us.
+                _ => continue,
+            };
+            if parameters.insert(name.clone(), value).is_some() {
+                return Err(Malformed(format!("`{name}` is given twice")));
+            }
+        }
+        Self::of_map(parameters)
+    }
+
+    /// The payload of a `subscribe` message.
+    pub(crate) fn of_map(mut parameters: Map<String, Value>) -> Result<Self, Malformed> {
+        let query = match parameters.remove("query") {
+            Some(Value::String(query)) => query,
+            Some(_) => return Err(Malformed::new("`query` must be a string")),
+            None => return Err(Malformed::new("`query` is missing")),
+        };
+        let operation_name = match parameters.remove("operationName") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
+            Some(_) => return Err(Malformed::new("`operationName` must be a string")),
+        };
+        let variables = match parameters.remove("variables") {
+            None | Some(Value::Null) => Variables::default(),
+            Some(variables @ Value::Object(_)) => Variables::from_json(variables),
+            Some(_) => return Err(Malformed::new("`variables` must be an object")),
+        };
+        match parameters.remove("extensions") {
+            None | Some(Value::Null | Value::Object(_)) => Ok(Self { query, operation_name, variables }),
+            Some(_) => Err(Malformed::new("`extensions` must be an object")),
+        }
+    }
+}
+
+/// The pairs of an `application/x-www-form-urlencoded` text (WHATWG URL §5.1).
+fn form_urlencoded(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    })
+}
+
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = |offset: usize| bytes.get(at + offset).and_then(|digit| char::from(*digit).to_digit(16));
+        match bytes[at] {
+            b'+' => out.push(b' '),
+            b'%' => match (hex(1), hex(2)) {
+                (Some(high), Some(low)) => {
+                    out.push((high * 16 + low) as u8);
+                    at += 2;
+                }
+                _ => out.push(b'%'),
+            },
+            byte => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_string_is_read_like_a_body() {
+        let text = "query=%7B+account%28address%3A+%22a%3Ab%22%29%20%7B%20address%20%7D+%7D&variables=%7B%22a%22%3A1%7D&operationName=&x=%zz";
+        let read = Parameters::of_query_string(text).expect("well-formed");
+        let body = r#"{"query":"{ account(address: \"a:b\") { address } }","variables":{"a":1},"extensions":null}"#;
+        assert_eq!(read, Parameters::of_body(body.as_bytes()).expect("well-formed"));
+        assert_eq!(decoded("%F0%9F%8F%83+100%"), "🏃 100%");
+    }
+
+    #[test]
+    fn what_is_not_a_request_says_why() {
+        for (body, why) in [
+            (r#"{"query":1}"#, "`query` must be a string"),
+            (r#"{"qeury":"{a}"}"#, "`query` is missing"),
+            (r#"{"query":"{a}","variables":[]}"#, "`variables` must be an object"),
+            (r#"{"query":"{a}","operationName":{}}"#, "`operationName` must be a string"),
+            (r#"{"query":"{a}","extensions":"x"}"#, "`extensions` must be an object"),
+            (r#"[{"query":"{a}"}]"#, "one request at a time: a list of requests is not supported"),
+        ] {
+            assert_eq!(Parameters::of_body(body.as_bytes()), Err(Malformed::new(why)));
+        }
+        assert!(Parameters::of_query_string("query=a&query=b").is_err());
+        assert!(Parameters::of_query_string("query=a&variables=%7B").is_err());
+    }
+
+    #[test]
+    fn a_body_is_json_in_utf_8_or_not_taken() {
+        for (content_type, expected) in [
+            (Some("application/json"), true),
+            (Some("application/json; charset=UTF-8"), true),
+            (Some("Application/JSON;charset=\"utf-8\""), true),
+            (Some("application/json; charset=latin1"), false),
+            (Some("text/plain"), false),
+            (Some("application/graphql"), false),
+            (None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(content_type) = content_type {
+                headers.insert(CONTENT_TYPE, content_type.parse().expect("a header"));
+            }
+            assert_eq!(is_json(&headers), expected, "{content_type:?}");
+        }
+    }
+}
