@@ -22,11 +22,15 @@ impl HeadWatch {
         Self { head: Mutex::new(head), moved: Condvar::new(), sender: watch::Sender::new(head) }
     }
 
-    /// Tells everybody that the head has moved.
+    /// Tells everybody that the head has moved. Of two that publish at once the later head stays.
     pub fn publish(&self, head: Head) {
-        *self.lock() = head;
-        self.moved.notify_all();
+        let mut known = self.lock();
+        if head.position < known.position {
+            return;
+        }
+        *known = head;
         self.sender.send_replace(head);
+        self.moved.notify_all();
     }
 
     /// The head as last published.

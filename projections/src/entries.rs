@@ -471,6 +471,10 @@ impl Changes for EntryChanges {
         Ok(changes)
     }
 
+    fn set_completed(&mut self) {
+        self.completed = true;
+    }
+
     fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError> {
         let json = &self.json;
         let entries = generation.table("entries");

@@ -147,24 +147,113 @@ impl Member {
     }
 
     /// What was put off is done: from now on it is done at once.
-    pub(crate) fn set_completed(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    pub(crate) fn set_completed(&mut self) {
         self.completed = true;
-        self.reload(db)
+        if let Some(fold) = &mut self.fold {
+            fold.set_completed();
+        }
     }
 }
 
 /// Runs `work` inside a savepoint. The inner error is the read model's own and was taken back; the outer one is a failure.
 fn attempt(db: &Connection, work: impl FnOnce() -> Result<(), ModelError>) -> Result<Result<(), ModelError>, rusqlite::Error> {
     db.prepare_cached("SAVEPOINT attempt")?.execute([])?;
-    match guarded(work) {
+    let done = guarded(work).map_err(ModelError::unless_failure);
+    match done {
         Ok(()) => {
             db.prepare_cached("RELEASE attempt")?.execute([])?;
             Ok(Ok(()))
         }
-        Err(ModelError::Sqlite(error)) if ModelError::Sqlite(copy_of(&error)).is_failure() => Err(error),
-        Err(error) => {
+        Err(Ok(error)) => {
             db.execute_batch("ROLLBACK TO attempt; RELEASE attempt")?;
             Ok(Err(error))
         }
+        Err(Err(failure)) => Err(failure),
     }
+}
+
+/// A projector that panics is one that failed: the others go on.
+fn guarded(work: impl FnOnce() -> Result<(), ModelError>) -> Result<(), ModelError> {
+    // Whatever state a panic leaves behind is thrown away: the read model is loaded again from its tables.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Unprojectable::new(Position::ZERO, format!("the projector panicked: {}", message.unwrap_or("no message"))).into())
+    })
+}
+
+/// Some read models and the events that wait for them.
+#[derive(Default)]
+pub(crate) struct Feed {
+    pub(crate) members: Vec<Member>,
+    events: Vec<Vec<Recorded<Event>>>,
+    count: usize,
+}
+
+/// What one write did.
+pub(crate) struct Written {
+    /// How many events.
+    pub(crate) events: usize,
+    /// The last of them.
+    pub(crate) last: Position,
+    /// Read models that were stopped by it.
+    pub(crate) stopped: Vec<(&'static str, Unprojectable)>,
+}
+
+impl Feed {
+    pub(crate) fn of(members: Vec<Member>) -> Self {
+        Self { members, events: Vec::new(), count: 0 }
+    }
+
+    /// How many events wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.count
+    }
+
+    /// Somebody here still goes on.
+    pub(crate) fn is_running(&self) -> bool {
+        self.members.iter().any(Member::is_running)
+    }
+
+    /// Projects events. They are kept until they are written, for the case that one fails.
+    pub(crate) fn stage(&mut self, events: Vec<Recorded<Event>>) {
+        for slice in by_position(&events, SLICE) {
+            self.members.iter_mut().for_each(|member| member.stage(slice));
+        }
+        self.count += events.len();
+        self.events.push(events);
+    }
+
+    /// Writes what waits. On a failure nothing of the surrounding transaction may be kept.
+    pub(crate) fn write(&mut self, db: &Connection) -> rusqlite::Result<Option<Written>> {
+        let Some(last) = self.events.last().and_then(|events| events.last()).map(|event| event.position) else { return Ok(None) };
+        let mut stopped = Vec::new();
+        for member in &mut self.members {
+            let was_running = member.is_running();
+            member.write(db, &self.events)?;
+            if let Some(reason) = member.stopped.as_ref().filter(|_| was_running) {
+                stopped.push((member.model.name, reason.clone()));
+            }
+        }
+        Ok(Some(Written { events: self.count, last, stopped }))
+    }
+
+    /// What was written is durable: its events are no longer needed.
+    pub(crate) fn forget(&mut self) {
+        self.events.clear();
+        self.count = 0;
+    }
+}
+
+/// Slices of about `size` events that do not part events of one position.
+fn by_position(events: &[Recorded<Event>], size: usize) -> impl Iterator<Item = &[Recorded<Event>]> {
+    let mut rest = events;
+    std::iter::from_fn(move || {
+        let mut end = size.min(rest.len());
+        while end > 0 && end < rest.len() && rest[end].position == rest[end - 1].position {
+            end += 1;
+        }
+        let (slice, after) = rest.split_at(end);
+        rest = after;
+        (!slice.is_empty()).then_some(slice)
+    })
 }

@@ -7,4 +7,18 @@
 //! checkpoint that they belong to are committed together, so a read model is always exactly at its position.
 //! **Invariant:** nothing here decides anything about money, and nothing here can change the journal.
 
+
+pub mod digest;
 pub mod read;
+pub mod runner;
+
+mod account_balances;
+mod account_numbers;
+mod catalog;
+mod entries;
+mod feed;
+mod insert;
+mod journal_events;
+mod postings;
+mod projector;
+mod stored;

@@ -42,6 +42,9 @@ pub(crate) trait Changes: Sized + Send + 'static {
 
     /// Writes what waits, sorted by key.
     fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError>;
+
+    /// [`Changes::complete`] was done: what was put off until then is done at once from now on.
+    fn set_completed(&mut self) {}
 }
 
 /// A table of a read model.
@@ -101,28 +104,32 @@ pub(crate) enum ModelError {
 }
 
 impl ModelError {
-    /// Whether the disk or the database as a whole is at fault, and not this read model and its events.
-    pub(crate) fn is_failure(&self) -> bool {
+    /// The read model's own error, or `Err` where the disk or the database as a whole is at fault.
+    pub(crate) fn unless_failure(self) -> Result<Self, rusqlite::Error> {
         use rusqlite::ErrorCode as Code;
         match self {
-            ModelError::Unprojectable(_) => false,
-            ModelError::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(
-                    Code::DiskFull
-                        | Code::SystemIoFailure
-                        | Code::DatabaseBusy
-                        | Code::DatabaseLocked
-                        | Code::DatabaseCorrupt
-                        | Code::NotADatabase
-                        | Code::ReadOnly
-                        | Code::CannotOpen
-                        | Code::OutOfMemory
-                        | Code::OperationInterrupted
-                        | Code::PermissionDenied
-                        | Code::FileLockingProtocolFailed
-                )
-            ),
+            ModelError::Sqlite(error)
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(
+                        Code::DiskFull
+                            | Code::SystemIoFailure
+                            | Code::DatabaseBusy
+                            | Code::DatabaseLocked
+                            | Code::DatabaseCorrupt
+                            | Code::NotADatabase
+                            | Code::ReadOnly
+                            | Code::CannotOpen
+                            | Code::OutOfMemory
+                            | Code::OperationInterrupted
+                            | Code::PermissionDenied
+                            | Code::FileLockingProtocolFailed
+                    )
+                ) =>
+            {
+                Err(error)
+            }
+            own => Ok(own),
         }
     }
 }
@@ -133,6 +140,8 @@ pub(crate) trait Fold: Send {
     fn project(&mut self, event: &Recorded<Event>) -> Result<(), Unprojectable>;
     /// Writes what waits.
     fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError>;
+    /// See [`Changes::set_completed`].
+    fn set_completed(&mut self);
 }
 
 struct FoldOf<P: Projector>(P::Changes);
@@ -144,6 +153,10 @@ impl<P: Projector> Fold for FoldOf<P> {
 
     fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError> {
         self.0.write(db, generation)
+    }
+
+    fn set_completed(&mut self) {
+        self.0.set_completed();
     }
 }
 

@@ -1,1 +1,85 @@
 //! GraphQL over the read models, every answer as of a position.
+//!
+//! Start with [`router`]; [`query::Query`] is the list of questions. One GraphQL type a file in [`types`] and
+//! [`scalars`]: their documentation is the schema's text, and `schema.graphql` beside `src` is what comes out of it.
+//!
+//! **Invariant:** one operation reads one snapshot, so all of its fields are as of the same position.
+//! **Invariant:** nothing here writes; there are no mutations, commands go to the command API.
+//! **Invariant:** an error leaves with a code of [`error::ErrorCode`] and without any text from the inside.
+
+pub mod error;
+pub mod limits;
+pub mod query;
+pub mod scalars;
+pub mod schema;
+pub mod subscription;
+pub mod types;
+
+mod cursor;
+mod document;
+mod http;
+mod page;
+mod scope;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{any, get};
+use cauri_command_api::auth::layer::AuthState;
+use cauri_command_api::auth::token::Verifier;
+use cauri_event_store::EventStore;
+use cauri_projections::read::ReadStore;
+use tokio::sync::Semaphore;
+
+pub use limits::Limits;
+
+use crate::http::handler::Api;
+use crate::http::{graphiql, handler, websocket};
+use crate::scope::Sources;
+
+/// What the query API answers from, and whom.
+#[derive(Clone)]
+pub struct QueryState {
+    /// The read models.
+    pub reads: ReadStore,
+    /// The journal that they are read from: its head, its records, and the notice that it has grown.
+    pub store: Arc<dyn EventStore>,
+    /// Judges tokens.
+    pub verifier: Arc<Verifier>,
+    /// What requests may cost.
+    pub limits: Limits,
+}
+
+impl QueryState {
+    /// The state with the default limits.
+    #[must_use]
+    pub fn new(reads: ReadStore, store: Arc<dyn EventStore>, verifier: Arc<Verifier>) -> Self {
+        Self { reads, store, verifier, limits: Limits::default() }
+    }
+}
+
+impl fmt::Debug for QueryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryState").field("journal", &self.store.name()).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// The query API: `/graphql` for queries and for people, `/graphql/ws` for subscriptions.
+///
+/// Everything but the page for people needs a token with a role that may read.
+pub fn router(state: QueryState) -> Router {
+    let QueryState { reads, store, verifier, limits } = state;
+    let sources = Sources::new(reads, store, limits);
+    let api = Api {
+        schema: schema::schema(sources.clone()),
+        sources,
+        auth: AuthState(verifier),
+        connections: Arc::new(Semaphore::new(limits.connections)),
+    };
+    Router::new()
+        .route("/graphql", any(handler::graphql))
+        .route("/graphql/ws", get(websocket::upgrade))
+        .route("/graphql/assets/{name}", get(graphiql::asset))
+        .with_state(Arc::new(api))
+}

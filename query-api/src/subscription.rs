@@ -1,7 +1,6 @@
 //! The root of every subscription: entries as they become visible.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, Subscription as GraphqlSubscription};

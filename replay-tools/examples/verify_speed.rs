@@ -10,7 +10,7 @@ use cauri_domain::account::AccountKind;
 use cauri_event_schemas::Position;
 use cauri_event_store::EventStore;
 use cauri_event_store::embedded::EmbeddedStore;
-use cauri_replay_tools::verify::{Wanted, verify_store};
+use cauri_replay_tools::verify::{Wanted, verify_directory};
 use scribe::{Scribe, id, transfer, xof};
 use sha2::{Digest, Sha256};
 
@@ -44,7 +44,7 @@ fn main() {
     println!("read and unpack, 1 thread  {:8.0} MB/s", megabytes / reading);
     for _ in 0..3 {
         let began = Instant::now();
-        let report = verify_store(&store, &Wanted::default()).expect("readable");
+        let report = verify_directory(dir.path(), "ledger", &Wanted::default()).expect("readable");
         let seconds = began.elapsed().as_secs_f64();
         assert!(report.ok, "{report}");
         println!(

@@ -6,6 +6,7 @@
 mod audit;
 pub mod checks;
 pub mod finding;
+pub mod frames;
 pub mod ledger;
 pub mod pipeline;
 mod progress;

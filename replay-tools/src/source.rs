@@ -9,7 +9,7 @@ use cauri_event_schemas::Position;
 use cauri_event_store::{Corruption, EventStore, Head, StoreError, StoredBatch};
 use serde::{Deserialize, Serialize};
 
-use crate::reading::RawBatch;
+use crate::reading::{Body, RawBatch};
 
 /// What a source gives next.
 #[derive(Debug)]
@@ -201,6 +201,6 @@ impl<R: BufRead + Send> Source for ExportSource<R> {
         }
         let last = Position::new(first.get() + count as u64 - 1);
         self.next = last.next();
-        Some(Piece::Batch(RawBatch { first, last, root: None, checksums: None, lines }))
+        Some(Piece::Batch(RawBatch { first, last, root: None, checksums: None, body: Body::Lines(lines) }))
     }
 }

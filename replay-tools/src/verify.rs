@@ -1,17 +1,19 @@
 //! `verify` as a library: every check over a store or an export.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use cauri_event_schemas::Position;
-use cauri_event_store::{Corruption, EventStore, Failure, Head, StoreError, Tree};
+use cauri_event_store::embedded::{EmbeddedStore, OpenError};
+use cauri_event_store::{Corruption, EventStore, Failure, StoreError, Tree};
 
 use crate::audit::Audit;
 use crate::checks::expected_heads::ExpectedHead;
 use crate::checks::{Check, index, read_models, snapshots};
 use crate::finding::Findings;
+use crate::frames::Frames;
 use crate::pipeline::{self, Step};
 use crate::progress::Progress;
 use crate::reading::Seed;
@@ -33,6 +35,7 @@ pub struct Wanted {
 #[derive(Default)]
 struct Notes {
     not_applicable: Vec<(Check, &'static str)>,
+    stopped: Vec<(Check, String)>,
     notes: Vec<(Check, String)>,
 }
 
@@ -40,18 +43,71 @@ struct Notes {
 ///
 /// The store may be written to meanwhile: what comes after that head is left for the next audit.
 pub fn verify_store(store: &Arc<dyn EventStore>, wanted: &Wanted) -> Result<Report, Failure> {
+    let (began, tree) = (Instant::now(), stored_tree(store.tree())?);
+    let source = match &tree {
+        Ok(tree) => StoreSource::new(store.clone(), tree.head().position),
+        Err(_) => StoreSource::without_head(store.clone()),
+    };
+    let behind = |head: Position| {
+        let Some(batch) = store.read_batch(head.next())? else { return Ok(None) };
+        // An append moves both at once, so the head is read again after the record.
+        let moved_on = store.tree().is_ok_and(|tree| tree.size() >= batch.last.get());
+        Ok((!moved_on).then_some(batch.last))
+    };
+    Ok(verify(store.name(), source, tree, behind, Ok(Some(store.clone())), wanted, began))
+}
+
+/// Audits the embedded journal `name` in the directory `dir`, up to the head that it has now.
+///
+/// The frames are read without the store's help, so that damage does not stop the audit at its first sight.
+pub fn verify_directory(dir: &Path, name: &str, wanted: &Wanted) -> Result<Report, OpenError> {
     let began = Instant::now();
+    let frames = Frames::open(dir, name)?;
+    let tree = stored_tree(frames.tree()).map_err(StoreError::from)?;
+    let until = tree.as_ref().map_or(Position::new(u64::MAX), |tree| tree.head().position);
+    let source = frames.source(until).map_err(StoreError::from)?;
+    let behind = |head: Position| {
+        let Some(last) = frames.behind(head)? else { return Ok(None) };
+        let moved_on = frames.tree().is_ok_and(|tree| tree.size() >= last.get());
+        Ok((!moved_on).then_some(last))
+    };
+    // Without its file the look-ups would be built from the journal, and only be compared with themselves.
+    let store = if dir.join("index.sqlite").exists() {
+        EmbeddedStore::open_read_only(dir, name).map(|store| Some(Arc::new(store) as Arc<dyn EventStore>))
+    } else {
+        Ok(None)
+    };
+    Ok(verify(name, source, tree, behind, store.map_err(|error| error.to_string()), wanted, began))
+}
+
+/// A stored head that contradicts itself is a finding; one that cannot be read at all ends the audit.
+fn stored_tree(tree: Result<Tree, StoreError>) -> Result<Result<Tree, Corruption>, Failure> {
+    match tree {
+        Ok(tree) => Ok(Ok(tree)),
+        Err(StoreError::Corruption(corruption)) => Ok(Err(corruption)),
+        Err(StoreError::Failure(failure)) => Err(failure),
+    }
+}
+
+/// The audit of anything that has a stored head. `store` gives look-ups and snapshots, if there are any.
+fn verify(
+    name: &str,
+    source: impl Source,
+    tree: Result<Tree, Corruption>,
+    behind: impl Fn(Position) -> Result<Option<Position>, StoreError>,
+    store: Result<Option<Arc<dyn EventStore>>, String>,
+    wanted: &Wanted,
+    began: Instant,
+) -> Report {
     let mut early = Findings::default();
     let mut notes = Notes::default();
-    let tree = match store.tree() {
-        Ok(tree) => Some(tree),
-        Err(StoreError::Corruption(Corruption { position, what })) => {
-            early.at(Check::Roots, position, what);
-            None
-        }
-        Err(StoreError::Failure(failure)) => return Err(failure),
+    let tree = tree.map_err(|Corruption { position, what }| early.at(Check::Roots, position, what)).ok();
+    let head = tree.as_ref().map(Tree::head);
+    let (store, unopened) = match store {
+        Ok(store) => (store, None),
+        Err(why) => (None, Some(why)),
     };
-    let snapshot = store.latest_snapshot().unwrap_or_else(|error| {
+    let snapshot = store.as_ref().map_or(Ok(None), |store| store.latest_snapshot()).unwrap_or_else(|error| {
         early.add(Check::Snapshots, None, format!("the snapshot cannot be read: {error}"));
         None
     });
@@ -60,24 +116,26 @@ pub fn verify_store(store: &Arc<dyn EventStore>, wanted: &Wanted) -> Result<Repo
     }
     let mut audit = Audit::new(Seed::default(), &wanted.expected, snapshot.clone());
     audit.findings.append(early);
-    let head = tree.as_ref().map(Tree::head);
-    match head {
-        Some(head) => replay(StoreSource::new(store.clone(), head.position), &mut audit, wanted, Some(head.position)),
-        None => replay(StoreSource::without_head(store.clone()), &mut audit, wanted, None),
-    }
-    audit.end(head.as_ref(), tree.as_ref(), &wanted.expected, Some(&**store));
-    beyond_head(&**store, head, &mut audit);
-    if let Some(snapshot) = &snapshot {
-        if audit.stopped(Check::Roots).is_none() {
-            let last = audit.last();
-            let mut found = Findings::default();
-            snapshots::belongs(snapshot, audit.roots(), last, &mut found);
-            audit.findings.append(found);
+    replay(source, &mut audit, wanted, head.map(|head| head.position));
+    audit.end(head.as_ref(), tree.as_ref(), &wanted.expected, store.as_deref());
+    if let Some(head) = head {
+        match behind(head.position) {
+            Ok(None) => {}
+            Ok(Some(last)) => {
+                let what = format!("records stand up to {last}, though the head is at {}", head.position);
+                audit.findings.at(Check::Positions, head.position.next(), what);
+            }
+            Err(error) => audit.findings.at(Check::Positions, head.position.next(), error.to_string()),
         }
     }
-    look_up(&**store, &mut audit, &mut notes);
-    compare_read_models(store, wanted, &mut audit, &mut notes);
-    Ok(report(store.name(), audit, &wanted.expected, notes, began))
+    if let Some(snapshot) = snapshot.as_ref().filter(|_| audit.stopped(Check::Roots).is_none()) {
+        let mut found = Findings::default();
+        snapshots::belongs(snapshot, audit.roots(), audit.last(), &mut found);
+        audit.findings.append(found);
+    }
+    look_up(store.as_deref(), unopened, &mut audit, &mut notes);
+    compare_read_models(store.as_ref(), wanted, &mut audit, &mut notes);
+    report(name, audit, &wanted.expected, notes, began)
 }
 
 /// Audits an export.
@@ -106,22 +164,18 @@ fn replay(source: impl Source, audit: &mut Audit, wanted: &Wanted, end: Option<P
     progress.done();
 }
 
-/// Are there records behind the head? An append moves both at once, so the head is read again after the record.
-fn beyond_head(store: &dyn EventStore, head: Option<Head>, audit: &mut Audit) {
-    let Some(head) = head else { return };
-    let Ok(Some(batch)) = store.read_batch(head.position.next()) else { return };
-    let moved_on = store.tree().is_ok_and(|tree| tree.size() >= batch.last.get());
-    if !moved_on {
-        let what = format!("records stand up to {}, though the head is at {}", batch.last, head.position);
-        audit.findings.at(Check::Positions, head.position.next(), what);
-    }
-}
-
-fn look_up(store: &dyn EventStore, audit: &mut Audit, notes: &mut Notes) {
+fn look_up(store: Option<&dyn EventStore>, unopened: Option<String>, audit: &mut Audit, notes: &mut Notes) {
     if audit.findings.count(Check::Checksums) + audit.findings.count(Check::Positions) + audit.findings.count(Check::Schemas) > 0 {
-        notes.notes.push((Check::Index, "not looked at: the records themselves are damaged".into()));
+        notes.stopped.push((Check::Index, "not looked at: the records themselves are damaged".into()));
         return;
     }
+    let Some(store) = store else {
+        match unopened {
+            Some(why) => audit.findings.add(Check::Index, None, format!("the store cannot be opened: {why}")),
+            None => notes.not_applicable.push((Check::Index, "there is none; the server builds it when it starts")),
+        }
+        return;
+    };
     let mut found = Findings::default();
     match index::check(store, audit.sample(), &mut found) {
         Ok(note) => notes.notes.push((Check::Index, note)),
@@ -131,7 +185,7 @@ fn look_up(store: &dyn EventStore, audit: &mut Audit, notes: &mut Notes) {
     audit.findings.append(found);
 }
 
-fn compare_read_models(store: &Arc<dyn EventStore>, wanted: &Wanted, audit: &mut Audit, notes: &mut Notes) {
+fn compare_read_models(store: Option<&Arc<dyn EventStore>>, wanted: &Wanted, audit: &mut Audit, notes: &mut Notes) {
     match &wanted.read_store {
         None => notes.not_applicable.push((Check::ReadModels, "not asked for")),
         Some(path) if !path.exists() => notes.not_applicable.push((Check::ReadModels, "there is no read store")),
@@ -164,10 +218,10 @@ fn report(journal: &str, audit: Audit, expected: &[ExpectedHead], mut notes: Not
                 (1.., _, Some((position, why))) => (Verdict::Failed, Some(format!("and not looked at from {position} on: {why}"))),
                 (0, Some((_, why)), _) => (Verdict::NotApplicable, Some((*why).to_owned())),
                 (0, None, Some((position, why))) => (Verdict::Stopped, Some(format!("not looked at from {position} on: {why}"))),
-                (0, None, None) if check == Check::Index && note.as_deref().is_some_and(|note| note.starts_with("not ")) => {
-                    (Verdict::Stopped, note)
-                }
-                (0, None, None) => (Verdict::Ok, note),
+                (0, None, None) => match notes.stopped.iter().find(|(of, _)| *of == check) {
+                    Some((_, why)) => (Verdict::Stopped, Some(why.clone())),
+                    None => (Verdict::Ok, note),
+                },
             };
             CheckReport { check, verdict, findings, note }
         })

@@ -1,2 +1,137 @@
-//! Pending.
-pub fn run() {}
+//! One entry a request over HTTP, durable before it is answered, beside an axum handler that echoes the same JSON.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::routing::post;
+use cauri_command_api::auth::issuer::DevIssuer;
+use cauri_command_api::auth::jwks::{Jwks, JwksSource};
+use cauri_command_api::auth::role::Role;
+use cauri_command_api::auth::token::{Trust, Verifier};
+use cauri_command_api::{ApiState, HttpLimits};
+use cauri_engine::EngineConfig;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::load::Bench;
+use crate::measure::{self, Subject, side_by_side};
+
+const CONNECTIONS: usize = 32;
+
+pub fn run() {
+    let requests = measure::number("BENCH_REQUESTS", 60_000);
+    let bench = Bench::with_accounts(10_000, EngineConfig::default());
+    let issuer = DevIssuer::open_or_create(bench.dir.path()).expect("an issuer");
+    let token = issuer.issue("bench", &[Role::Operator], Duration::from_secs(3_600)).expect("a token");
+    let keys = Jwks::load(JwksSource::from(issuer.jwks_path())).expect("keys");
+    let verifier = Arc::new(Verifier::new(keys, &Trust::default()));
+    let state = ApiState::new(bench.engine.clone(), verifier, HttpLimits::default(), Vec::new());
+
+    let server = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let client = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let cauri = server.block_on(serve(cauri_command_api::router(state)));
+    let echo = |Json(body): Json<serde_json::Value>| async move { (axum::http::StatusCode::CREATED, Json(body)) };
+    let echo = server.block_on(serve(axum::Router::new().route("/v1/entries", post(echo))));
+
+    let (mut at_cauri, mut at_echo) = (Vec::new(), Vec::new());
+    let mut random = crate::load::Random(11);
+    let mut bodies = || -> Vec<Bytes> {
+        (0..requests)
+            .map(|_| {
+                let debit = random.below(10_000);
+                let (debit, credit) = (crate::load::address(debit), crate::load::address((debit + 1 + random.below(9_999)) % 10_000));
+                let amount = 1 + random.below(100);
+                format!(r#"{{"transfers":[{{"debit":"{debit}","credit":"{credit}","amount":{{"amount":"{amount}","currency":"XOF"}}}}]}}"#).into()
+            })
+            .collect()
+    };
+    let (for_echo, for_cauri) = (bodies(), bodies());
+    side_by_side(
+        "POST /v1/entries from 32 connections, one entry a request",
+        &mut [
+            Subject::new("axum echo of the same JSON", "requests/s", || client.block_on(drive(echo, &token, &for_echo, &mut at_echo))),
+            Subject::new("Cauri, durable", "requests/s", || client.block_on(drive(cauri, &token, &for_cauri, &mut at_cauri))),
+        ],
+    );
+    for (name, mut latencies) in [("echo", at_echo), ("Cauri", at_cauri)] {
+        latencies.sort_unstable();
+        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+        println!("{name}: p50 {:?}, p99 {:?}, p99.9 {:?}", at(0.5), at(0.99), at(0.999));
+    }
+    let paced = client.block_on(pace(cauri, &token, &for_cauri, 1_000));
+    println!("Cauri at 1,000 requests/s: p50 {:?}, p99 {:?}", paced.0, paced.1);
+}
+
+async fn serve(router: axum::Router) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn connect(address: std::net::SocketAddr) -> http1::SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(address).await.expect("connected");
+    stream.set_nodelay(true).expect("no delay");
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+    tokio::spawn(connection);
+    sender
+}
+
+async fn send(sender: &mut http1::SendRequest<Full<Bytes>>, token: &str, body: Bytes) -> Duration {
+    let start = Instant::now();
+    let request = hyper::Request::post("/v1/entries")
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Full::new(body))
+        .expect("a request");
+    let answer = sender.send_request(request).await.expect("an answer");
+    let status = answer.status();
+    let body = answer.into_body().collect().await.expect("a body").to_bytes();
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
+    start.elapsed()
+}
+
+/// Each connection sends as soon as it was answered; requests per second.
+async fn drive(address: std::net::SocketAddr, token: &str, bodies: &[Bytes], latencies: &mut Vec<Duration>) -> f64 {
+    let mut senders = Vec::new();
+    for _ in 0..CONNECTIONS {
+        senders.push(connect(address).await);
+    }
+    let start = Instant::now();
+    let share = bodies.len() / CONNECTIONS;
+    let callers = senders.into_iter().enumerate().map(|(index, mut sender)| async move {
+        let mut latencies = Vec::with_capacity(share);
+        for body in &bodies[index * share..(index + 1) * share] {
+            latencies.push(send(&mut sender, token, body.clone()).await);
+        }
+        latencies
+    });
+    let all = futures::future::join_all(callers).await;
+    let took = start.elapsed();
+    latencies.extend(all.into_iter().flatten());
+    measure::rate(share * CONNECTIONS, took)
+}
+
+/// Requests at a fixed rate, measured from when each was due; (p50, p99).
+async fn pace(address: std::net::SocketAddr, token: &str, bodies: &[Bytes], a_second: u32) -> (Duration, Duration) {
+    let senders = futures::future::join_all((0..CONNECTIONS).map(|_| connect(address))).await;
+    let start = tokio::time::Instant::now();
+    let callers = senders.into_iter().enumerate().map(|(index, mut sender)| async move {
+        let mut latencies = Vec::new();
+        for round in 0..200_usize {
+            let due = start + Duration::from_secs(1) / a_second * (round * CONNECTIONS + index) as u32;
+            tokio::time::sleep_until(due).await;
+            send(&mut sender, token, bodies[(round * CONNECTIONS + index) % bodies.len()].clone()).await;
+            latencies.push(due.elapsed());
+        }
+        latencies
+    });
+    let mut latencies: Vec<Duration> = futures::future::join_all(callers).await.into_iter().flatten().collect();
+    latencies.sort_unstable();
+    (latencies[latencies.len() / 2], latencies[latencies.len() * 99 / 100])
+}

@@ -9,6 +9,10 @@ mod health;
 mod history;
 pub mod journal;
 
+pub use head::HeadAnswer;
+pub use health::{CheckResult, Readiness};
+pub use history::{StreamEvent, StreamHistory};
+
 use axum::Router;
 use axum::routing::{get, post};
 

@@ -111,7 +111,8 @@ pub(super) fn ids_that_were_never_written_are_not_found<B: Backend>(backend: &B)
         let commits: Vec<Commit> = (0..20).map(|_| author.entry()).collect();
         append(&store, &commits);
     }
-    let never: Vec<Lookup> = (0..2_000).map(|_| nobody.entry()).flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
+    let never: Vec<Lookup> =
+        (0..2_000).map(|_| nobody.entry()).flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
     assert!(located(&store, &never).iter().all(Option::is_none));
     for commit in (0..20).map(|_| nobody.entry()) {
         assert_eq!(store.read_stream(commit.stream(), StreamVersion::ZERO).expect("a stream"), []);

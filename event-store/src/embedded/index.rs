@@ -10,6 +10,7 @@ use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use cauri_domain::ids::CommandId;
 use cauri_event_schemas::{Position, StreamId};
@@ -36,6 +37,8 @@ const TOP_LEVEL: i64 = 3;
 /// Bits of filter for a key: one false answer in a hundred.
 const FILTER_BITS_A_KEY: usize = 10;
 const FILTER_HASHES: u32 = 7;
+/// How long to wait before a run that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 /// Snapshots that are kept.
 const SNAPSHOTS_KEPT: i64 = 2;
 
@@ -397,15 +400,27 @@ impl Shared {
                 (tables.flushing.clone(), tables.stopping)
             };
             if let Some(table) = table {
-                let written = self.write_table(&mut connection, &table).and_then(|()| self.merge(&mut connection));
+                let written = self.write_table(&mut connection, &table);
                 let mut tables = self.tables();
-                tables.flushing = None;
-                if let Err(error) = written {
-                    tracing::error!(%error, "the index cannot be written");
-                    // Nothing is lost: the journal has the keys, and a restart reads them again.
-                    tables.broken = Some(error.to_string());
+                match written {
+                    Ok(()) => (tables.flushing, tables.broken) = (None, None),
+                    Err(error) if !stopping => {
+                        // The table stays in memory and answers; appends wait once the next one is full as well.
+                        tracing::error!(%error, "the index cannot be written; trying again");
+                        tables.broken = Some(error.to_string());
+                        self.changed.notify_all();
+                        drop(self.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
+                        continue;
+                    }
+                    // Nothing is lost: the journal has the keys, and the next start reads them again.
+                    Err(error) => tracing::error!(%error, "the index was not written"),
                 }
                 self.changed.notify_all();
+                drop(tables);
+                if let Err(error) = self.merge(&mut connection) {
+                    // The runs stay as they are, and are merged with the next ones.
+                    tracing::warn!(%error, "index runs were not merged");
+                }
             }
             if stopping {
                 return;
@@ -452,7 +467,7 @@ impl Shared {
             }
             // A reader may still look into the old runs for a moment: their rows go once it has let go of the list.
             while Arc::strong_count(&runs) > 1 {
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::sleep(Duration::from_millis(1));
             }
             for old in merged {
                 delete_chunks(connection, old.number)?;
@@ -535,7 +550,7 @@ fn load_runs(connection: &Connection) -> rusqlite::Result<Vec<Arc<Run>>> {
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(30))?;
+    connection.busy_timeout(Duration::from_secs(30))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // Derived data: what a crash takes is built again.
     connection.pragma_update(None, "synchronous", "normal")
@@ -550,7 +565,13 @@ fn connect(path: &Path) -> Result<(Connection, Position), StoreError> {
         let (first, second) = random_seed();
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('seed_1', ?1), ('seed_2', ?2)", [first, second])?;
         // Left behind where a crash came between a merge and its cleaning.
-        connection.execute("DELETE FROM chunks WHERE (chunk >> 32) NOT IN (SELECT run FROM runs)", [])?;
+        let newest: i64 = connection.query_row("SELECT coalesce(max(chunk) >> 32, 0) FROM chunks", [], |row| row.get(0))?;
+        for run in 1..=newest {
+            let known = connection.query_row("SELECT 1 FROM runs WHERE run = ?1", [run], |_| Ok(())).optional()?;
+            if known.is_none() {
+                delete_chunks(&connection, run)?;
+            }
+        }
         Ok(connection)
     };
     let connection = open().map_err(|error| failed("cannot open index.sqlite", error))?;
@@ -561,7 +582,7 @@ fn connect(path: &Path) -> Result<(Connection, Position), StoreError> {
 fn read_connection(path: &Path) -> Result<Connection, StoreError> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| failed("cannot open index.sqlite", error))?;
-    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| failed("cannot open index.sqlite", error))?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(|error| failed("cannot open index.sqlite", error))?;
     Ok(connection)
 }
 

@@ -11,6 +11,7 @@ mod strict;
 pub(crate) use careful::CarefulRecord;
 
 use std::hash::BuildHasher;
+use std::io::Read;
 use std::ops::Range;
 
 use cauri_domain::account::AccountEvent;
@@ -160,13 +161,22 @@ pub struct RawBatch {
     /// CRC-32 of each record, where they are stored.
     pub checksums: Option<Vec<u32>>,
     /// The records, each followed by a line feed.
-    pub lines: Vec<u8>,
+    pub body: Body,
+}
+
+/// The records of a batch, each followed by a line feed.
+#[derive(Debug)]
+pub enum Body {
+    /// As they are.
+    Lines(Vec<u8>),
+    /// Compressed with zstd, to be unpacked by whoever reads the batch.
+    Packed(Vec<u8>),
 }
 
 impl From<StoredBatch> for RawBatch {
     fn from(stored: StoredBatch) -> Self {
         let StoredBatch { first, last, root, checksums, lines } = stored;
-        Self { first, last, root, checksums: Some(checksums), lines }
+        Self { first, last, root, checksums: Some(checksums), body: Body::Lines(lines) }
     }
 }
 
@@ -223,7 +233,11 @@ impl ReadBatch {
 
 /// Reads a batch: leaves, facts, and whatever can be wrong with a record on its own.
 pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
-    let RawBatch { first, last, root, checksums, lines } = raw;
+    let RawBatch { first, last, root, checksums, body } = raw;
+    let (lines, torn) = match body {
+        Body::Lines(lines) => (lines, None),
+        Body::Packed(body) => unpack(&body),
+    };
     let expected = (last.get() + 1).saturating_sub(first.get()) as usize;
     let bytes = lines.len() as u64;
     let mut batch = ReadBatch {
@@ -245,7 +259,8 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
     for index in 0..expected {
         let position = first.after(index);
         let Some(length) = memchr::memchr(b'\n', &batch.arena[start..whole]) else {
-            batch.findings.at(Check::Checksums, position, "the batch ends before this record");
+            let what = torn.as_ref().map_or("the batch ends before this record", String::as_str);
+            batch.findings.at(Check::Checksums, position, what);
             batch.unreadable.get_or_insert(position);
             break;
         };
@@ -262,6 +277,23 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
         batch.findings.at(Check::Checksums, last, "the batch goes on after its last record");
     }
     batch
+}
+
+/// No batch unpacks to more: what claims to is damaged.
+const MOST_UNPACKED: u64 = 1 << 30;
+
+/// Unpacks a batch; where it cannot be unpacked to its end, as much as can be, and why no more.
+fn unpack(body: &[u8]) -> (Vec<u8>, Option<String>) {
+    let claimed = zstd::zstd_safe::get_frame_content_size(body).ok().flatten().filter(|size| *size <= MOST_UNPACKED);
+    if let Some(Ok(lines)) = claimed.map(|size| zstd::bulk::decompress(body, size as usize)) {
+        return (lines, None);
+    }
+    let mut lines = Vec::new();
+    let torn = match zstd::stream::Decoder::new(body) {
+        Ok(decoder) => decoder.take(MOST_UNPACKED).read_to_end(&mut lines).err(),
+        Err(error) => Some(error),
+    };
+    (lines, torn.map(|error| format!("the batch cannot be unpacked from this record on: {error}")))
 }
 
 /// Reads one record, strictly if possible.

@@ -1,0 +1,182 @@
+//! The frames of an embedded journal, read straight from `journal.sqlite` as its format document says.
+//!
+//! The embedded store stops at the first thing that is wrong, as it must. This reader goes on behind it, does
+//! not need the look-ups, and leaves unpacking to whoever reads the batch.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cauri_event_schemas::Position;
+use cauri_event_store::embedded::{FORMAT_VERSION, OpenError};
+use cauri_event_store::{Corruption, Failure, Hash, StoreError, Tree};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
+
+use crate::reading::{Body, RawBatch};
+use crate::source::{Piece, Source};
+
+/// An embedded journal's file, opened for reading beside whoever writes it.
+#[derive(Debug)]
+pub struct Frames {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Frames {
+    /// Opens the journal `name` in its directory.
+    pub fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
+        let not_a_journal = |reason: String| OpenError::NotAJournal { dir: dir.to_owned(), reason };
+        let path = dir.join("journal.sqlite");
+        if !path.exists() {
+            return Err(not_a_journal("there is no journal.sqlite".into()));
+        }
+        let connection = connect(&path).map_err(|error| not_a_journal(error.to_string()))?;
+        let frames = Self { path, connection };
+        let value = |key: &str| frames.meta(key).map_err(|error| not_a_journal(format!("no {key} in journal.sqlite: {error}")));
+        let format = value("format_version")?;
+        let found = format.parse().map_err(|_| not_a_journal(format!("format_version is {format:?}")))?;
+        if found > FORMAT_VERSION {
+            return Err(OpenError::NewerFormat { dir: dir.to_owned(), found, supported: FORMAT_VERSION });
+        }
+        let found = value("journal")?;
+        if found != name {
+            return Err(OpenError::OtherJournal { dir: dir.to_owned(), found, wanted: name.to_owned() });
+        }
+        Ok(frames)
+    }
+
+    fn meta(&self, key: &str) -> rusqlite::Result<String> {
+        self.connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+    }
+
+    /// The tree at the head as stored; an error names what does not fit.
+    pub fn tree(&self) -> Result<Tree, StoreError> {
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?));
+        let row = self.connection.query_row("SELECT position, root, peaks FROM head WHERE id = 1", [], read);
+        let (position, root, peaks) = row.map_err(|error| wrong(Position::ZERO, "the head cannot be read", &error))?;
+        let size = u64::try_from(position).map_err(|_| Corruption::new(Position::ZERO, format!("the head's position is {position}")))?;
+        let at = Position::new(size);
+        let peaks: Option<Vec<Hash>> = peaks.chunks(32).map(Hash::from_slice).collect();
+        let tree = peaks.and_then(|peaks| Tree::from_parts(size, peaks));
+        let tree = tree.ok_or_else(|| Corruption::new(at, format!("the head's stored peaks do not fit its position, {size}")))?;
+        if Hash::from_slice(&root) != Some(tree.root()) {
+            return Err(Corruption::new(at, format!("the head's stored peaks give the root {}, not the one stored beside them", tree.root())).into());
+        }
+        Ok(tree)
+    }
+
+    /// Is there a frame that ends behind a position? Where it ends.
+    pub fn behind(&self, position: Position) -> Result<Option<Position>, StoreError> {
+        let last = self.connection.query_row("SELECT last FROM frames ORDER BY first DESC LIMIT 1", [], |row| row.get::<_, i64>(0));
+        let last = last.optional().map_err(|error| wrong(position, "the frames cannot be read", &error))?;
+        Ok(last.and_then(|last| u64::try_from(last).ok()).map(Position::new).filter(|last| *last > position))
+    }
+
+    /// All frames that begin at or before `until`, on a connection of its own.
+    pub fn source(&self, until: Position) -> Result<FramesSource, Failure> {
+        let connection = connect(&self.path).map_err(|error| Failure::NotDone(format!("cannot open {}: {error}", self.path.display())))?;
+        Ok(FramesSource { connection, next: 1, until: i64::try_from(until.get()).unwrap_or(i64::MAX) })
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    Ok(connection)
+}
+
+/// Damage in the file is corruption, anything else a failure.
+fn wrong(position: Position, what: &str, error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(code) if !matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            Failure::NotDone(format!("{what}: {error}")).into()
+        }
+        // Damage, a missing row, or a value of another type.
+        _ => Corruption::new(position, format!("{what}: {error}")).into(),
+    }
+}
+
+/// Frames in order.
+#[derive(Debug)]
+pub struct FramesSource {
+    connection: Connection,
+    // The least `first` that the next frame can have.
+    next: i64,
+    until: i64,
+}
+
+impl FramesSource {
+    /// The frame that begins at `from` or, if there is none, the one after it.
+    fn frame(&self, from: i64) -> rusqlite::Result<Option<RawBatch>> {
+        let sql = "SELECT first, last, root, checksums, body FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1";
+        let read = |row: &Row<'_>| {
+            let checksums = row.get_ref(3)?.as_blob()?;
+            // A root of another length is another root than any that will be computed.
+            let root = Hash::from_slice(row.get_ref(2)?.as_blob()?).unwrap_or(Hash([0; 32]));
+            // Four bytes each; what is left over counts as one more, so that it is seen.
+            let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
+            Ok(RawBatch {
+                first: Position::new(row.get::<_, i64>(0)?.unsigned_abs()),
+                last: Position::new(row.get::<_, i64>(1)?.try_into().unwrap_or(0)),
+                root: Some(root),
+                checksums: Some(checksums),
+                body: Body::Packed(row.get_ref(4)?.as_blob()?.to_vec()),
+            })
+        };
+        self.connection.prepare_cached(sql)?.query_row([from], read).optional()
+    }
+
+    /// Where the frame begins that `frame` would give, without reading what is in it.
+    fn first_from(&self, from: i64) -> rusqlite::Result<Option<i64>> {
+        let sql = "SELECT first FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1";
+        self.connection.prepare_cached(sql)?.query_row([from], |row| row.get(0)).optional()
+    }
+
+    /// The least place behind `from` from which a frame can be found again: in steps that double, then by halves.
+    fn found_again(&self, from: i64) -> Option<i64> {
+        let (mut bad, mut step) = (from, 1);
+        let mut good = loop {
+            let probe = bad.checked_add(step).filter(|probe| *probe <= self.until)?;
+            match self.first_from(probe) {
+                Ok(Some(_)) => break probe,
+                Ok(None) => return None,
+                Err(_) => (bad, step) = (probe, step * 2),
+            }
+        };
+        while good - bad > 1 {
+            let middle = bad + (good - bad) / 2;
+            if matches!(self.first_from(middle), Ok(Some(_))) { good = middle } else { bad = middle }
+        }
+        self.first_from(good).ok().flatten()
+    }
+}
+
+impl Source for FramesSource {
+    fn next(&mut self) -> Option<Piece> {
+        if self.next > self.until {
+            return None;
+        }
+        let from = self.next;
+        let error = match self.frame(from) {
+            Ok(None) => return None,
+            Ok(Some(batch)) => {
+                let first = batch.first.get() as i64;
+                if first > self.until {
+                    return None;
+                }
+                self.next = first.saturating_add(1);
+                return Some(Piece::Batch(batch));
+            }
+            Err(error) => error,
+        };
+        // The frame's key may be readable though its content is not.
+        let begins = self.first_from(from).ok().flatten().filter(|begins| *begins <= self.until);
+        let again = match begins {
+            Some(begins) => self.first_from(begins.saturating_add(1)).ok().flatten().or_else(|| self.found_again(begins)),
+            None => self.found_again(from),
+        };
+        let again = again.filter(|again| *again <= self.until);
+        self.next = again.unwrap_or(i64::MAX);
+        let position = |at: i64| Position::new(at.unsigned_abs());
+        Some(Piece::Unreadable { from: position(from), to: again.map(position), why: error.to_string() })
+    }
+}

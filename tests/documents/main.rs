@@ -1,0 +1,42 @@
+//! The reference says what the code does: its lists are written from the code, and compared with it here.
+//! `UPDATE_DOCS=1 cargo test --release -p cauri-tests --test documents` writes them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use cauri_command_api::problem::PROBLEMS;
+use cauri_domain::RefusalCode;
+
+#[test]
+fn the_reference_of_refusals_and_problems_is_the_code() {
+    let mut page = String::from(
+        "# Refusals and problems\n\n\
+         Written from the code by `UPDATE_DOCS=1 cargo test --release -p cauri-tests --test documents`.\n\n\
+         ## Refusals\n\n\
+         A refusal means: the command was understood, and the rules say no. It is answered with status 422, is recorded as\n\
+         `command.refused`, and is answered again on a retry with the same key. The list is in order of precedence: where\n\
+         several apply, the first is the answer.\n\n\
+         | code | meaning |\n|---|---|\n",
+    );
+    for code in RefusalCode::ALL {
+        writeln!(page, "| `{code}` | {} |", code.meaning()).expect("a string");
+    }
+    page.push_str(
+        "\n## Problems\n\n\
+         Every answer that is no success is a problem document (RFC 9457, `application/problem+json`) with a stable `code`.\n\n\
+         | code | status | meaning |\n|---|---|---|\n",
+    );
+    for problem in PROBLEMS {
+        writeln!(page, "| `{}` | {} | {} |", problem.code, problem.status, problem.meaning).expect("a string");
+    }
+    compare("docs/reference/refusals.md", &page);
+}
+
+fn compare(name: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, expected).expect("written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "{name} is not what the code says; write it with UPDATE_DOCS=1");
+}
