@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::headers::{X_REQUEST_ID, fresh_uuid};
 use crate::lingering::Lingering;
-use crate::problem::Problem;
+use crate::problem::{Problem, kind};
 use crate::state::ApiState;
 
 /// Where nobody matched: one label for whatever addresses are tried.
@@ -147,10 +147,8 @@ fn bare(response: &Response) -> bool {
 fn problem_for(response: Response, request_id: Option<&str>) -> Response {
     let mut problem = match response.status() {
         StatusCode::NOT_FOUND => Problem::not_found("there is nothing at this address"),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            let allowed = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or_default();
-            Problem::method_not_allowed(&allowed.split(',').map(str::trim).collect::<Vec<_>>().join(", "))
-        }
+        // The router adds `Allow` when the answer has passed all layers.
+        StatusCode::METHOD_NOT_ALLOWED => Problem::of(&kind::METHOD_NOT_ALLOWED, "the address has other methods: see the header `Allow`"),
         _ => return response,
     };
     if let Some(id) = request_id {

@@ -44,6 +44,7 @@ impl<T: Serialize> Serialize for Ordered<T> {
 pub struct Document {
     openapi: &'static str,
     info: Value,
+    servers: Value,
     tags: Value,
     /// The names of the examples, in the order in which they run on an empty ledger, with an admin's token.
     #[serde(rename = "x-story")]
@@ -149,7 +150,6 @@ pub fn answered(answers: &[(&str, Value)]) -> Document {
             None => paths.0.push((operation.path.to_owned(), Ordered(vec![(operation.method.to_owned(), described)]))),
         }
     }
-    generator.subschema_for::<RefusalCode>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Problem".into(), to_value(Problem::schema()));
     let mut others = Vec::new();
@@ -169,6 +169,7 @@ pub fn answered(answers: &[(&str, Value)]) -> Document {
             "description": INTRODUCTION,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         }),
+        servers: json!([{ "url": "/", "description": "This server." }]),
         tags: json!([
             { "name": "accounts", "description": "Open, freeze, close and limit accounts." },
             { "name": "entries", "description": "Post entries, hold money, post and void holds, reverse." },
@@ -187,6 +188,7 @@ pub fn answered(answers: &[(&str, Value)]) -> Document {
                     "description": "RS256, with `sub`, `exp`, `iss`, `aud` and `roles`: `admin`, `operator`, `auditor` or `reader`. `cauri token --role operator` makes one for development.",
                 },
             },
+            "responses": problem_responses(),
             "schemas": schemas,
         }),
     }
@@ -233,6 +235,8 @@ fn parameters(operation: &Operation, examples: &[&Example]) -> Value {
             .iter()
             .filter_map(|example| {
                 let (_, value) = example.parameters.iter().find(|(named, _)| *named == name)?;
+                // A parameter in the query is of the schema's type, not a text.
+                let value = if place == "query" { json!(*value == "true") } else { json!(value) };
                 Some((example.name.to_owned(), json!({ "value": value })))
             })
             .collect();
@@ -329,12 +333,16 @@ fn responses(operation: &Operation, examples: &[&Example], answers: &[(&str, Val
         if responses.contains_key(&status.to_string()) {
             continue;
         }
-        let mut content = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
         let shown = shown(status);
-        if !shown.is_empty() {
-            content["examples"] = Value::Object(shown);
-        }
-        responses.insert(status.to_string(), json!({ "description": problem_text(status), "content": { PROBLEM_JSON: content } }));
+        let response = if shown.is_empty() {
+            json!({ "$ref": format!("#/components/responses/Problem{status}") })
+        } else {
+            let schema = if matches!(operation.body, Body::Bulk) && matches!(status, 412 | 422) { "BulkProblem" } else { "Problem" };
+            let content = json!({ "schema": { "$ref": format!("#/components/schemas/{schema}") }, "examples": shown });
+            let description = format!("{} `components/responses/Problem{status}` lists the codes.", problem_title(status));
+            json!({ "description": description, "content": { PROBLEM_JSON: content } })
+        };
+        responses.insert(status.to_string(), response);
     }
     Value::Object(responses)
 }
@@ -355,14 +363,42 @@ fn headers(operation: &Operation) -> Value {
     headers
 }
 
-/// What the codes of a status mean: the table of problems, and for 422 the refusals by precedence.
-fn problem_text(status: u16) -> String {
-    if status == 422 {
-        let codes = RefusalCode::ALL.iter().map(|code| format!("- `{code}`: {}", code.meaning()));
-        return format!("The rules say no. The first of these that applies is the `code`:\n{}", codes.collect::<Vec<_>>().join("\n"));
+/// What a status of a problem means, in a few words.
+fn problem_title(status: u16) -> &'static str {
+    match status {
+        400 => "The request could not be understood; nothing was done.",
+        401 => "It is not known who is asking.",
+        403 => "The caller may not do this.",
+        404 => "There is no such thing.",
+        408 => "The request came too slowly; nothing was done.",
+        412 => "The stream has another version; nothing was done. `ETag` says which.",
+        413 => "The request is too large; nothing was done.",
+        415 => "The media type is another; nothing was done.",
+        422 => "The rules say no.",
+        500 => "Something went wrong here.",
+        503 => "It was not done, and may be tried again.",
+        504 => "Whether it was done is not known; the same `Idempotency-Key` finds out.",
+        _ => "It did not succeed.",
     }
-    let codes = PROBLEMS.iter().filter(|kind| kind.status == status).map(|kind| format!("- `{}`: {}", kind.code, kind.meaning));
-    codes.collect::<Vec<_>>().join("\n")
+}
+
+/// The problems by status, with what their codes mean: from the table of problems, and for 422 the refusals by precedence.
+fn problem_responses() -> Map<String, Value> {
+    let described = [400, 401, 403, 404, 408, 412, 413, 415, 422, 500, 503, 504].map(|status| {
+        let codes: Vec<String> = if status == 422 {
+            RefusalCode::ALL.iter().map(|code| format!("- `{code}`: {}", code.meaning())).collect()
+        } else {
+            let of_status = PROBLEMS.iter().filter(|kind| kind.status == status);
+            of_status.map(|kind| format!("- `{}`: {}", kind.code, kind.meaning)).collect()
+        };
+        let precedence = if status == 422 { " The first of these that applies is the `code`." } else { "" };
+        let response = json!({
+            "description": format!("{}{precedence}\n\n{}", problem_title(status), codes.join("\n")),
+            "content": { PROBLEM_JSON: { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        });
+        (format!("Problem{status}"), response)
+    });
+    described.into_iter().collect()
 }
 
 /// The schemas of bulk items: those of the single commands with what stands beside.
@@ -421,6 +457,17 @@ fn bulk_items(schemas: &mut Map<String, Value>) {
         ],
     });
     schemas.insert("BulkRequest".into(), request);
+    let problem = json!({
+        "description": "Why nothing of an atomic request was applied.",
+        "allOf": [{ "$ref": "#/components/schemas/Problem" }],
+        "type": "object",
+        "properties": {
+            "index": { "type": "integer", "minimum": 0, "description": "Which command stood in the way." },
+            "results": { "type": "array", "items": { "$ref": "#/components/schemas/BulkResult" } },
+        },
+        "required": ["index", "results"],
+    });
+    schemas.insert("BulkProblem".into(), problem);
 }
 
 /// `uint64` and its kin are formats that only Rust knows; what they bound is said by `minimum`.

@@ -102,7 +102,8 @@ pub enum CommandEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandRefused {
-    /// Which rule said no.
+    /// Which rule said no. New rules add codes without a new version of this event.
+    #[schemars(with = "String", regex(pattern = r"^[a-z_]+$"))]
     pub code: RefusalCode,
     /// What a person needs to know, with the figures.
     pub detail: String,

@@ -482,7 +482,9 @@ impl JsonSchema for Money {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        UncheckedMoney::json_schema(generator)
+        let mut schema = UncheckedMoney::json_schema(generator);
+        schema.insert("description".to_owned(), "An exact amount in one currency, at the currency's own scale".into());
+        schema
     }
 }
 

@@ -192,10 +192,15 @@ fn worked_example_1_a_collection_of_10_000() {
                  providers:wave:receivable->liabilities:taxes:taf 10, \
                  expenses:providers:wave->providers:wave:receivable 50",
     );
-    let balances: Vec<i128> =
-        ["providers:wave:receivable", "merchants:awa:available", "income:fees:collection", "liabilities:taxes:taf", "expenses:providers:wave"]
-            .map(|name| ledger.balance(name).0)
-            .into();
+    let balances: Vec<i128> = [
+        "providers:wave:receivable",
+        "merchants:awa:available",
+        "income:fees:collection",
+        "liabilities:taxes:taf",
+        "expenses:providers:wave",
+    ]
+    .map(|name| ledger.balance(name).0)
+    .into();
     assert_eq!(balances, [9_950, 9_890, 100, 10, 50]);
     assert_eq!(ledger.balances.sums().iter().map(|(_, debits, credits)| (*debits, *credits)).collect::<Vec<_>>(), [(10_050, 10_050)]);
 }

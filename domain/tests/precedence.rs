@@ -155,9 +155,7 @@ fn code(text: &str) -> RefusalCode {
 fn rows() -> Vec<Row> {
     let lines = TABLE.lines().map(str::trim).filter(|line| !line.is_empty());
     let row = |line: &'static str| match line.split('|').collect::<Vec<_>>()[..] {
-        [command, wrong, answer] => {
-            Row { command: command.trim(), wrong: wrong.split(',').map(code).collect(), answer: code(answer) }
-        }
+        [command, wrong, answer] => Row { command: command.trim(), wrong: wrong.split(',').map(code).collect(), answer: code(answer) },
         _ => panic!("three columns: `{line}`"),
     };
     lines.map(row).collect()
@@ -193,9 +191,8 @@ fn every_two_neighbouring_rules_of_a_command_stand_in_a_row_together() {
         let codes: Vec<RefusalCode> = codes.split_whitespace().map(code).collect();
         assert!(codes.is_sorted(), "{line}");
         for pair in codes.windows(2) {
-            let together = |row: &Row| {
-                row.command.split_whitespace().next() == Some(verb.trim()) && pair.iter().all(|code| row.wrong.contains(code))
-            };
+            let together =
+                |row: &Row| row.command.split_whitespace().next() == Some(verb.trim()) && pair.iter().all(|code| row.wrong.contains(code));
             assert!(rows.iter().any(together), "no row of `{}` breaks {} and {}", verb.trim(), pair[0], pair[1]);
         }
     }

@@ -5,6 +5,8 @@
 
 pub mod canonical;
 pub mod event;
+pub mod examples;
+pub mod freeze;
 pub mod record;
 pub mod registry;
 pub mod upcast;

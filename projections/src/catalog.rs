@@ -6,9 +6,9 @@ use std::time::Duration;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::Hash;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags, Row};
 
-use crate::projector::{Generation, READ_MODELS, ReadModel, Unprojectable};
+use crate::projector::{Generation, ReadModel, Unprojectable};
 use crate::read::OpenError;
 use crate::stored::{optional_timestamp, position};
 
@@ -51,7 +51,10 @@ pub(crate) fn open_for_writing(path: &Path, journal: &str, cache_mib: u32) -> Re
     identify(&db, path)?;
     let found: String = db.query_row("SELECT journal FROM read_store", [], |row| row.get(0)).map_err(|error| judge(path, &error))?;
     if found != journal {
-        return Err(OpenError::Foreign { path: path.to_owned(), reason: format!("it belongs to the journal `{found}`, not to `{journal}`") });
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+            reason: format!("it belongs to the journal `{found}`, not to `{journal}`"),
+        });
     }
     // NORMAL: after a power cut the last transactions may be gone, whole; they are projected again.
     db.execute_batch(&format!(
@@ -129,9 +132,7 @@ fn initialise(db: &Connection, journal: &str) -> rusqlite::Result<()> {
 
 /// Looks whether the file is a read store that this program knows.
 fn identify(db: &Connection, path: &Path) -> Result<(), OpenError> {
-    let pragma = |name: &str| {
-        db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0)).map_err(|error| judge(path, &error))
-    };
+    let pragma = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0)).map_err(|error| judge(path, &error));
     if pragma("application_id")? != APPLICATION_ID {
         return Err(OpenError::Foreign { path: path.to_owned(), reason: "it is a database of another kind".into() });
     }
@@ -179,8 +180,7 @@ pub(crate) fn head(db: &Connection) -> rusqlite::Result<Position> {
     db.prepare_cached("SELECT head FROM read_store")?.query_row([], |row| position(row, 0))
 }
 
-const COLUMNS: &str =
-    "name, generation, revision, position, recorded_at, completed, live, stopped_at, reason, digest, digest_position";
+const COLUMNS: &str = "name, generation, revision, position, recorded_at, completed, live, stopped_at, reason, digest, digest_position";
 
 /// Every generation of every read model that `models` names, by name and generation.
 pub(crate) fn rows(db: &Connection, models: &[ReadModel]) -> rusqlite::Result<Vec<CatalogRow>> {
@@ -251,6 +251,18 @@ pub(crate) fn advance(
     Ok(changed == 1)
 }
 
+/// Every read model is stopped before a position that cannot be trusted.
+pub(crate) fn stop_all(db: &Connection, at: Position, reason: &str) -> rusqlite::Result<()> {
+    db.execute("UPDATE read_models SET stopped_at = ?1, reason = ?2 WHERE stopped_at IS NULL", (at.get() as i64, reason))?;
+    Ok(())
+}
+
+/// Nothing is stopped until it fails again.
+pub(crate) fn start_all(db: &Connection) -> rusqlite::Result<()> {
+    db.execute("UPDATE read_models SET stopped_at = NULL, reason = NULL WHERE stopped_at IS NOT NULL", [])?;
+    Ok(())
+}
+
 /// A generation has its secondary indexes; `live` if it answers queries from now on.
 pub(crate) fn completed(db: &Connection, model: &ReadModel, generation: Generation, live: bool) -> rusqlite::Result<()> {
     db.execute("UPDATE read_models SET completed = 1, live = ?3 WHERE name = ?1 AND generation = ?2", (model.name, generation.0, live))?;
@@ -258,12 +270,7 @@ pub(crate) fn completed(db: &Connection, model: &ReadModel, generation: Generati
 }
 
 /// Makes a generation the one that answers queries and forgets the one before; its tables are still there.
-pub(crate) fn switch(
-    db: &Connection,
-    model: &ReadModel,
-    generation: Generation,
-    digest: (Position, Hash),
-) -> rusqlite::Result<()> {
+pub(crate) fn switch(db: &Connection, model: &ReadModel, generation: Generation, digest: (Position, Hash)) -> rusqlite::Result<()> {
     db.execute("DELETE FROM read_models WHERE name = ?1 AND live = 1 AND generation <> ?2", (model.name, generation.0))?;
     db.execute(
         "UPDATE read_models SET live = 1, digest_position = ?3, digest = ?4 WHERE name = ?1 AND generation = ?2",
@@ -327,10 +334,7 @@ pub(crate) fn prepare(db: &Connection, path: &Path, models: &[ReadModel]) -> Res
 }
 
 /// Runs `work` in one transaction: all of it or nothing.
-pub(crate) fn in_transaction<T, E: From<rusqlite::Error>>(
-    db: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, E>,
-) -> Result<T, E> {
+pub(crate) fn in_transaction<T, E: From<rusqlite::Error>>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
     db.execute_batch("BEGIN IMMEDIATE")?;
     let done = work(db).and_then(|done| db.execute_batch("COMMIT").map(|()| done).map_err(E::from));
     if done.is_err() && !db.is_autocommit() {
@@ -338,11 +342,4 @@ pub(crate) fn in_transaction<T, E: From<rusqlite::Error>>(
         let _ = db.execute_batch("ROLLBACK");
     }
     done
-}
-
-/// The generation of a read model that answers queries, if there is one that this program knows.
-pub(crate) fn live(db: &Connection, name: &str) -> rusqlite::Result<Option<CatalogRow>> {
-    let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM read_models WHERE name = ?1 AND live = 1"))?;
-    let row = statement.query_row([name], |row| read(row, &READ_MODELS)).optional()?.flatten();
-    Ok(row.filter(|row| row.model.knows(row.revision)))
 }

@@ -254,11 +254,7 @@ impl EntryChanges {
     }
 
     /// Dimensions as one JSON object, and each as a row of its own.
-    fn dimensions(
-        &mut self,
-        position: Position,
-        dimensions: &std::collections::BTreeMap<Key, ShortText>,
-    ) -> Result<Piece, Unprojectable> {
+    fn dimensions(&mut self, position: Position, dimensions: &std::collections::BTreeMap<Key, ShortText>) -> Result<Piece, Unprojectable> {
         let start = self.json.len();
         for (index, (key, value)) in dimensions.iter().enumerate() {
             let key_no = match self.dimension_keys.get(key) {

@@ -204,6 +204,12 @@ impl Feed {
         Self { members, events: Vec::new(), count: 0 }
     }
 
+    /// One more read model, which takes up what waits.
+    pub(crate) fn join(&mut self, mut member: Member) {
+        self.events.iter().for_each(|events| member.stage(events));
+        self.members.push(member);
+    }
+
     /// How many events wait.
     pub(crate) fn waiting(&self) -> usize {
         self.count

@@ -147,8 +147,7 @@ impl Changes for JournalEventChanges {
     ];
 
     fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()> {
-        let [types, events, zones] =
-            ["journal_event_types", "journal_events", "journal_event_zones"].map(|name| generation.table(name));
+        let [types, events, zones] = ["journal_event_types", "journal_events", "journal_event_zones"].map(|name| generation.table(name));
         db.execute_batch(&format!(
             "CREATE TABLE {types} (type_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
             CREATE TABLE {events} (

@@ -6,8 +6,6 @@
 //! **Invariant:** SQL stands in this crate only; nobody else knows a table's name. **Invariant:** rows and the
 //! checkpoint that they belong to are committed together, so a read model is always exactly at its position.
 //! **Invariant:** nothing here decides anything about money, and nothing here can change the journal.
-
-
 pub mod digest;
 pub mod read;
 pub mod runner;
@@ -22,3 +20,7 @@ mod journal_events;
 mod postings;
 mod projector;
 mod stored;
+
+#[cfg(test)]
+#[path = "../tests/read_models/ledger.rs"]
+mod ledger;

@@ -30,9 +30,10 @@ use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unproj
 use crate::stored::{currency, number, parsed};
 
 /// A block of level 0 is closed before the first event after this many postings.
-pub(crate) const BLOCK_POSTINGS: u32 = 256;
+/// In unit tests so few that short histories have blocks of several levels.
+pub(crate) const BLOCK_POSTINGS: u32 = if cfg!(test) { 4 } else { 256 };
 /// A block of a higher level is closed after this many blocks of the level below.
-pub(crate) const BLOCK_FAN: u32 = 64;
+pub(crate) const BLOCK_FAN: u32 = if cfg!(test) { 3 } else { 64 };
 
 /// Side as stored: the account was debited.
 pub(crate) const DEBIT: i64 = 0;
@@ -258,7 +259,10 @@ impl PostingChanges {
         let account = &mut self.accounts[account_no as usize - 1];
         let after = plus(&account.totals, &delta).ok_or_else(uncountable)?;
         let range = 0..=Totals::MAX;
-        if ![after.debits_posted, after.credits_posted, after.debits_pending, after.credits_pending].iter().all(|total| range.contains(total)) {
+        if ![after.debits_posted, after.credits_posted, after.debits_pending, after.credits_pending]
+            .iter()
+            .all(|total| range.contains(total))
+        {
             return Err(uncountable());
         }
         if account.open.count >= BLOCK_POSTINGS && account.last_position != position.get() {
@@ -393,8 +397,7 @@ impl Changes for PostingChanges {
 
     fn load(db: &Connection, generation: Generation, _completed: bool) -> rusqlite::Result<Self> {
         let mut changes = Self::default();
-        let mut statement =
-            db.prepare(&format!("SELECT * FROM {} ORDER BY account_no", generation.table("posting_accounts")))?;
+        let mut statement = db.prepare(&format!("SELECT * FROM {} ORDER BY account_no", generation.table("posting_accounts")))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             changes.numbers.add(parsed(row, 1)?, currency(row, 2)?);
@@ -415,7 +418,8 @@ impl Changes for PostingChanges {
         }
         // Open blocks of the upper levels are what the closed ones of the level below leave over.
         let blocks = generation.table("posting_blocks");
-        let mut statement = db.prepare(&format!("SELECT {}, account_no FROM {blocks} WHERE level = 0 ORDER BY account_no, first_position", Block::COLUMNS))?;
+        let mut statement = db
+            .prepare(&format!("SELECT {}, account_no FROM {blocks} WHERE level = 0 ORDER BY account_no, first_position", Block::COLUMNS))?;
         let mut rows = statement.query([])?;
         let mut known = Vec::new();
         while let Some(row) = rows.next()? {

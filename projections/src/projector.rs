@@ -210,9 +210,5 @@ impl fmt::Debug for ReadModel {
 }
 
 /// Every read model, by name.
-pub(crate) const READ_MODELS: [ReadModel; 4] = [
-    ReadModel::of::<AccountBalances>(),
-    ReadModel::of::<Entries>(),
-    ReadModel::of::<JournalEvents>(),
-    ReadModel::of::<Postings>(),
-];
+pub(crate) const READ_MODELS: [ReadModel; 4] =
+    [ReadModel::of::<AccountBalances>(), ReadModel::of::<Entries>(), ReadModel::of::<JournalEvents>(), ReadModel::of::<Postings>()];

@@ -6,16 +6,19 @@
   const TOKEN_KEY = 'cauri.authorization';
   const HINT = 'Bearer <token>';
 
-  const EXAMPLE = `# Cauri answers every query as of one position of its journal, and says which one.
+  const EXAMPLE = `# Cauri answers a query as of one position of its
+# journal, and says which (extensions.asOfPosition).
 #
-# 1. Put a token into "Headers" below:  { "Authorization": "Bearer ..." }
-#    It needs a role that may read: reader, auditor, operator or admin.
-# 2. Press the circular arrow at the lower left to load the schema.
+# 1. Put a token into "Headers" below:
+#      { "Authorization": "Bearer ..." }
+#    Its role must be reader, auditor, operator or admin.
+# 2. Press the round arrow, lower left, for the schema.
 # 3. Press the triangle, or Ctrl-Enter.
 #
-# After a command, put the "position" of its answer into minPosition: the query then waits
-# until it can see what the command did. asOf and knownAt go back in business time and in
-# what was known. Amounts are decimal strings in major units.
+# After a command, put the "position" of its answer
+# into minPosition: the query waits until it sees what
+# was done. asOf goes back in business time, knownAt in
+# what was known. Amounts are decimal strings.
 
 query Overview {
   head { position root }
@@ -48,7 +51,7 @@ query Overview {
   }
 }
 
-# Entries as they happen. Choose it from the list beside the triangle.
+# Entries as they happen: choose it at the triangle.
 subscription Live {
   entries {
     position

@@ -61,6 +61,19 @@ pub(crate) fn judge(query: &str, operation_name: Option<&str>, variables: &Varia
     at_most("fields and fragments inside each other", whole.levels, 32)?;
 
     let operation = chosen(&document, operation_name)?;
+    let root = &operation.selection_set.node.items;
+    if operation.ty == OperationType::Subscription && !matches!(root.as_slice(), [one] if matches!(one.node, Selection::Field(_))) {
+        // The specification says one (§5.2.4.1), and the library would pass fragments over in silence.
+        return Err(QueryError::bad_input("a subscription asks for one field, and not by a fragment").into());
+    }
+    for definition in operation.variable_definitions.iter().map(|definition| &definition.node) {
+        // The library lets these pass where the argument itself may be null.
+        let given = variables.get(&definition.name.node).or(definition.default_value.as_ref().map(|default| &default.node));
+        if !definition.var_type.node.nullable && matches!(given, None | Some(Value::Null)) {
+            let (name, ty) = (&definition.name.node, &definition.var_type.node);
+            return Err(QueryError::bad_input(format_args!("the variable `${name}` of type `{ty}` is needed")).into());
+        }
+    }
     let mut asked = Asked { document: &document, operation, variables, min_positions: Vec::new(), known_at: Vec::new() };
     asked.collect(&operation.selection_set.node);
     let (kind, min_positions, known_at) = (operation.ty, asked.min_positions, asked.known_at);
@@ -77,7 +90,9 @@ fn chosen<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'
         Some(name) => operations
             .find(|(candidate, _)| candidate.is_some_and(|candidate| candidate.as_str() == name))
             .map(|(_, operation)| &operation.node)
-            .ok_or_else(|| QueryError::bad_input(format_args!("the document has no operation `{}`", name.chars().take(80).collect::<String>()))),
+            .ok_or_else(|| {
+                QueryError::bad_input(format_args!("the document has no operation `{}`", name.chars().take(80).collect::<String>()))
+            }),
         None => match (operations.next(), operations.next()) {
             (Some((_, operation)), None) => Ok(&operation.node),
             (None, _) => Err(QueryError::bad_input("the document has no operation")),
@@ -310,6 +325,14 @@ mod tests {
         let judged = judge(query, Some("Q"), &variables, &Limits::default()).expect("fit");
         assert_eq!(judged.min_positions, ["token", "default"]);
         assert_eq!(judged.known_at, [8, 9, 7]);
+    }
+
+    #[test]
+    fn a_subscription_asks_for_one_field() {
+        assert!(judged("subscription { entries { id } }").is_ok());
+        for query in ["subscription { entries { id } other }", "subscription { ...F } fragment F on Subscription { entries { id } }"] {
+            assert!(matches!(refusal(query), QueryError::BadInput(_)), "{query}");
+        }
     }
 
     #[test]

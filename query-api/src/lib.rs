@@ -15,6 +15,7 @@ pub mod schema;
 pub mod subscription;
 pub mod types;
 
+mod completion;
 mod cursor;
 mod document;
 mod http;

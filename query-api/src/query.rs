@@ -48,7 +48,9 @@ impl Query {
     async fn accounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The account here and all below it, by whole segments: `merchants:awa` finds `merchants:awa:available`, not `merchants:awatou`.")]
+        #[graphql(
+            desc = "The account here and all below it, by whole segments: `merchants:awa` finds `merchants:awa:available`, not `merchants:awatou`."
+        )]
         prefix: Option<AccountAddress>,
         #[graphql(desc = "Of this kind.")] kind: Option<AccountKind>,
         #[graphql(desc = "In this currency.")] currency: Option<Currency>,

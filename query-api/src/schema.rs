@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::async_trait::async_trait;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
-use async_graphql::{EmptyMutation, Response, Schema, ServerError, ValidationResult, Value};
+use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::{EmptyMutation, Response, SDLExportOptions, Schema, ServerError, ValidationResult, Value};
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_event_schemas::Position;
 
+use crate::completion::Shape;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::query::Query;
@@ -23,7 +25,7 @@ pub type CauriSchema = Schema<Query, EmptyMutation, Subscription>;
 #[must_use]
 pub fn sdl() -> String {
     let schema = Schema::build(Query, EmptyMutation, Subscription).finish();
-    schema.sdl_with_options(async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
+    schema.sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2))
 }
 
 pub(crate) fn schema(sources: Sources) -> CauriSchema {
@@ -31,7 +33,10 @@ pub(crate) fn schema(sources: Sources) -> CauriSchema {
     Schema::build(Query, EmptyMutation, Subscription).data(sources).data(limits).extension(Conductor).finish()
 }
 
-/// What one operation asks of the moment it is answered at.
+/// What an operation is, for what happens around its execution.
+pub(crate) struct Outline(pub(crate) ExecutableDocument);
+
+/// What one query asks of the moment it is answered at.
 pub(crate) struct Plan {
     /// Consistency tokens or plain positions, as somebody wrote them.
     pub(crate) min_positions: Vec<String>,
@@ -97,14 +102,14 @@ impl Extension for Conductor {
     async fn execute(&self, ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
         let (Some(plan), Some(scope)) = (ctx.data_opt::<Arc<Plan>>(), ctx.data_opt::<Arc<Scope>>()) else {
             // An event of a subscription: it waited by itself.
-            return next.run(ctx, operation_name).await;
+            return run(ctx, operation_name, next).await;
         };
         if let Err(error) = wait(plan, scope).await {
             return Response::from_errors(vec![error.into_server_error()]);
         }
         plan.begun.store(true, Ordering::Release);
         let limit = scope.sources().limits.query_time;
-        let mut response = match tokio::time::timeout(limit, next.run(ctx, operation_name)).await {
+        let mut response = match tokio::time::timeout(limit, run(ctx, operation_name, next)).await {
             Ok(response) => response,
             Err(_) => Response::from_errors(vec![QueryError::TimedOut(limit).into_server_error()]),
         };
@@ -115,6 +120,15 @@ impl Extension for Conductor {
         }
         response
     }
+}
+
+async fn run(ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
+    let mut response = next.run(ctx, operation_name).await;
+    let shape = ctx.data_opt::<Outline>().and_then(|outline| Shape::of(&outline.0, operation_name, &ctx.schema_env.registry));
+    if let Some(shape) = shape {
+        shape.complete(&mut response);
+    }
+    response
 }
 
 async fn wait(plan: &Plan, scope: &Scope) -> Result<(), QueryError> {

@@ -29,6 +29,7 @@ const AHEAD: usize = 256;
 /// Records that are looked through in one go: a subscription that nobody waits for any more ends behind them.
 const STRETCH: usize = 100_000;
 
+/// What happens, as it happens: over WebSocket with the protocol `graphql-transport-ws`.
 #[GraphqlSubscription]
 impl Subscription {
     /// Every entry once, in the order of the journal, as soon as the read models show it: what was recorded from position `from` on, then whatever is recorded next. After a broken connection go on with `from` one more than the `position` of the last entry that arrived, and nothing is lost or seen twice. A client that does not take what it is sent for ten seconds is disconnected.
@@ -77,7 +78,9 @@ impl Feed {
                 // Each entry has a scope of its own, opened now and closed when the entry was sent.
                 let scope = self.sources.scope();
                 let entry = Entry::load(id, &scope).await?;
-                return entry.ok_or_else(|| QueryError::internal(format_args!("the read models do not show the entry {id} of position {position}")));
+                return entry.ok_or_else(|| {
+                    QueryError::internal(format_args!("the read models do not show the entry {id} of position {position}"))
+                });
             }
             self.look().await?;
         }
@@ -151,9 +154,7 @@ fn touches(record: &cauri_event_store::Record<'_>, account: Option<&Address>) ->
         let transfers = match &recorded.event {
             Event::Entry(EntryEvent::Posted(posted)) => &posted.transfers,
             Event::Entry(EntryEvent::Held(held)) => &held.transfers,
-            Event::Entry(
-                EntryEvent::HoldPosted(_) | EntryEvent::HoldVoided(_) | EntryEvent::HoldExpired(_) | EntryEvent::Reversed(_),
-            )
+            Event::Entry(EntryEvent::HoldPosted(_) | EntryEvent::HoldVoided(_) | EntryEvent::HoldExpired(_) | EntryEvent::Reversed(_))
             | Event::Account(_)
             | Event::Command(_)
             | Event::Journal(_) => return false,

@@ -1,8 +1,11 @@
-//! How fast `verify` is beside SHA-256 over the same bytes: `cargo run --release --example verify_speed [RECORDS]`.
+//! How fast `verify` is beside SHA-256 over the same bytes: `cargo run --release --example verify_speed [RECORDS [DIR]]`.
+//!
+//! A journal that stands in DIR already is taken as it is; without DIR one is written and thrown away.
 
 #[path = "../tests/scribe/mod.rs"]
 mod scribe;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,11 +21,13 @@ const ACCOUNTS: u64 = 10_000;
 
 fn main() {
     let records: u64 = std::env::args().nth(1).map_or(1_000_000, |count| count.parse().expect("a number of records"));
-    let dir = tempfile::tempdir().expect("a directory");
-    let store = EmbeddedStore::open(dir.path(), "ledger").expect("a store");
-    write(&store, records);
-    drop(store);
-    let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open_read_only(dir.path(), "ledger").expect("a store"));
+    let thrown_away = tempfile::tempdir().expect("a directory");
+    let dir = std::env::args().nth(2).map_or_else(|| thrown_away.path().to_owned(), PathBuf::from);
+    if !dir.join("journal.sqlite").exists() {
+        write(&EmbeddedStore::open(&dir, "ledger").expect("a store"), records);
+    }
+    let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open_read_only(&dir, "ledger").expect("a store"));
+    let records = store.head().expect("a head").position.get();
 
     let mut hasher = Sha256::new();
     let (mut bytes, mut hashing, mut reading) = (0_u64, 0.0, 0.0);
@@ -44,7 +49,7 @@ fn main() {
     println!("read and unpack, 1 thread  {:8.0} MB/s", megabytes / reading);
     for _ in 0..3 {
         let began = Instant::now();
-        let report = verify_directory(dir.path(), "ledger", &Wanted::default()).expect("readable");
+        let report = verify_directory(&dir, "ledger", &Wanted::default()).expect("readable");
         let seconds = began.elapsed().as_secs_f64();
         assert!(report.ok, "{report}");
         println!(

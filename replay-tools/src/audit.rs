@@ -16,7 +16,7 @@ use crate::checks::{Check, limits, snapshots, versions};
 use crate::finding::Findings;
 use crate::ledger::{Ledger, Number};
 use crate::pipeline::Step;
-use crate::reading::{Fact, Happening, Motion, Moved, ReadBatch, Seed, Stream};
+use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, ReadBatch, Seed, Stream};
 
 /// Checks that need every record before: they stop where a record is missing or cannot be understood.
 const NEED_ALL_BEFORE: [Check; 8] = [
@@ -166,13 +166,15 @@ impl Audit {
         let begins = self.idempotency.begins(fact);
         if begins {
             self.transitions.end_commit(&mut self.findings);
-            self.sample.command(batch, fact);
         }
         if fact.part == 0 {
             if first_of_batch && !begins {
                 self.findings.at(Check::Idempotency, fact.position, "a commit is spread over two batches");
             }
             let suspect = self.idempotency.check(batch, fact, begins, &mut self.findings);
+            if begins && suspect.is_none() {
+                self.sample.command(batch, fact);
+            }
             if self.suspects.len() < MOST_SUSPECTS {
                 self.suspects.extend(suspect);
             }
@@ -183,11 +185,9 @@ impl Audit {
             }
         }
         match (&fact.stream, &fact.event) {
-            (Stream::Entry(id), Happening::Moved(moved)) => self.moved(batch, fact, id, moved),
-            (Stream::Entry(id), Happening::Reversed { .. }) => {
-                let (so_far, _) = self.transitions.entry(id, &self.seed);
-                versions::check(batch, fact, so_far, &mut self.findings);
-                self.transitions.happens(id, fact, &[], &[], &self.seed, &mut self.findings);
+            (Stream::Entry(id, hash), Happening::Moved(moved)) => self.moved(batch, fact, (id, *hash), moved),
+            (Stream::Entry(id, hash), Happening::Reversed { .. }) => {
+                self.transitions.entry(batch, fact, (id, *hash), &[], &self.seed, &mut self.findings);
             }
             (Stream::Account(address, hash), Happening::Account(event)) => {
                 let number = self.ledger.number(batch.text(*address), *hash);
@@ -211,7 +211,7 @@ impl Audit {
         }
     }
 
-    fn moved(&mut self, batch: &ReadBatch, fact: &Fact, id: &[u8; 16], moved: &Moved) {
+    fn moved(&mut self, batch: &ReadBatch, fact: &Fact, (id, hash): (&EntryKey, u64), moved: &Moved) {
         let transfers = &batch.movements[moved.transfers.clone()];
         let mut resolved = std::mem::take(&mut self.resolved);
         resolved.clear();
@@ -220,11 +220,7 @@ impl Audit {
         }));
         double_entry::accounts(batch, fact, moved, &resolved, &self.ledger, &mut self.findings);
         transitions::open(&self.ledger, fact, moved, &resolved, &mut self.findings);
-        let (so_far, state) = self.transitions.entry(id, &self.seed);
-        if state != Some(transitions::EntryState::Contradictory) {
-            versions::check(batch, fact, so_far, &mut self.findings);
-        }
-        if self.transitions.happens(id, fact, transfers, &resolved, &self.seed, &mut self.findings) {
+        if self.transitions.entry(batch, fact, (id, hash), &resolved, &self.seed, &mut self.findings) {
             match moved.motion {
                 Motion::Posted => {}
                 Motion::Held => self.holds.held(*id, moved, transfers, &resolved),

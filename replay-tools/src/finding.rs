@@ -69,9 +69,9 @@ impl Findings {
         self.counts[check as usize]
     }
 
-    /// What is told in full, by position.
+    /// What is told in full, by position; what concerns no record comes last.
     pub fn into_told(mut self) -> Vec<Finding> {
-        self.told.sort_by_key(|finding| (finding.position, finding.check));
+        self.told.sort_by_key(|finding| (finding.position.is_none(), finding.position, finding.check));
         self.told
     }
 }

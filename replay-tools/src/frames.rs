@@ -11,8 +11,21 @@ use cauri_event_store::embedded::{FORMAT_VERSION, OpenError};
 use cauri_event_store::{Corruption, Failure, Hash, StoreError, Tree};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 
-use crate::reading::{Body, RawBatch};
+use crate::reading::{self, Body, Fact, RawBatch, ReadBatch, Seed};
 use crate::source::{Piece, Source};
+
+/// How much a journal has stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Batches; unknown in an export.
+    pub batches: Option<u64>,
+    /// Bytes of the compressed batches; unknown in an export.
+    pub packed_bytes: Option<u64>,
+    /// When the first record was written, in microseconds since 1970.
+    pub first_at: Option<i64>,
+    /// When the last record was written.
+    pub last_at: Option<i64>,
+}
 
 /// An embedded journal's file, opened for reading beside whoever writes it.
 #[derive(Debug)]
@@ -64,6 +77,27 @@ impl Frames {
         Ok(tree)
     }
 
+    /// How much is stored up to a head, and when its first and last records were written.
+    pub fn stored(&self, head: Position) -> Result<Stored, StoreError> {
+        // The length of a value stands before it: nothing is read through.
+        let sql = "SELECT count(*), coalesce(sum(length(body)), 0) FROM frames WHERE first <= ?1";
+        let until = i64::try_from(head.get()).unwrap_or(i64::MAX);
+        let counted = self.connection.query_row(sql, [until], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+        let (batches, bytes) = counted.map_err(|error| wrong(head, "the frames cannot be counted", &error))?;
+        let at = |order: &str, pick: fn(ReadBatch) -> Option<Fact>| -> Result<Option<i64>, StoreError> {
+            let sql = format!("SELECT first, last, root, checksums, body FROM frames WHERE first <= ?1 ORDER BY first {order} LIMIT 1");
+            let frame = self.connection.query_row(&sql, [until], raw_batch).optional();
+            let frame = frame.map_err(|error| wrong(head, "a frame cannot be read", &error))?;
+            Ok(frame.and_then(|frame| pick(reading::read(frame, &Seed::default()))).map(|fact| fact.recorded_at))
+        };
+        Ok(Stored {
+            batches: u64::try_from(batches).ok(),
+            packed_bytes: u64::try_from(bytes).ok(),
+            first_at: at("ASC", |batch| batch.facts.into_iter().next())?,
+            last_at: at("DESC", |batch| batch.facts.into_iter().next_back())?,
+        })
+    }
+
     /// Is there a frame that ends behind a position? Where it ends.
     pub fn behind(&self, position: Position) -> Result<Option<Position>, StoreError> {
         let last = self.connection.query_row("SELECT last FROM frames ORDER BY first DESC LIMIT 1", [], |row| row.get::<_, i64>(0));
@@ -95,6 +129,21 @@ fn wrong(position: Position, what: &str, error: &rusqlite::Error) -> StoreError 
     }
 }
 
+fn raw_batch(row: &Row<'_>) -> rusqlite::Result<RawBatch> {
+    let checksums = row.get_ref(3)?.as_blob()?;
+    // A root of another length is another root than any that will be computed.
+    let root = Hash::from_slice(row.get_ref(2)?.as_blob()?).unwrap_or(Hash([0; 32]));
+    // Four bytes each; what is left over counts as one more, so that it is seen.
+    let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
+    Ok(RawBatch {
+        first: Position::new(row.get::<_, i64>(0)?.unsigned_abs()),
+        last: Position::new(row.get::<_, i64>(1)?.try_into().unwrap_or(0)),
+        root: Some(root),
+        checksums: Some(checksums),
+        body: Body::Packed(row.get_ref(4)?.as_blob()?.to_vec()),
+    })
+}
+
 /// Frames in order.
 #[derive(Debug)]
 pub struct FramesSource {
@@ -108,21 +157,7 @@ impl FramesSource {
     /// The frame that begins at `from` or, if there is none, the one after it.
     fn frame(&self, from: i64) -> rusqlite::Result<Option<RawBatch>> {
         let sql = "SELECT first, last, root, checksums, body FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1";
-        let read = |row: &Row<'_>| {
-            let checksums = row.get_ref(3)?.as_blob()?;
-            // A root of another length is another root than any that will be computed.
-            let root = Hash::from_slice(row.get_ref(2)?.as_blob()?).unwrap_or(Hash([0; 32]));
-            // Four bytes each; what is left over counts as one more, so that it is seen.
-            let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
-            Ok(RawBatch {
-                first: Position::new(row.get::<_, i64>(0)?.unsigned_abs()),
-                last: Position::new(row.get::<_, i64>(1)?.try_into().unwrap_or(0)),
-                root: Some(root),
-                checksums: Some(checksums),
-                body: Body::Packed(row.get_ref(4)?.as_blob()?.to_vec()),
-            })
-        };
-        self.connection.prepare_cached(sql)?.query_row([from], read).optional()
+        self.connection.prepare_cached(sql)?.query_row([from], raw_batch).optional()
     }
 
     /// Where the frame begins that `frame` would give, without reading what is in it.

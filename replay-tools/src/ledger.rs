@@ -50,14 +50,16 @@ impl Totals {
         self.balance(kind) + self.incoming(kind)
     }
 
-    fn outgoing(&self, kind: AccountKind) -> i128 {
+    /// What open holds may take.
+    pub fn outgoing(&self, kind: AccountKind) -> i128 {
         match kind.normal_side() {
             Side::Debit => self.credits_pending,
             Side::Credit => self.debits_pending,
         }
     }
 
-    fn incoming(&self, kind: AccountKind) -> i128 {
+    /// What open holds may bring.
+    pub fn incoming(&self, kind: AccountKind) -> i128 {
         match kind.normal_side() {
             Side::Debit => self.debits_pending,
             Side::Credit => self.credits_pending,

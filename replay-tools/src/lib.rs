@@ -4,10 +4,13 @@
 //! balances come from the journal alone, never from a read model: they are a second opinion.
 
 mod audit;
+mod balance;
 pub mod checks;
+pub mod commands;
 pub mod finding;
 pub mod frames;
 pub mod ledger;
+mod origin;
 pub mod pipeline;
 mod progress;
 pub mod reading;

@@ -61,9 +61,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// The first position that cannot be trusted, if any.
+    /// The first position of the journal itself that cannot be trusted, if any.
     pub fn first_untrusted(&self) -> Option<Position> {
-        self.findings.iter().filter_map(|finding| finding.position).min()
+        let of_journal = self.findings.iter().filter(|finding| !finding.check.is_of_derived());
+        of_journal.filter_map(|finding| finding.position).min()
     }
 
     /// The checks that found something.
@@ -137,6 +138,9 @@ impl fmt::Display for Report {
         match (self.ok, self.first_untrusted()) {
             (true, _) => writeln!(f, "All is well."),
             (false, Some(position)) => writeln!(f, "NOT WELL: from position {position} on the journal cannot be trusted as it stands."),
+            (false, None) if self.failed().into_iter().all(Check::is_of_derived) => {
+                writeln!(f, "NOT WELL: the journal itself is sound, but not what is derived from it.")
+            }
             (false, None) => writeln!(f, "NOT WELL: see above."),
         }
     }

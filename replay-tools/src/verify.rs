@@ -177,7 +177,8 @@ fn look_up(store: Option<&dyn EventStore>, unopened: Option<String>, audit: &mut
         return;
     };
     let mut found = Findings::default();
-    match index::check(store, audit.sample(), &mut found) {
+    let sound = audit.findings.count(Check::Versions) == 0;
+    match index::check(store, audit.sample(), sound, &mut found) {
         Ok(note) => notes.notes.push((Check::Index, note)),
         Err(StoreError::Corruption(Corruption { position, what })) => found.at(Check::Index, position, what),
         Err(StoreError::Failure(failure)) => found.add(Check::Index, None, format!("the look-ups cannot be read: {failure}")),

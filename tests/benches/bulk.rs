@@ -34,7 +34,11 @@ pub fn run() {
     );
     let (journal, index) = spread.store.disk_bytes();
     let count = spread.store.head().expect("a head").position.get();
-    println!("\nDisk after {count} events: journal {:.1}, index and snapshots {:.1} bytes an event", journal as f64 / count as f64, index as f64 / count as f64);
+    println!(
+        "\nDisk after {count} events: journal {:.1}, index and snapshots {:.1} bytes an event",
+        journal as f64 / count as f64,
+        index as f64 / count as f64
+    );
 }
 
 /// The canonical bytes of real batches.

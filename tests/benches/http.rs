@@ -45,7 +45,8 @@ pub fn run() {
                 let debit = random.below(10_000);
                 let (debit, credit) = (crate::load::address(debit), crate::load::address((debit + 1 + random.below(9_999)) % 10_000));
                 let amount = 1 + random.below(100);
-                format!(r#"{{"transfers":[{{"debit":"{debit}","credit":"{credit}","amount":{{"amount":"{amount}","currency":"XOF"}}}}]}}"#).into()
+                format!(r#"{{"transfers":[{{"debit":"{debit}","credit":"{credit}","amount":{{"amount":"{amount}","currency":"XOF"}}}}]}}"#)
+                    .into()
             })
             .collect()
     };

@@ -40,7 +40,8 @@ pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
     let actor = "operator:bench".parse().expect("a short text");
     let open = |address: AccountAddress, kind, limits| {
         let id: CommandId = format!("open-{address}").parse().expect("a command id");
-        let open = OpenAccount { address, chart_code: None, currency: Currency::XOF, kind, limits, metadata: Default::default(), owner: None };
+        let open =
+            OpenAccount { address, chart_code: None, currency: Currency::XOF, kind, limits, metadata: Default::default(), owner: None };
         (LedgerCommand::open_account(open), id)
     };
     let mut commands = vec![open("equity:funding".parse().expect("an address"), AccountKind::Equity, None)];
@@ -48,7 +49,12 @@ pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
     let mut commands: Vec<CommandEnvelope> =
         commands.into_iter().map(|(command, id)| CommandEnvelope::new(command, id, std::clone::Clone::clone(&actor))).collect();
     for number in 0..count {
-        commands.push(transfer(&"equity:funding".parse().expect("an address"), &address(number), 1_000_000_000, u128::from(number) | 1 << 100));
+        commands.push(transfer(
+            &"equity:funding".parse().expect("an address"),
+            &address(number),
+            1_000_000_000,
+            u128::from(number) | 1 << 100,
+        ));
     }
     commands
 }

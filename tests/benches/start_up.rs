@@ -32,9 +32,6 @@ pub fn run() {
     };
     side_by_side(
         &format!("Start-up after {entries} entries"),
-        &mut [
-            Subject::new("with a snapshot", "ms", || open("")),
-            Subject::new("without a snapshot", "ms", || open("snapshots")),
-        ],
+        &mut [Subject::new("with a snapshot", "ms", || open("")), Subject::new("without a snapshot", "ms", || open("snapshots"))],
     );
 }

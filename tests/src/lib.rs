@@ -1,1 +1,5 @@
 //! Stories across the crates, against the real binary.
+
+#![expect(clippy::missing_panics_doc, reason = "support of tests: a panic is a failed test")]
+
+pub mod server;

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use cauri_domain::RefusalCode;
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
@@ -86,6 +87,7 @@ pub struct BulkResult {
     pub replayed: Option<bool>,
     /// Which rule said no.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RefusalCode>")]
     pub code: Option<&'static str>,
     /// What a person needs to know of the refusal.
     #[serde(skip_serializing_if = "Option::is_none")]

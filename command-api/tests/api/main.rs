@@ -10,4 +10,5 @@ mod entries;
 mod failures;
 mod health;
 mod journal;
+mod openapi;
 mod support;

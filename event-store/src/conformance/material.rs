@@ -1,4 +1,4 @@
-//! What the cases write: real events of every kind of stream, made in numbers, and what they compare.
+//! What the cases write, real events made in numbers, and what they compare; a backend's own tests use it too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,29 +21,33 @@ use crate::stored::OwnedRecord;
 
 /// All events of one command, before they have positions.
 #[derive(Clone, Debug)]
-pub(super) struct Commit {
-    pub(super) command: CommandId,
-    pub(super) events: Vec<(StreamId, StreamVersion, Event)>,
+pub struct Commit {
+    /// The command's id.
+    pub command: CommandId,
+    /// Its events, each with its stream and version.
+    pub events: Vec<(StreamId, StreamVersion, Event)>,
 }
 
 impl Commit {
     /// The stream of its first event.
-    pub(super) fn stream(&self) -> &StreamId {
+    pub fn stream(&self) -> &StreamId {
         &self.events[0].0
     }
 
-    pub(super) fn command_lookup(&self) -> Lookup {
+    /// Asks for the command.
+    pub fn command_lookup(&self) -> Lookup {
         Lookup::Command(self.command.clone())
     }
 
-    pub(super) fn stream_lookup(&self) -> Lookup {
+    /// Asks for the stream of its first event.
+    pub fn stream_lookup(&self) -> Lookup {
         Lookup::Stream(self.stream().clone())
     }
 }
 
 /// Makes commits that follow from one another; two authors never write to one stream.
 #[derive(Clone, Debug)]
-pub(super) struct Author {
+pub struct Author {
     name: &'static str,
     number: u64,
     made: u64,
@@ -51,21 +55,23 @@ pub(super) struct Author {
 }
 
 impl Author {
-    pub(super) fn new(name: &'static str) -> Self {
+    /// An author of this name.
+    pub fn new(name: &'static str) -> Self {
         Self::numbered(name, 0)
     }
 
-    pub(super) fn numbered(name: &'static str, number: u64) -> Self {
+    /// One of several authors of this name.
+    pub fn numbered(name: &'static str, number: u64) -> Self {
         Self { name, number, made: 0, versions: HashMap::new() }
     }
 
     /// An entry of one transfer.
-    pub(super) fn entry(&mut self) -> Commit {
+    pub fn entry(&mut self) -> Commit {
         self.entry_with(1, "rent")
     }
 
     /// An entry with so many transfers, each with this reason.
-    pub(super) fn entry_with(&mut self, transfers: usize, reason: &str) -> Commit {
+    pub fn entry_with(&mut self, transfers: usize, reason: &str) -> Commit {
         let id = self.next_entry();
         let posted = EntryPosted {
             dimensions: [("merchant".parse().expect("a key"), text(reason))].into(),
@@ -78,7 +84,7 @@ impl Author {
     }
 
     /// A hold and, by the same command, its release: two events of one stream.
-    pub(super) fn hold_and_void(&mut self) -> Commit {
+    pub fn hold_and_void(&mut self) -> Commit {
         let stream = StreamId::Entry(self.next_entry());
         let effective_at = Timestamp::UNIX_EPOCH;
         let transfers = transfers_of(1, "deposit");
@@ -89,11 +95,12 @@ impl Author {
     }
 
     /// The next thing that happens to an account: opened, then frozen and unfrozen by turns.
-    pub(super) fn account(&mut self, address: &AccountAddress) -> Commit {
+    pub fn account(&mut self, address: &AccountAddress) -> Commit {
         self.account_with(address, "customer")
     }
 
-    pub(super) fn account_with(&mut self, address: &AccountAddress, owner: &str) -> Commit {
+    /// The same with a text in it.
+    pub fn account_with(&mut self, address: &AccountAddress, owner: &str) -> Commit {
         let stream = StreamId::Account(address.clone());
         let event = match self.versions.get(&stream).map_or(0, |version| version.get()) {
             0 => AccountEvent::Opened(AccountOpened {
@@ -111,7 +118,7 @@ impl Author {
     }
 
     /// A command that was refused.
-    pub(super) fn refusal(&mut self) -> Commit {
+    pub fn refusal(&mut self) -> Commit {
         let id = self.next_command();
         let refused = CommandRefused {
             code: RefusalCode::BelowFloor,
@@ -144,7 +151,7 @@ impl Author {
 }
 
 /// A batch of commits that continues a journal whose tree is `tree`.
-pub(super) fn batch_after(tree: Tree, commits: &[Commit]) -> Batch {
+pub fn batch_after(tree: Tree, commits: &[Commit]) -> Batch {
     let mut batch = Batch::after(tree);
     for commit in commits {
         for (index, (stream, version, event)) in commit.events.iter().enumerate() {
@@ -170,7 +177,7 @@ pub(super) fn batch_after(tree: Tree, commits: &[Commit]) -> Batch {
 }
 
 /// Appends commits where nobody else does.
-pub(super) fn append(store: &impl EventStore, commits: &[Commit]) -> Head {
+pub fn append(store: &impl EventStore, commits: &[Commit]) -> Head {
     let tree = store.tree().expect("a tree");
     let batch = batch_after(tree.clone(), commits);
     match store.append(tree.head(), &batch).expect("an append") {
@@ -183,19 +190,19 @@ pub(super) fn append(store: &impl EventStore, commits: &[Commit]) -> Head {
 }
 
 /// Everything in the journal.
-pub(super) fn all(store: &impl EventStore) -> Vec<OwnedRecord> {
+pub fn all(store: &impl EventStore) -> Vec<OwnedRecord> {
     store.read_journal(Position::ZERO, usize::MAX).expect("a journal")
 }
 
 /// Where the ids stand.
-pub(super) fn located(store: &impl EventStore, lookups: &[Lookup]) -> Vec<Option<Position>> {
+pub fn located(store: &impl EventStore, lookups: &[Lookup]) -> Vec<Option<Position>> {
     let found = store.locate(lookups).expect("look-ups");
     assert_eq!(found.len(), lookups.len(), "one answer for each look-up");
     found
 }
 
 /// Every promise about the content at once: order, gaplessness, checksums, envelopes, versions, roots, look-ups.
-pub(super) fn check(store: &impl EventStore) {
+pub fn check(store: &impl EventStore) {
     let tree = store.tree().expect("a tree");
     let mut computed = Tree::empty();
     let mut versions: HashMap<StreamId, StreamVersion> = HashMap::new();
@@ -252,11 +259,13 @@ impl From<Id> for Lookup {
     }
 }
 
-pub(super) fn address(text: &str) -> AccountAddress {
+/// An address.
+pub fn address(text: &str) -> AccountAddress {
     text.parse().expect("an address")
 }
 
-pub(super) fn text(text: &str) -> ShortText {
+/// A short text.
+pub fn text(text: &str) -> ShortText {
     text.parse().expect("a short text")
 }
 

@@ -13,7 +13,7 @@
 
 mod appending;
 mod lasting;
-mod material;
+pub mod material;
 mod reading;
 mod together;
 

@@ -6,8 +6,10 @@
 //! that was never written is, 99 times of 100, answered without touching the disk. What a crash forgets is read
 //! again from the journal's tail.
 
+use std::cell::Cell;
 use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use cauri_event_schemas::{Position, StreamId};
 use fastbloom::BloomFilter;
 use hashbrown::HashTable;
 use itertools::Itertools;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use siphasher::sip::SipHasher13;
 
 use super::failed;
@@ -26,12 +28,26 @@ use crate::batch::Batch;
 use crate::merkle::Hash;
 use crate::port::{Head, Lookup, Snapshot, StoreError};
 
-/// Keys that gather in memory before they become a run: two tables of this size take 36 MiB.
-const KEYS_IN_MEMORY: usize = 900_000;
-/// Keys to one row of a run.
-const KEYS_A_CHUNK: usize = 256;
-/// Runs of one level that are merged into one of the next.
-const FAN_IN: usize = 8;
+/// Sizes of the index's parts. Only tests choose other than the default: small ones, to reach every stage with few records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexSize {
+    /// Keys that gather in memory before they become a run.
+    pub keys_in_memory: usize,
+    /// Keys to one row of a run.
+    pub keys_a_chunk: usize,
+    /// Runs of one level that are merged into one of the next.
+    pub fan_in: usize,
+    /// Bits that tell keys apart; with few of them most keys collide.
+    pub key_bits: u32,
+}
+
+impl Default for IndexSize {
+    /// Two tables of this size take 36 MiB.
+    fn default() -> Self {
+        Self { keys_in_memory: 900_000, keys_a_chunk: 256, fan_in: 8, key_bits: 64 }
+    }
+}
+
 /// Runs beyond this level stay as they are: merging them would take longer than it saves.
 const TOP_LEVEL: i64 = 3;
 /// Bits of filter for a key: one false answer in a hundred.
@@ -41,22 +57,30 @@ const FILTER_HASHES: u32 = 7;
 const RETRY: Duration = Duration::from_secs(1);
 /// Snapshots that are kept.
 const SNAPSHOTS_KEPT: i64 = 2;
+/// How often a reader takes up the runs anew for one look-up: merges of the process beside it are minutes apart.
+const RELOADS: usize = 100;
+/// A file of this name says that the index was found damaged: the next start builds it again.
+const DAMAGED: &str = "index.damaged";
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS runs (run INTEGER PRIMARY KEY, level INTEGER NOT NULL, last INTEGER NOT NULL,
-        first_keys BLOB NOT NULL, filter BLOB NOT NULL) STRICT;
+        first_keys BLOB NOT NULL, filter BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS chunks (chunk INTEGER PRIMARY KEY, pairs BLOB NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS snapshots (position INTEGER PRIMARY KEY, root BLOB NOT NULL, checksum INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
 ";
 
 /// Makes keys of ids. Keyed, because callers choose the ids and could make an unkeyed hash collide at will.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hasher(SipHasher13);
+pub(super) struct Hasher {
+    sip: SipHasher13,
+    mask: u64,
+}
 
 impl Hasher {
-    fn new(seed: (i64, i64)) -> Self {
-        Self(SipHasher13::new_with_keys(seed.0 as u64, seed.1 as u64))
+    fn new(seed: (i64, i64), key_bits: u32) -> Self {
+        let mask = u64::MAX.checked_shr(u64::BITS - key_bits).unwrap_or(u64::MAX);
+        Self { sip: SipHasher13::new_with_keys(seed.0 as u64, seed.1 as u64), mask }
     }
 
     /// The key under which a stream's records are found.
@@ -83,10 +107,10 @@ impl Hasher {
     }
 
     fn key(&self, kind: u8, id: &[u8]) -> u64 {
-        let mut hasher = self.0;
+        let mut hasher = self.sip;
         hasher.write_u8(kind);
         hasher.write(id);
-        hasher.finish()
+        hasher.finish() & self.mask
     }
 }
 
@@ -94,17 +118,17 @@ impl Hasher {
 #[derive(Debug)]
 struct Table {
     pairs: HashTable<(u64, u64)>,
-    last: Position,
+    /// The head that the keys reach to.
+    last: Head,
 }
 
 impl Table {
     fn with_room(keys: usize) -> Self {
-        Self { pairs: HashTable::with_capacity(keys), last: Position::ZERO }
+        Self { pairs: HashTable::with_capacity(keys), last: Head::default() }
     }
 
     fn insert(&mut self, key: u64, position: Position) {
         self.pairs.insert_unique(key, (key, position.get()), |pair| pair.0);
-        self.last = self.last.max(position);
     }
 
     fn find(&self, key: u64) -> impl Iterator<Item = Position> + '_ {
@@ -138,13 +162,18 @@ struct Tables {
     /// Full, and on its way into a run.
     flushing: Option<Arc<Table>>,
     stopping: bool,
-    /// Why the thread gave up; appends then fail instead of filling the memory.
+    /// Why the table that is to become a run cannot be written; appends fail rather than fill the memory.
     broken: Option<String>,
+    /// Everything up to here is found, in a table or in a run.
+    reaches: Position,
 }
 
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
+    size: IndexSize,
+    /// Nobody else writes the index, so what cannot be read in it is damaged.
+    writes: AtomicBool,
     tables: Mutex<Tables>,
     changed: Condvar,
     runs: Mutex<Arc<Vec<Arc<Run>>>>,
@@ -161,64 +190,81 @@ pub(super) struct Index {
 
 impl Index {
     /// Opens or builds the index of a journal whose head is at `head`.
-    pub(super) fn open(dir: &Path, journal: &JournalFile, head: Position) -> Result<Self, StoreError> {
+    pub(super) fn open(dir: &Path, journal: &JournalFile, head: Position, size: IndexSize) -> Result<Self, StoreError> {
         let path = dir.join("index.sqlite");
-        let (mut connection, mut indexed_to) = connect(&path).or_else(|_| {
-            // Derived data: whatever is wrong with it is not worth an error.
-            tracing::warn!(path = %path.display(), "the index is damaged and is built again");
-            remove(&path);
-            connect(&path)
-        })?;
-        if indexed_to > head {
-            tracing::warn!(%indexed_to, %head, "the index is ahead of its journal and is built again");
-            drop(connection);
-            remove(&path);
-            (connection, indexed_to) = connect(&path)?;
-        }
-        let mut index = Self::start(path, &connection)?;
+        let marker = dir.join(DAMAGED);
+        let start = || connect(&path).and_then(|connection| Ok((Self::start(&path, &connection, journal, size)?, connection)));
+        let (mut index, connection) = match start() {
+            Ok(started) if !marker.exists() => started,
+            Err(error) if !is_damage(&error) => return Err(failed("cannot open index.sqlite", error)),
+            damaged => {
+                // Derived data: whatever is wrong with it is not worth an error.
+                let reason = damaged.err().map(|error| error.to_string());
+                tracing::warn!(path = %path.display(), reason, "the index is damaged and is built again");
+                remove(&path);
+                let started = start().map_err(|error| failed("cannot build index.sqlite", error))?;
+                // What is not there needs no removing.
+                let _ = std::fs::remove_file(&marker);
+                started
+            }
+        };
         let shared = index.shared.clone();
+        shared.writes.store(true, Ordering::Relaxed);
         let thread = std::thread::Builder::new().name("cauri-index".into()).spawn(move || shared.work(connection));
         index.thread = Some(thread.map_err(|error| failed("cannot start the index thread", error))?);
-        index.catch_up(journal, indexed_to, head)?;
+        index.catch_up(journal, head)?;
         Ok(index)
     }
 
     /// Opens the index beside a process that writes it; what it lacks is read from the journal.
-    pub(super) fn open_read_only(dir: &Path, journal: &JournalFile, head: Position) -> Result<Self, StoreError> {
+    pub(super) fn open_read_only(dir: &Path, journal: &JournalFile, head: Position, size: IndexSize) -> Result<Self, StoreError> {
         let path = dir.join("index.sqlite");
-        let opened = read_connection(&path).and_then(|connection| indexed_to(&connection).map(|indexed_to| (connection, indexed_to)));
-        let (index, indexed_to) = match opened {
-            Ok((connection, indexed_to)) if indexed_to <= head => (Self::start(path, &connection)?, indexed_to),
-            // Not there, or of no use: everything from the journal.
-            _ => (Self::without_runs(path, random_seed()), Position::ZERO),
+        let started = read_connection(&path).and_then(|connection| Self::start(&path, &connection, journal, size));
+        // Not there, or of no use: everything from the journal.
+        let index = started.unwrap_or_else(|_| Self::without_runs(&path, random_seed(), size));
+        index.catch_up(journal, head)?;
+        Ok(index)
+    }
+
+    /// Takes up what is on disk, if it is whole and belongs to this history of the journal.
+    fn start(path: &Path, connection: &Connection, journal: &JournalFile, size: IndexSize) -> rusqlite::Result<Self> {
+        let index = Self::without_runs(path, seed_of(connection)?, size);
+        let (indexed_to, root) = indexed_to(connection)?;
+        if indexed_to > Position::ZERO {
+            let stored = journal.read_batch(indexed_to).map_err(|error| damage(&error.to_string()))?;
+            let same_history = stored.is_some_and(|batch| batch.last == indexed_to && batch.root.map(|root| cut(&root)) == Some(root));
+            if !same_history {
+                return Err(damage("it belongs to another history of the journal"));
+            }
+        }
+        *index.shared.runs() = Arc::new(load_runs(connection)?);
+        index.shared.tables().reaches = indexed_to;
+        Ok(index)
+    }
+
+    fn without_runs(path: &Path, seed: (i64, i64), size: IndexSize) -> Self {
+        let shared = Shared {
+            path: path.to_owned(),
+            size,
+            writes: AtomicBool::new(false),
+            tables: Mutex::default(),
+            changed: Condvar::new(),
+            runs: Mutex::default(),
+            readers: Mutex::default(),
         };
-        index.catch_up(journal, indexed_to, head)?;
-        Ok(index)
+        Self { hasher: Hasher::new(seed, size.key_bits), shared: Arc::new(shared), thread: None }
     }
 
-    fn start(path: PathBuf, connection: &Connection) -> Result<Self, StoreError> {
-        let seed = seed_of(connection).map_err(|error| failed("cannot read index.sqlite", error))?;
-        let index = Self::without_runs(path, seed);
-        let runs = load_runs(connection).map_err(|error| failed("cannot read the index", error))?;
-        *index.shared.runs() = Arc::new(runs);
-        Ok(index)
-    }
-
-    fn without_runs(path: PathBuf, seed: (i64, i64)) -> Self {
-        let shared = Shared { path, tables: Mutex::default(), changed: Condvar::new(), runs: Mutex::default(), readers: Mutex::default() };
-        Self { hasher: Hasher::new(seed), shared: Arc::new(shared), thread: None }
-    }
-
-    /// Reads the keys of the journal's tail again.
-    fn catch_up(&self, journal: &JournalFile, indexed_to: Position, head: Position) -> Result<(), StoreError> {
-        let mut next = indexed_to.next();
+    /// Reads the keys of the journal's tail: what a crash forgot, or what another process appended.
+    pub(super) fn catch_up(&self, journal: &JournalFile, head: Position) -> Result<(), StoreError> {
+        let mut next = self.shared.tables().reaches.next();
         let mut last_command: Option<CommandId> = None;
         while next <= head {
             let Some(stored) = journal.read_batch(next)? else { break };
             let batch = stored.check()?;
             self.make_room(batch.records().len())?;
             let mut tables = self.shared.tables();
-            let table = tables.active.get_or_insert_with(|| Table::with_room(KEYS_IN_MEMORY));
+            let table = tables.active.get_or_insert_with(|| Table::with_room(self.shared.size.keys_in_memory));
             for record in batch.records().filter(|record| record.position() >= next) {
                 let envelope = record.envelope()?;
                 table.insert(self.hasher.stream(&envelope.stream), record.position());
@@ -227,7 +273,9 @@ impl Index {
                     last_command = Some(envelope.metadata.command);
                 }
             }
-            drop(tables);
+            // A frame without a root cannot be told from another history's: then the index is built again.
+            table.last = Head { position: batch.last(), root: batch.root().unwrap_or(Hash([0; 32])) };
+            tables.reaches = batch.last();
             next = batch.last().next();
         }
         Ok(())
@@ -237,7 +285,8 @@ impl Index {
     pub(super) fn make_room(&self, records: usize) -> Result<(), StoreError> {
         let mut tables = self.shared.tables();
         let full = |tables: &Tables| {
-            tables.active.as_ref().is_some_and(|table| table.pairs.len() + 2 * records > KEYS_IN_MEMORY && !table.pairs.is_empty())
+            let most = self.shared.size.keys_in_memory;
+            tables.active.as_ref().is_some_and(|table| table.pairs.len() + 2 * records > most && !table.pairs.is_empty())
         };
         while full(&tables) && self.thread.is_some() {
             if let Some(reason) = &tables.broken {
@@ -256,13 +305,15 @@ impl Index {
     /// Adds the keys of a batch that is durable.
     pub(super) fn insert(&self, batch: &Batch) {
         let mut tables = self.shared.tables();
-        let table = tables.active.get_or_insert_with(|| Table::with_room(KEYS_IN_MEMORY));
+        let table = tables.active.get_or_insert_with(|| Table::with_room(self.shared.size.keys_in_memory));
         for (position, stream) in batch.streams() {
             table.insert(self.hasher.stream(stream), position);
         }
         for (position, command) in batch.commands() {
             table.insert(self.hasher.command(command), position);
         }
+        table.last = batch.head();
+        tables.reaches = batch.head().position;
     }
 
     /// Makes this index's keys of ids.
@@ -289,14 +340,22 @@ impl Index {
             }
             self.shared.runs().clone()
         };
-        for run in runs.iter() {
-            for (index, key) in keys.iter().enumerate() {
-                if run.filter.contains_hash(*key) {
-                    self.shared.find_in_run(run, *key, |position| found.push((index, position)))?;
+        let in_memory = found.len();
+        let mut runs = runs;
+        let mut reloaded = 0;
+        loop {
+            match self.shared.find_in_runs(&runs, keys, &mut found) {
+                // The process that writes has merged runs away: look into those that it has now.
+                Err(_) if self.thread.is_none() && reloaded < RELOADS => {
+                    let connection = read_connection(&self.shared.path).and_then(|connection| load_runs(&connection));
+                    *self.shared.runs() = Arc::new(connection.map_err(|error| failed("cannot read the index", error))?);
+                    runs = self.shared.runs().clone();
+                    found.truncate(in_memory);
+                    reloaded += 1;
                 }
+                found_or_not => return found_or_not.map(|()| found),
             }
         }
-        Ok(found)
     }
 
     /// Keeps a snapshot and drops old ones.
@@ -366,19 +425,35 @@ impl Shared {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => read_connection(&self.path)?,
+            None => read_connection(&self.path).map_err(|error| failed("cannot open index.sqlite", error))?,
         };
         let answer = with(&connection).map_err(|error| failed("cannot read the index", error));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         answer
     }
 
+    fn find_in_runs(&self, runs: &[Arc<Run>], keys: &[u64], found: &mut Vec<(usize, Position)>) -> Result<(), StoreError> {
+        for run in runs {
+            for (index, key) in keys.iter().enumerate() {
+                if run.filter.contains_hash(*key) {
+                    self.find_in_run(run, *key, |position| found.push((index, position)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A chunk that cannot be read is never taken for one without the key: that would let a command happen twice.
     fn find_in_run(&self, run: &Run, key: u64, mut found: impl FnMut(Position)) -> Result<(), StoreError> {
         let Some(chunk) = run.chunk_of(key) else { return Ok(()) };
-        let pairs: Option<Vec<u8>> = self.read(|connection| {
-            connection.prepare_cached("SELECT pairs FROM chunks WHERE chunk = ?1")?.query_row([chunk], |row| row.get(0)).optional()
+        let pairs = self.read(|connection| read_chunk(connection, chunk)).inspect_err(|error| {
+            if self.writes.load(Ordering::Relaxed) {
+                tracing::error!(%error, path = %self.path.display(), "the index will be built again at the next start");
+                // A note for the next start; without it the damage is met again.
+                let _ = std::fs::write(self.path.with_file_name(DAMAGED), error.to_string());
+            }
         })?;
-        for (found_key, position) in pairs_of(&pairs.unwrap_or_default()) {
+        for (found_key, position) in pairs_of(&pairs) {
             if found_key == key {
                 found(Position::new(position));
             }
@@ -399,8 +474,8 @@ impl Shared {
                 }
                 (tables.flushing.clone(), tables.stopping)
             };
-            if let Some(table) = table {
-                let written = self.write_table(&mut connection, &table);
+            if let Some(table) = &table {
+                let written = self.write_table(&mut connection, table);
                 let mut tables = self.tables();
                 match written {
                     Ok(()) => (tables.flushing, tables.broken) = (None, None),
@@ -412,8 +487,12 @@ impl Shared {
                         drop(self.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
                         continue;
                     }
-                    // Nothing is lost: the journal has the keys, and the next start reads them again.
-                    Err(error) => tracing::error!(%error, "the index was not written"),
+                    Err(error) => {
+                        // Nothing is lost: the journal has the keys, and the next start reads them again. No later
+                        // table may be written now, because what is before it counts as written too.
+                        tracing::error!(%error, "the index was not written");
+                        return;
+                    }
                 }
                 self.changed.notify_all();
                 drop(tables);
@@ -422,7 +501,8 @@ impl Shared {
                     tracing::warn!(%error, "index runs were not merged");
                 }
             }
-            if stopping {
+            // Stopping, there may be another table behind the one that was being written.
+            if stopping && table.is_none() {
                 return;
             }
         }
@@ -432,9 +512,11 @@ impl Shared {
         let mut pairs: Vec<(u64, u64)> = table.pairs.iter().copied().collect();
         pairs.sort_unstable();
         let count = pairs.len();
-        let transaction = connection.transaction()?;
-        let run = write_run(&transaction, 0, table.last, count, pairs.into_iter())?;
-        transaction.execute("INSERT OR REPLACE INTO meta VALUES ('indexed_to', ?1)", [table.last.get() as i64])?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let run = write_run(&transaction, 0, table.last.position, (count, self.size.keys_a_chunk), pairs.into_iter())?;
+        let (position, root) = (table.last.position.get() as i64, cut(&table.last.root));
+        transaction.execute("INSERT OR REPLACE INTO meta VALUES ('indexed_to', ?1), ('indexed_root', ?2)", [position, root])?;
+        write_manifest(&transaction)?;
         transaction.commit()?;
         let mut runs = self.runs();
         *runs = Arc::new(runs.iter().cloned().chain([Arc::new(run)]).collect());
@@ -445,28 +527,34 @@ impl Shared {
         for level in 0..TOP_LEVEL {
             let runs = self.runs().clone();
             let merged: Vec<Arc<Run>> = runs.iter().filter(|run| run.level == level).cloned().collect();
-            if merged.len() < FAN_IN {
+            if merged.len() < self.size.fan_in {
                 continue;
             }
-            let transaction = connection.transaction()?;
+            // At once: a snapshot that is kept between a read and the first write here would end the transaction.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let last: i64 = transaction.query_row("SELECT max(last) FROM runs WHERE level = ?1", [level], |row| row.get(0))?;
-            let count = merged.iter().map(|run| run.first_keys.len() * KEYS_A_CHUNK).sum();
-            let run = {
-                let sources = merged.iter().map(|run| chunks_of(&transaction, run)).collect::<rusqlite::Result<Vec<_>>>()?;
-                let pairs = sources.into_iter().kmerge();
-                write_run(&transaction, level + 1, Position::new(last.unsigned_abs()), count, pairs)?
-            };
+            let keys_a_chunk = self.size.keys_a_chunk;
+            let count = merged.iter().map(|run| run.first_keys.len() * keys_a_chunk).sum();
+            let unreadable = Cell::new(None);
+            let pairs = merged.iter().map(|run| chunks_of(&transaction, run, &unreadable)).kmerge();
+            let run = write_run(&transaction, level + 1, Position::new(last.unsigned_abs()), (count, keys_a_chunk), pairs)?;
+            if let Some(error) = unreadable.into_inner() {
+                // Without it the merged run would lack keys: the old runs stay.
+                return Err(error);
+            }
             for old in &merged {
                 transaction.execute("DELETE FROM runs WHERE run = ?1", [old.number])?;
             }
+            write_manifest(&transaction)?;
             transaction.commit()?;
             {
                 let mut runs = self.runs();
                 let kept = runs.iter().filter(|run| run.level != level).cloned();
                 *runs = Arc::new(kept.chain([Arc::new(run)]).collect());
             }
-            // A reader may still look into the old runs for a moment: their rows go once it has let go of the list.
-            while Arc::strong_count(&runs) > 1 {
+            drop(runs);
+            // A reader may still look into the old runs for a moment: their rows go once every list with them is let go.
+            while merged.iter().any(|run| Arc::strong_count(run) > 1) {
                 std::thread::sleep(Duration::from_millis(1));
             }
             for old in merged {
@@ -482,19 +570,25 @@ fn write_run(
     connection: &Connection,
     level: i64,
     last: Position,
-    keys: usize,
+    (keys, keys_a_chunk): (usize, usize),
     pairs: impl Iterator<Item = (u64, u64)>,
 ) -> rusqlite::Result<Run> {
     let number: i64 = connection.query_row("SELECT coalesce(max(chunk) >> 32, 0) + 1 FROM chunks", [], |row| row.get(0))?;
     let mut filter = BloomFilter::with_num_bits((keys * FILTER_BITS_A_KEY).max(64)).hashes(FILTER_HASHES);
-    let mut first_keys: Vec<u64> = Vec::with_capacity(keys / KEYS_A_CHUNK + 1);
+    let mut first_keys: Vec<u64> = Vec::with_capacity(keys / keys_a_chunk + 1);
     let mut insert = connection.prepare_cached("INSERT INTO chunks VALUES (?1, ?2)")?;
-    let mut chunk: Vec<u8> = Vec::with_capacity(16 * (KEYS_A_CHUNK + 8));
+    let mut insert = |number: usize, chunk: &mut Vec<u8>, run: i64| -> rusqlite::Result<()> {
+        let checksum = crc32fast::hash(chunk);
+        chunk.extend_from_slice(&checksum.to_be_bytes());
+        insert.execute(params![chunk_id(run, number), chunk.as_slice()])?;
+        chunk.clear();
+        Ok(())
+    };
+    let mut chunk: Vec<u8> = Vec::with_capacity(16 * (keys_a_chunk + 8));
     let mut previous = None;
     for (key, position) in pairs {
-        if chunk.len() >= 16 * KEYS_A_CHUNK && previous != Some(key) {
-            insert.execute(params![chunk_id(number, first_keys.len() - 1), chunk])?;
-            chunk.clear();
+        if chunk.len() >= 16 * keys_a_chunk && previous != Some(key) {
+            insert(first_keys.len() - 1, &mut chunk, number)?;
         }
         if chunk.is_empty() {
             first_keys.push(key);
@@ -505,26 +599,48 @@ fn write_run(
         previous = Some(key);
     }
     if !chunk.is_empty() {
-        insert.execute(params![chunk_id(number, first_keys.len() - 1), chunk])?;
+        insert(first_keys.len() - 1, &mut chunk, number)?;
     }
     let first_keys_blob: Vec<u8> = first_keys.iter().flat_map(|key| key.to_be_bytes()).collect();
     let filter_blob: Vec<u8> = filter.as_slice().iter().flat_map(|bits| bits.to_be_bytes()).collect();
     connection.execute(
-        "INSERT INTO runs (run, level, last, first_keys, filter) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![number, level, last.get() as i64, first_keys_blob, filter_blob],
+        "INSERT INTO runs (run, level, last, first_keys, filter, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![number, level, last.get() as i64, first_keys_blob, filter_blob, checksum_of_run(&first_keys_blob, &filter_blob)],
     )?;
     Ok(Run { number, level, first_keys, filter })
 }
 
-/// All pairs of a run in order, chunk by chunk.
-fn chunks_of<'a>(connection: &'a Connection, run: &'a Run) -> rusqlite::Result<impl Iterator<Item = (u64, u64)> + use<'a>> {
-    let mut select = connection.prepare("SELECT pairs FROM chunks WHERE chunk = ?1")?;
-    let chunks = (0..run.first_keys.len()).flat_map(move |chunk| {
-        // A chunk that cannot be read leaves its keys out of the merged run; `check_index` would name them.
-        let pairs: Vec<u8> = select.query_row([chunk_id(run.number, chunk)], |row| row.get(0)).unwrap_or_default();
-        pairs_of(&pairs).collect::<Vec<_>>()
-    });
-    Ok(chunks)
+/// All pairs of a run in order, chunk by chunk; why one could not be read is left in `unreadable`.
+fn chunks_of<'a>(
+    connection: &'a Connection,
+    run: &'a Run,
+    unreadable: &'a Cell<Option<rusqlite::Error>>,
+) -> impl Iterator<Item = (u64, u64)> + use<'a> {
+    (0..run.first_keys.len()).flat_map(move |chunk| match read_chunk(connection, chunk_id(run.number, chunk)) {
+        Ok(pairs) => pairs_of(&pairs).collect::<Vec<_>>(),
+        Err(error) => {
+            unreadable.set(Some(error));
+            Vec::new()
+        }
+    })
+}
+
+/// The pairs of a chunk, if they are what was written.
+fn read_chunk(connection: &Connection, chunk: i64) -> rusqlite::Result<Vec<u8>> {
+    let mut select = connection.prepare_cached("SELECT pairs FROM chunks WHERE chunk = ?1")?;
+    let mut pairs: Vec<u8> = select.query_row([chunk], |row| row.get(0))?;
+    let checksum = pairs.split_off(pairs.len().saturating_sub(4));
+    if checksum != crc32fast::hash(&pairs).to_be_bytes() {
+        return Err(damage("a chunk of the index is not what was written"));
+    }
+    Ok(pairs)
+}
+
+fn checksum_of_run(first_keys: &[u8], filter: &[u8]) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(first_keys);
+    hasher.update(filter);
+    i64::from(hasher.finalize())
 }
 
 fn pairs_of(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
@@ -536,15 +652,48 @@ fn delete_chunks(connection: &Connection, run: i64) -> rusqlite::Result<usize> {
     connection.execute("DELETE FROM chunks WHERE chunk BETWEEN ?1 AND ?2", [chunk_id(run, 0), chunk_id(run + 1, 0) - 1])
 }
 
+/// Notes which runs there are and how their keys are made, so that what is missing is missed.
+fn write_manifest(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('manifest', ?1)", [manifest(connection)?])?;
+    Ok(())
+}
+
+fn manifest(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut hasher = crc32fast::Hasher::new();
+    for key in ["seed_1", "seed_2", "indexed_to", "indexed_root"] {
+        hasher.update(&meta(connection, key)?.unwrap_or(0).to_be_bytes());
+    }
+    let mut select = connection.prepare("SELECT run, level, checksum FROM runs ORDER BY run")?;
+    let mut runs = select.query([])?;
+    while let Some(run) = runs.next()? {
+        for column in 0..3 {
+            hasher.update(&run.get::<_, i64>(column)?.to_be_bytes());
+        }
+    }
+    Ok(i64::from(hasher.finalize()))
+}
+
 fn load_runs(connection: &Connection) -> rusqlite::Result<Vec<Arc<Run>>> {
-    let mut select = connection.prepare("SELECT run, level, first_keys, filter FROM runs ORDER BY run")?;
+    // One reading of everything: another process may be writing runs.
+    let transaction = connection.unchecked_transaction()?;
+    let connection = &transaction;
+    match meta(connection, "manifest")? {
+        Some(noted) if noted == manifest(connection)? => {}
+        None if meta(connection, "indexed_to")?.is_none() => return Ok(Vec::new()),
+        _ => return Err(damage("the index lacks some of its runs")),
+    }
+    let mut select = connection.prepare("SELECT run, level, first_keys, filter, checksum FROM runs ORDER BY run")?;
     let words = |bytes: Vec<u8>| -> Vec<u64> {
         bytes.chunks_exact(8).map(|word| word.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))).collect()
     };
     let runs = select.query_map([], |row| {
-        let filter = words(row.get(3)?);
+        let (first_keys, filter): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
+        if checksum_of_run(&first_keys, &filter) != row.get::<_, i64>(4)? {
+            return Err(damage("a run of the index is not what was written"));
+        }
+        let filter = words(filter);
         let filter = BloomFilter::from_vec(if filter.is_empty() { vec![u64::MAX] } else { filter }).hashes(FILTER_HASHES);
-        Ok(Arc::new(Run { number: row.get(0)?, level: row.get(1)?, first_keys: words(row.get(2)?), filter }))
+        Ok(Arc::new(Run { number: row.get(0)?, level: row.get(1)?, first_keys: words(first_keys), filter }))
     })?;
     runs.collect()
 }
@@ -556,42 +705,55 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "normal")
 }
 
-/// Opens the file for writing and says how far it goes.
-fn connect(path: &Path) -> Result<(Connection, Position), StoreError> {
-    let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open(path)?;
-        prepare(&connection)?;
-        connection.execute_batch(SCHEMA)?;
-        let (first, second) = random_seed();
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('seed_1', ?1), ('seed_2', ?2)", [first, second])?;
-        // Left behind where a crash came between a merge and its cleaning.
-        let newest: i64 = connection.query_row("SELECT coalesce(max(chunk) >> 32, 0) FROM chunks", [], |row| row.get(0))?;
-        for run in 1..=newest {
-            let known = connection.query_row("SELECT 1 FROM runs WHERE run = ?1", [run], |_| Ok(())).optional()?;
-            if known.is_none() {
-                delete_chunks(&connection, run)?;
-            }
+/// Opens the file for writing.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    prepare(&connection)?;
+    connection.execute_batch(SCHEMA)?;
+    let (first, second) = random_seed();
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('seed_1', ?1), ('seed_2', ?2)", [first, second])?;
+    // Left behind where a crash came between a merge and its cleaning.
+    let newest: i64 = connection.query_row("SELECT coalesce(max(chunk) >> 32, 0) FROM chunks", [], |row| row.get(0))?;
+    for run in 1..=newest {
+        let known = connection.query_row("SELECT 1 FROM runs WHERE run = ?1", [run], |_| Ok(())).optional()?;
+        if known.is_none() {
+            delete_chunks(&connection, run)?;
         }
-        Ok(connection)
-    };
-    let connection = open().map_err(|error| failed("cannot open index.sqlite", error))?;
-    let indexed_to = indexed_to(&connection)?;
-    Ok((connection, indexed_to))
-}
-
-fn read_connection(path: &Path) -> Result<Connection, StoreError> {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| failed("cannot open index.sqlite", error))?;
-    connection.busy_timeout(Duration::from_secs(10)).map_err(|error| failed("cannot open index.sqlite", error))?;
+    }
     Ok(connection)
 }
 
-fn indexed_to(connection: &Connection) -> Result<Position, StoreError> {
-    let position: Option<i64> = connection
-        .query_row("SELECT value FROM meta WHERE key = 'indexed_to'", [], |row| row.get(0))
-        .optional()
-        .map_err(|error| failed("cannot read index.sqlite", error))?;
-    Ok(Position::new(position.unwrap_or(0).unsigned_abs()))
+fn read_connection(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    Ok(connection)
+}
+
+/// How far the runs reach, and what is kept of the root there.
+fn indexed_to(connection: &Connection) -> rusqlite::Result<(Position, i64)> {
+    let position = meta(connection, "indexed_to")?.unwrap_or(0);
+    Ok((Position::new(position.unsigned_abs()), meta(connection, "indexed_root")?.unwrap_or(0)))
+}
+
+fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<i64>> {
+    connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+}
+
+/// As much of a root as tells one history from another.
+fn cut(root: &Hash) -> i64 {
+    root.0[..8].iter().fold(0, |number, byte| number << 8 | i64::from(*byte))
+}
+
+/// What is in the file is not what was written there.
+fn damage(what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, what.into())
+}
+
+/// Damage, as opposed to a disk that is full or a file that may not be opened: building again helps against it.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    // Without a code it is a row that is missing or of another shape; `Unknown` is a table or column that is.
+    matches!(error.sqlite_error_code(), None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown))
 }
 
 fn random_seed() -> (i64, i64) {

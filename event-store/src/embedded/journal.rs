@@ -38,6 +38,14 @@ impl JournalFile {
     /// Opens the file, creating it where there is none. The caller holds the directory's lock.
     pub(super) fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
         let file = Self { dir: dir.to_owned(), path: dir.join("journal.sqlite"), readers: Mutex::default() };
+        // Looked at before anything is changed in it: it may be somebody else's database.
+        if std::fs::metadata(&file.path).is_ok_and(|found| found.len() > 0) {
+            let looked = file.read(|connection| Ok(table_exists(connection).and_then(|exists| Ok((exists, tables(connection)?)))))?;
+            let (exists, tables) = looked.map_err(|error| file.not_a_journal(error))?;
+            if !exists && tables > 0 {
+                return Err(file.not_a_journal("journal.sqlite is another program's database"));
+            }
+        }
         let mut connection = file.connect_to_append()?;
         let exists = table_exists(&connection).map_err(|error| file.not_a_journal(error))?;
         if !exists {
@@ -141,6 +149,11 @@ impl JournalFile {
         })
     }
 
+    /// The directory that the file is in.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Bytes on disk: (journal and its log, everything derived).
     pub(super) fn disk_bytes(&self) -> (u64, u64) {
         let size = |name: &str| std::fs::metadata(self.dir.join(name)).map_or(0, |file| file.len());
@@ -223,6 +236,10 @@ pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch
 
 fn table_exists(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'frames'", [], |row| Ok(row.get::<_, i64>(0)? == 1))
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
 }
 
 /// Unpacks as much as can be unpacked: `check` then names the first record that is missing.

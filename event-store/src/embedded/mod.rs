@@ -16,6 +16,8 @@ use cauri_event_schemas::{Position, StreamId, StreamVersion};
 use rusqlite::Connection;
 
 use self::index::Index;
+#[doc(hidden)]
+pub use self::index::IndexSize;
 use self::journal::JournalFile;
 use crate::batch::Batch;
 use crate::follow::HeadWatch;
@@ -46,6 +48,8 @@ pub struct EmbeddedStore {
 struct Writer {
     connection: Connection,
     tree: Tree,
+    /// The last append failed, and so did looking at what it left: look again before the next.
+    unsure: bool,
 }
 
 /// Why a journal's directory cannot be opened.
@@ -93,16 +97,22 @@ pub enum OpenError {
 impl EmbeddedStore {
     /// Opens the journal in `dir` for appending, creating both where they do not exist.
     pub fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
+        Self::open_with(dir, name, IndexSize::default())
+    }
+
+    /// The same with an index of another size: for tests that look at its stages.
+    #[doc(hidden)]
+    pub fn open_with(dir: &Path, name: &str, size: IndexSize) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir).map_err(|error| failed(&format!("cannot create {}", dir.display()), error))?;
         let lock = lock(dir)?;
         let journal = JournalFile::open(dir, name)?;
         let connection = journal.connect_to_append()?;
         let tree = journal.tree()?;
-        let index = Index::open(dir, &journal, tree.head().position)?;
+        let index = Index::open(dir, &journal, tree.head().position, size)?;
         Ok(Self {
             name: name.to_owned(),
             heads: HeadWatch::new(tree.head()),
-            writer: Some(Mutex::new(Writer { connection, tree })),
+            writer: Some(Mutex::new(Writer { connection, tree, unsure: false })),
             journal,
             index,
             cache: Mutex::default(),
@@ -114,9 +124,14 @@ impl EmbeddedStore {
     pub fn open_read_only(dir: &Path, name: &str) -> Result<Self, OpenError> {
         let journal = JournalFile::open_read_only(dir, name)?;
         let head = journal.tree()?.head();
-        let index = Index::open_read_only(dir, &journal, head.position)?;
+        let index = Index::open_read_only(dir, &journal, head.position, IndexSize::default())?;
         let (cache, heads) = (Mutex::default(), HeadWatch::new(head));
         Ok(Self { name: name.to_owned(), journal, index, writer: None, cache, heads, _lock: None })
+    }
+
+    /// The journal's directory.
+    pub fn dir(&self) -> &Path {
+        self.journal.dir()
     }
 
     /// Bytes of the journal's files on disk: (journal, derived index and snapshots).
@@ -147,6 +162,14 @@ impl EmbeddedStore {
             position = batch.last().next();
         }
         Ok(())
+    }
+
+    /// A store that only reads looks up what the process beside it has appended meanwhile.
+    fn see_others_tail(&self) -> Result<(), StoreError> {
+        match self.writer {
+            Some(_) => Ok(()),
+            None => self.index.catch_up(&self.journal, self.journal.tree()?.head().position),
+        }
     }
 
     /// The batch stands in the journal: go on from there.
@@ -210,6 +233,12 @@ impl EventStore for EmbeddedStore {
             return Err(Failure::NotDone("the journal was opened for reading only".into()).into());
         };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.unsure {
+            writer.tree = self.journal.tree()?;
+            self.index.catch_up(&self.journal, writer.tree.head().position)?;
+            self.heads.publish(writer.tree.head());
+            writer.unsure = false;
+        }
         let head = writer.tree.head();
         if head != expected {
             return Ok(Appended::Conflict(head));
@@ -219,14 +248,19 @@ impl EventStore for EmbeddedStore {
         }
         self.index.make_room(batch.len())?;
         let written = journal::append(&mut writer.connection, &head, batch);
-        if let Err(error) = written {
+        if let Err(StoreError::Failure(error)) = written {
             // A commit that the disk did not confirm may stand in the file all the same: go on from what is there.
-            if self.journal.tree()?.head() != batch.head() {
-                return Err(error);
+            match self.journal.tree() {
+                Ok(tree) if tree.head() == batch.head() => self.appended(&mut writer, batch),
+                Ok(_) => {}
+                Err(unreadable) => {
+                    writer.unsure = true;
+                    return Err(Failure::Unknown(format!("{error}; {unreadable}")).into());
+                }
             }
-            self.appended(&mut writer, batch);
-            return Err(error);
+            return Err(error.into());
         }
+        written?;
         self.appended(&mut writer, batch);
         Ok(Appended::Done(batch.head()))
     }
@@ -236,6 +270,7 @@ impl EventStore for EmbeddedStore {
     }
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+        self.see_others_tail()?;
         let mut positions = self.index.candidates(self.index.hasher().stream(stream))?;
         positions.sort_unstable();
         positions.dedup();
@@ -252,6 +287,7 @@ impl EventStore for EmbeddedStore {
     }
 
     fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+        self.see_others_tail()?;
         let keys: Vec<u64> = lookups.iter().map(|lookup| self.index.hasher().lookup(lookup)).collect();
         let mut candidates = self.index.candidates_of(&keys)?;
         candidates.sort_unstable();

@@ -19,7 +19,7 @@ use super::response::{self, Answer};
 use super::{graphiql, response::malformed};
 use crate::document::{Judged, Unfit, judge};
 use crate::error::QueryError;
-use crate::schema::{CauriSchema, Plan};
+use crate::schema::{CauriSchema, Outline, Plan};
 use crate::scope::Sources;
 
 /// The position that the answer must show, as a consistency token or a plain position.
@@ -133,7 +133,7 @@ impl Api {
         })?;
         min_positions.extend(asked);
         let plan = Plan::new(min_positions, known_at);
-        let mut request = async_graphql::Request::new(query).variables(variables);
+        let mut request = async_graphql::Request::new(query).variables(variables).data(Outline(document.clone()));
         request.operation_name = operation_name;
         request.set_parsed_query(document);
         if kind != OperationType::Subscription {

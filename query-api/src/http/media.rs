@@ -47,7 +47,8 @@ pub(crate) fn preferred(headers: &HeaderMap) -> Option<Media> {
             continue;
         }
         // `*/*` and `application/*` mean JSON.
-        if media == Media::GraphqlResponse && exactness < 2 && quality_of(&ranges, "application", "json").is_some_and(|(json, _)| json > 0) {
+        if media == Media::GraphqlResponse && exactness < 2 && quality_of(&ranges, "application", "json").is_some_and(|(json, _)| json > 0)
+        {
             continue;
         }
         if best.is_none_or(|(least, named, _)| (quality, exactness) > (least, named)) {

@@ -29,7 +29,9 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let mut parts = value.split(';').map(str::trim);
     let json = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
     json && parts.all(|parameter| match parameter.split_once('=') {
-        Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"),
+        Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => {
+            charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
         _ => true,
     })
 }
@@ -125,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_query_string_is_read_like_a_body() {
-        let text = "query=%7B+account%28address%3A+%22a%3Ab%22%29%20%7B%20address%20%7D+%7D&variables=%7B%22a%22%3A1%7D&operationName=&x=%zz";
+        let text =
+            "query=%7B+account%28address%3A+%22a%3Ab%22%29%20%7B%20address%20%7D+%7D&variables=%7B%22a%22%3A1%7D&operationName=&x=%zz";
         let read = Parameters::of_query_string(text).expect("well-formed");
         let body = r#"{"query":"{ account(address: \"a:b\") { address } }","variables":{"a":1},"extensions":null}"#;
         assert_eq!(read, Parameters::of_body(body.as_bytes()).expect("well-formed"));

@@ -17,7 +17,8 @@ const AS_OF_POSITION: HeaderName = HeaderName::from_static("cauri-as-of-position
 /// What became of one operation.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    response: async_graphql::Response,
+    /// Boxed, so that a `Result` with an answer in it stays small.
+    response: Box<async_graphql::Response>,
     /// Execution began, so there is a `data`, even if it is null.
     begun: bool,
 }
@@ -37,7 +38,7 @@ impl Answer {
     /// An operation that went through the schema.
     pub(crate) fn new(mut response: async_graphql::Response, begun: bool) -> Self {
         error::finish(&mut response);
-        Self { response, begun }
+        Self { response: Box::new(response), begun }
     }
 
     /// An operation that did not get there.

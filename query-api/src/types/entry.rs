@@ -23,11 +23,7 @@ pub struct Entry {
 pub type EntryConnection = Connection<String, Entry, AsOf>;
 
 /// The entries that match, in the order in which they were recorded.
-pub(crate) async fn connection(
-    filter: EntryFilter,
-    arguments: PageArguments,
-    scope: &Arc<Scope>,
-) -> Result<EntryConnection, QueryError> {
+pub(crate) async fn connection(filter: EntryFilter, arguments: PageArguments, scope: &Arc<Scope>) -> Result<EntryConnection, QueryError> {
     let wanted = arguments.either_way()?;
     let (limit, backward) = (wanted.limit, wanted.backward);
     let key = wanted.cursor.map(|cursor| cursor.key);

@@ -77,6 +77,13 @@ checks! {
         "Stop the server, delete the read store and start it again: read models are rebuilt from the journal.";
 }
 
+impl Check {
+    /// It looks at what is built from the journal and can be built again, not at the journal itself.
+    pub fn is_of_derived(self) -> bool {
+        matches!(self, Check::Index | Check::Snapshots | Check::ReadModels)
+    }
+}
+
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

@@ -7,7 +7,7 @@ use cauri_event_schemas::Position;
 use hashbrown::HashTable;
 
 use super::Check;
-use super::versions::stream;
+use super::versions::{self, stream};
 use crate::finding::Findings;
 use crate::ledger::{Ledger, Number};
 use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, Movement, ReadBatch, Seed, Span};
@@ -156,51 +156,52 @@ impl Transitions {
         }
     }
 
-    /// How many records an entry has so far, and what it is.
-    pub(crate) fn entry(&self, id: &EntryKey, seed: &Seed) -> (u64, Option<EntryState>) {
-        let state = self.entries.find(seed.hash(id), |slot| slot.id == *id).map(|slot| slot.state);
-        (state.map_or(0, EntryState::version), state)
-    }
-
-    /// Something happens to an entry. True where it is possible.
-    pub(crate) fn happens(
+    /// Something happens to an entry, which then has one record more. True where it is possible.
+    pub(crate) fn entry(
         &mut self,
-        id: &EntryKey,
+        batch: &ReadBatch,
         fact: &Fact,
-        transfers: &[Movement],
+        (id, hash): (&EntryKey, u64),
         resolved: &[(Option<Number>, Option<Number>)],
         seed: &Seed,
         findings: &mut Findings,
     ) -> bool {
-        let hash = seed.hash(id);
         let known = self.entries.find_mut(hash, |slot| slot.id == *id);
         let before = known.as_ref().map(|slot| slot.state);
         if before == Some(EntryState::Contradictory) {
             return false;
         }
+        versions::check(batch, fact, before.map_or(0, EntryState::version), findings);
         let after = EntryState::after(before, &fact.event);
-        let mark = match &fact.event {
-            Happening::Moved(Moved { motion: Motion::Posted | Motion::HoldPosted, .. }) => Some(mark(transfers, resolved, false, seed)),
-            _ => None,
-        };
-        if let (Happening::Reversed { by }, Some(slot), Some(_)) = (&fact.event, &known, after) {
-            self.commit.undone.push(Undone { original: *id, by: *by, mark: slot.mark, position: fact.position });
-        }
-        if let Happening::Moved(moved) = &fact.event {
-            self.commit.written.push(*id);
-            if let Some(original) = moved.reverses {
-                let opposite = self::mark(transfers, resolved, true, seed);
-                self.commit.undoing.push(Undoing { id: *id, original, opposite, position: fact.position });
-            }
-        }
         let state = after.unwrap_or(EntryState::Contradictory);
+        let mut moved = None;
+        match &fact.event {
+            Happening::Moved(happened) => {
+                let transfers = &batch.movements[happened.transfers.clone()];
+                if matches!(happened.motion, Motion::Posted | Motion::HoldPosted) {
+                    moved = Some(mark(transfers, resolved, false, seed));
+                }
+                self.commit.written.push(*id);
+                if let Some(original) = happened.reverses {
+                    let opposite = mark(transfers, resolved, true, seed);
+                    self.commit.undoing.push(Undoing { id: *id, original, opposite, position: fact.position });
+                }
+            }
+            Happening::Reversed { by } => {
+                if let (Some(slot), Some(_)) = (&known, after) {
+                    self.commit.undone.push(Undone { original: *id, by: *by, mark: slot.mark, position: fact.position });
+                }
+            }
+            Happening::Account(_) | Happening::JournalClosed | Happening::Refused => {}
+        }
         match known {
             Some(slot) => {
                 slot.state = state;
-                slot.mark = mark.unwrap_or(slot.mark);
+                slot.mark = moved.unwrap_or(slot.mark);
             }
             None => {
-                self.entries.insert_unique(hash, Slot { id: *id, state, mark: mark.unwrap_or_default() }, |slot| seed.hash(&slot.id));
+                let slot = Slot { id: *id, state, mark: moved.unwrap_or_default() };
+                self.entries.insert_unique(hash, slot, |slot| seed.hash(&slot.id));
             }
         }
         if after.is_none() {

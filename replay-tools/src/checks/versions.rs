@@ -18,7 +18,7 @@ pub(crate) fn stream(batch: &ReadBatch, fact: &Fact) -> String {
     match &fact.stream {
         Stream::Account(address, _) => format!("account/{}", batch.shown(*address)),
         Stream::Command(id) => format!("command/{}", batch.shown(*id)),
-        Stream::Entry(id) => format!("entry/{}", super::transitions::shown(id)),
+        Stream::Entry(id, _) => format!("entry/{}", super::transitions::shown(id)),
         Stream::Journal(name) => format!("journal/{}", batch.shown(*name)),
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn push(batch: &mut ReadBatch, position: Position, record: CarefulRec
                 Stream::Account(span, hash)
             }
             StreamId::Command(id) => Stream::Command(keep(batch, id.as_str(), seed).0),
-            StreamId::Entry(id) => Stream::Entry(*id.as_bytes()),
+            StreamId::Entry(id) => Stream::Entry(*id.as_bytes(), seed.hash(id.as_bytes())),
             StreamId::Journal(name) => Stream::Journal(keep(batch, name.as_str(), seed).0),
         };
         let event = match recorded.event {

@@ -80,8 +80,8 @@ pub enum Stream {
     Account(Span, u64),
     /// The refusal of a command.
     Command(Span),
-    /// An entry.
-    Entry(EntryKey),
+    /// An entry, with the hash of its id.
+    Entry(EntryKey, u64),
     /// The journal itself.
     Journal(Span),
 }

@@ -69,7 +69,7 @@ pub(super) fn read(
         command_hash: seed.hash(&arena[command.start..command.start + command.len as usize]),
         has_fingerprint,
         part: 0,
-        stream: Stream::Entry(entry),
+        stream: Stream::Entry(entry, seed.hash(&entry)),
         event,
     };
     Some((Position::new(stated), fact))

@@ -1,0 +1,281 @@
+//! The derived index: its flushes and merges, and that losing or damaging it costs nothing but time.
+//!
+//! What would be worse than any failure is a look-up that says "never written" of a command that was: the command
+//! would happen twice.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cauri_event_schemas::Position;
+use cauri_event_store::conformance::material::{Author, Commit, address, append, check, located};
+use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
+use cauri_event_store::{EventStore, Failure, Head, Lookup, Snapshot, StoreError};
+use rusqlite::Connection;
+
+use super::backend::{TINY, copy_of_a_killed_process};
+
+fn open(dir: &Path) -> EmbeddedStore {
+    EmbeddedStore::open_with(dir, "ledger", TINY).expect("a store")
+}
+
+/// Some of everything, in enough batches to make runs of every level; everything that can be looked up in it.
+fn write(store: &EmbeddedStore, author: &mut Author, batches: usize) -> Vec<(Lookup, Position)> {
+    write_about(store, author, "customers", batches)
+}
+
+/// The same with accounts of these people.
+fn write_about(store: &EmbeddedStore, author: &mut Author, people: &str, batches: usize) -> Vec<(Lookup, Position)> {
+    let mut written = Vec::new();
+    for round in 0..batches {
+        let commits = [author.entry(), author.account(&address(&format!("{people}:{}", round % 5))), author.refusal()];
+        let first = store.head().expect("a head").position.next();
+        append(store, &commits);
+        for (index, commit) in commits.iter().enumerate() {
+            written.push((commit.command_lookup(), first.after(index)));
+            if index != 1 {
+                written.push((commit.stream_lookup(), first.after(index)));
+            }
+        }
+    }
+    written
+}
+
+fn all_located(store: &EmbeddedStore, written: &[(Lookup, Position)]) {
+    let lookups: Vec<Lookup> = written.iter().map(|(lookup, _)| lookup.clone()).collect();
+    let positions: Vec<Option<Position>> = written.iter().map(|(_, position)| Some(*position)).collect();
+    assert!(located(store, &lookups) == positions, "an id was not found where it stands");
+}
+
+fn closed_journal(batches: usize) -> (tempfile::TempDir, Author, Vec<(Lookup, Position)>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut author = Author::new("a");
+    let written = write(&open(dir.path()), &mut author, batches);
+    (dir, author, written)
+}
+
+fn remove_index(dir: &Path) {
+    for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = std::fs::remove_file(dir.join(file));
+    }
+}
+
+fn levels(dir: &Path) -> Vec<(i64, i64)> {
+    let connection = Connection::open(dir.join("index.sqlite")).expect("an index");
+    let mut select = connection.prepare("SELECT level, count(*) FROM runs GROUP BY level ORDER BY level").expect("runs");
+    let levels = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("runs");
+    levels.map(|level| level.expect("a level")).collect()
+}
+
+#[test]
+fn look_ups_answer_through_flushes_and_merges_on_every_level() {
+    let (dir, mut author, mut written) = closed_journal(120);
+    for _ in 0..4 {
+        let store = open(dir.path());
+        written.extend(write(&store, &mut author, 30));
+        all_located(&store, &written);
+        check(&store);
+        store.check_index(|_| {}).expect("an index that leads everywhere");
+    }
+    let levels = levels(dir.path());
+    assert_eq!(levels.last().map(|(level, _)| *level), Some(3), "the highest level was reached: {levels:?}");
+    for (level, runs) in &levels {
+        assert!(*level == 3 || *runs < TINY.fan_in as i64, "runs of level {level} were not merged: {levels:?}");
+    }
+    let connection = Connection::open(dir.path().join("index.sqlite")).expect("an index");
+    let orphans: i64 = connection
+        .query_row("SELECT count(*) FROM chunks WHERE (chunk >> 32) NOT IN (SELECT run FROM runs)", [], |row| row.get(0))
+        .expect("a count");
+    assert_eq!(orphans, 0, "merged runs leave nothing behind");
+}
+
+#[test]
+fn look_ups_go_on_while_runs_are_flushed_and_merged() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let mut author = Author::new("a");
+    let early = write(&store, &mut author, 20);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    all_located(&store, &early);
+                }
+            });
+        }
+        write(&store, &mut author, 400);
+        done.store(true, Ordering::SeqCst);
+    });
+    check(&store);
+}
+
+#[test]
+fn snapshots_and_flushes_do_not_get_in_each_others_way() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let done = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let saver = scope.spawn(|| {
+            let mut saved = 0_u64;
+            while !done.load(Ordering::SeqCst) {
+                saved += 1;
+                let head = Head { position: Position::new(saved), ..Head::default() };
+                store.save_snapshot(&Snapshot { head, state: vec![saved as u8; 20_000] }).expect("a snapshot");
+            }
+            saved
+        });
+        let written = write(&store, &mut Author::new("a"), 500);
+        done.store(true, Ordering::SeqCst);
+        let saved = saver.join().expect("a saver");
+        let newest = store.latest_snapshot().expect("an answer").expect("a snapshot");
+        assert_eq!(newest.head.position, Position::new(saved));
+        written
+    });
+    all_located(&store, &written);
+    check(&store);
+}
+
+#[test]
+fn deleting_the_index_costs_nothing_but_time() {
+    let (dir, mut author, mut written) = closed_journal(60);
+    for _ in 0..3 {
+        remove_index(dir.path());
+        let store = open(dir.path());
+        all_located(&store, &written);
+        check(&store);
+        written.extend(write(&store, &mut author, 10));
+        all_located(&store, &written);
+    }
+}
+
+#[test]
+fn an_index_from_before_a_crash_is_completed_from_the_journal() {
+    let (dir, mut author, mut written) = closed_journal(30);
+    let images = tempfile::tempdir().expect("a directory");
+    for round in 0..10 {
+        let store = open(dir.path());
+        written.extend(write(&store, &mut author, 1 + round));
+        let image = images.path().join(round.to_string());
+        copy_of_a_killed_process(dir.path(), &image);
+        let left = open(&image);
+        all_located(&left, &written);
+        check(&left);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_index_is_built_again() {
+    let (dir, _, written) = closed_journal(60);
+    let whole = std::fs::read(dir.path().join("index.sqlite")).expect("an index");
+    let garbage = b"not a database\n".repeat(1_000);
+    let half = whole[..whole.len() / 2].to_vec();
+    for left in [garbage, half, Vec::new(), vec![0; 8_192], whole[..100].to_vec()] {
+        remove_index(dir.path());
+        std::fs::write(dir.path().join("index.sqlite"), &left).expect("a file");
+        found_or_healed(dir.path(), &written);
+        all_located(&open(dir.path()), &written);
+    }
+}
+
+/// Whatever was damaged, no look-up answers wrongly: it finds, or it fails and the next start heals; `true` if it failed.
+fn found_or_healed(dir: &Path, written: &[(Lookup, Position)]) -> bool {
+    let (lookups, positions): (Vec<Lookup>, Vec<Option<Position>>) =
+        written.iter().map(|(lookup, position)| (lookup.clone(), Some(*position))).unzip();
+    let store = open(dir);
+    match store.locate(&lookups) {
+        Ok(found) => {
+            assert!(found == positions, "an id was not found where it stands");
+            false
+        }
+        Err(StoreError::Failure(Failure::NotDone(_))) => {
+            drop(store);
+            all_located(&open(dir), written);
+            true
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn an_index_of_another_shape_is_built_again() {
+    for change in [
+        "DROP TABLE runs",
+        "DELETE FROM runs WHERE run = (SELECT min(run) FROM runs)",
+        "DELETE FROM chunks WHERE chunk = (SELECT min(chunk) FROM chunks)",
+        "UPDATE chunks SET pairs = x''",
+        "DELETE FROM meta WHERE key LIKE 'seed%'",
+        "UPDATE meta SET value = value + 1 WHERE key = 'seed_1'",
+        "DROP TABLE chunks; CREATE TABLE chunks (something TEXT)",
+        "ALTER TABLE runs DROP COLUMN filter",
+        "DELETE FROM meta WHERE key = 'indexed_root'",
+        "UPDATE meta SET value = value + 1 WHERE key = 'indexed_to'",
+        "UPDATE meta SET value = 1000000 WHERE key = 'indexed_to'",
+        "UPDATE runs SET filter = zeroblob(length(filter))",
+        "UPDATE runs SET first_keys = substr(first_keys, 9)",
+        "UPDATE runs SET first_keys = x'', filter = x''",
+    ] {
+        let (dir, mut author, mut written) = closed_journal(40);
+        Connection::open(dir.path().join("index.sqlite")).and_then(|index| index.execute_batch(change)).expect(change);
+        found_or_healed(dir.path(), &written);
+        let store = open(dir.path());
+        all_located(&store, &written);
+        written.extend(write(&store, &mut author, 10));
+        drop(store);
+        all_located(&open(dir.path()), &written);
+    }
+}
+
+#[test]
+fn an_index_of_another_journal_or_history_is_built_again() {
+    let (dir, _, written) = closed_journal(60);
+    let other = tempfile::tempdir().expect("a directory");
+    write(&open(other.path()), &mut Author::new("other"), 30);
+    remove_index(dir.path());
+    std::fs::copy(other.path().join("index.sqlite"), dir.path().join("index.sqlite")).expect("a copy");
+    all_located(&open(dir.path()), &written);
+
+    // A backup of the journal is put back, and history goes another way from there; the index stays as it was.
+    let (dir, author, early) = closed_journal(20);
+    let backup = std::fs::read(dir.path().join("journal.sqlite")).expect("a journal");
+    write(&open(dir.path()), &mut author.clone(), 40);
+    let index = std::fs::read(dir.path().join("index.sqlite")).expect("an index");
+    std::fs::write(dir.path().join("journal.sqlite"), backup).expect("a journal");
+    remove_index(dir.path());
+    let otherwise = write_about(&open(dir.path()), &mut Author::new("otherwise"), "others", 80);
+    std::fs::write(dir.path().join("index.sqlite"), index).expect("an index");
+    let store = open(dir.path());
+    all_located(&store, &early);
+    all_located(&store, &otherwise);
+    check(&store);
+}
+
+#[test]
+fn a_damaged_byte_of_the_index_never_hides_a_command() {
+    let (dir, _, written) = closed_journal(40);
+    let whole = std::fs::read(dir.path().join("index.sqlite")).expect("an index");
+    let mut healed = 0;
+    for at in (0..whole.len()).step_by(211) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        remove_index(dir.path());
+        std::fs::write(dir.path().join("index.sqlite"), damaged).expect("an index");
+        healed += usize::from(found_or_healed(dir.path(), &written));
+    }
+    assert!(healed > 0, "no damage was ever met while looking up");
+}
+
+#[test]
+fn keys_that_collide_lead_to_nothing_but_what_was_asked_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Two bits: every key has three others' records to pass over.
+    let size = IndexSize { key_bits: 2, ..TINY };
+    let store = EmbeddedStore::open_with(dir.path(), "ledger", size).expect("a store");
+    let mut author = Author::new("a");
+    let written = write(&store, &mut author, 40);
+    all_located(&store, &written);
+    let mut nobody = Author::new("nobody");
+    let never: Vec<Commit> = (0..50).map(|_| nobody.entry()).collect();
+    let lookups: Vec<Lookup> = never.iter().flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
+    assert!(located(&store, &lookups).iter().all(Option::is_none));
+    check(&store);
+}

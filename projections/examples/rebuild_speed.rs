@@ -1,0 +1,92 @@
+//! Measures a full rebuild of all read models: `cargo run --release -p cauri-projections --example rebuild_speed -- [entries] [accounts] [plain]`.
+//!
+//! Fills a journal in memory with two-leg entries in batches of 8,189, each with a reference and two dimensions
+//! (`plain`: without), then starts a runner on an empty read store and waits until every read model is live at the
+//! head, with its secondary indexes.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example that measures and prints")]
+
+#[path = "../tests/read_models/ledger.rs"]
+mod ledger;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cauri_domain::account::AccountKind;
+use cauri_domain::entry::PostEntry;
+use cauri_event_store::EventStore;
+use cauri_projections::runner::{Runner, RunnerConfig};
+use ledger::{Ledger, Numbers, transfer};
+
+const BATCH: usize = 8_189;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let entries: u64 = arguments.next().map_or(1_000_000, |text| text.parse().unwrap());
+    let accounts: u64 = arguments.next().map_or(10_000, |text| text.parse().unwrap());
+    let plain = arguments.next().is_some_and(|text| text == "plain");
+
+    let began = Instant::now();
+    let ledger = fill(entries, accounts, plain);
+    let head = ledger.store.head().unwrap().position;
+    println!("{head} events decided and recorded in {:.1} s", began.elapsed().as_secs_f64());
+
+    let directory = tempfile::tempdir_in(std::env::var("CAURI_MEASURE_IN").unwrap_or_else(|_| ".".into())).unwrap();
+    let path = directory.path().join("ledger.sqlite");
+    let mut config = RunnerConfig::default();
+    if let Ok(batch) = std::env::var("CAURI_MEASURE_BATCH") {
+        config.max_batch = batch.parse().unwrap();
+    }
+    let began = Instant::now();
+    let runner = Runner::start(Arc::new(ledger.store.clone()), &path, config).unwrap();
+    let reads = runner.read_store().unwrap();
+    assert!(reads.wait_for_blocking(head, Duration::from_secs(3_600)), "{:?}", runner.status());
+    let took = began.elapsed().as_secs_f64();
+    println!("rebuilt all read models to position {head} in {took:.2} s: {:.0} events/s", head.get() as f64 / took);
+
+    let began = Instant::now();
+    let balanced = reads.snapshot().unwrap().trial_balance(None, None).unwrap();
+    let sum = balanced.sums[0];
+    assert_eq!(sum.debits_minor, sum.credits_minor);
+    println!("trial balance of {} accounts in {:.0} ms", balanced.rows.len(), began.elapsed().as_secs_f64() * 1e3);
+    drop(reads);
+    runner.stop();
+    let size = std::fs::metadata(&path).unwrap().len();
+    println!("the read store has {:.0} MB, {:.0} bytes an event", size as f64 / 1e6, size as f64 / head.get() as f64);
+}
+
+fn fill(entries: u64, accounts: u64, plain: bool) -> Ledger {
+    let mut ledger = Ledger::new();
+    ledger.remembers = false;
+    let mut numbers = Numbers::from(1);
+    for number in 0..accounts {
+        ledger.open(&name(number), AccountKind::Liability);
+        if ledger.waiting() >= BATCH {
+            ledger.commit();
+        }
+    }
+    for number in 0..entries {
+        let debit = numbers.below(accounts);
+        let credit = (debit + 1 + numbers.below(accounts - 1)) % accounts;
+        let mut post =
+            PostEntry { transfers: vec![transfer(&name(debit), &name(credit), 1 + numbers.below(100_000) as i64)], ..PostEntry::default() };
+        if !plain {
+            post.reference = Some(format!("order-{number:08}").parse().unwrap());
+            post.dimensions.insert("merchant".parse().unwrap(), format!("m{}", credit % 1_000).parse().unwrap());
+            post.dimensions.insert("country".parse().unwrap(), ["SN", "CI", "TG", "BJ"][debit as usize % 4].parse().unwrap());
+        }
+        ledger.post(post).unwrap();
+        if number % 10 == 0 {
+            ledger.now = ledger.now.saturating_add_micros(1_000);
+        }
+        if ledger.waiting() >= BATCH {
+            ledger.commit();
+        }
+    }
+    ledger.commit();
+    ledger
+}
+
+fn name(number: u64) -> String {
+    format!("customers:c{number:07}:wallet")
+}

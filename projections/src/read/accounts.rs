@@ -1,0 +1,175 @@
+//! Accounts: one by its address, many by prefix and filter.
+
+use cauri_domain::ids::AccountAddress;
+use cauri_event_schemas::{Position, StreamVersion};
+use rusqlite::types::ToSql;
+use rusqlite::{OptionalExtension, Row};
+
+use super::{AccountFilter, AccountRow, AccountStatus, Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot};
+use crate::account_balances::{CLOSED, FROZEN, OPEN};
+use crate::postings::totals;
+use crate::stored::{currency, json_or_default, number, optional, parsed, position, timestamp, unknown};
+
+const COLUMNS: &str = "address, kind, currency, floor_minor, ceiling_minor, status, chart_code, owner, metadata, opened_at, \
+     opened_position, version, debits_posted, credits_posted, debits_pending, credits_pending, last_position";
+const LIST: &str = "accounts";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
+    Ok(AccountRow {
+        address: parsed(row, 0)?,
+        kind: parsed(row, 1)?,
+        currency: currency(row, 2)?,
+        floor_minor: row.get(3)?,
+        ceiling_minor: row.get(4)?,
+        status: match row.get(5)? {
+            OPEN => AccountStatus::Open,
+            FROZEN => AccountStatus::Frozen,
+            CLOSED => AccountStatus::Closed,
+            other => return Err(unknown(5, format!("{other} is no status"))),
+        },
+        chart_code: optional(row, 6)?,
+        owner: optional(row, 7)?,
+        metadata: json_or_default(row, 8)?,
+        opened_at: timestamp(row, 9)?,
+        opened_position: position(row, 10)?,
+        version: StreamVersion::new(number(row, 11)?),
+        totals: totals(row, 12)?,
+        last_position: position(row, 16)?,
+    })
+}
+
+/// The addresses below a prefix of whole segments: from here on, and before here. `;` follows `:` in ASCII.
+pub(super) fn below(prefix: &AccountAddress) -> (String, String) {
+    (format!("{prefix}:"), format!("{prefix};"))
+}
+
+impl ReadSnapshot {
+    /// The account at an address.
+    pub fn account(&self, address: &AccountAddress) -> Result<Option<AccountRow>, ReadError> {
+        let table = self.generation("account_balances")?.table("account_balances");
+        let mut statement = self.db()?.prepare_cached(&format!("SELECT {COLUMNS} FROM {table} WHERE address = ?1"))?;
+        Ok(statement.query_row([address.as_str()], read).optional()?)
+    }
+
+    /// The accounts at these addresses, in their order; what a data loader asks for many answers at once.
+    pub fn accounts_at(&self, addresses: &[AccountAddress]) -> Result<Vec<Option<AccountRow>>, ReadError> {
+        addresses.iter().map(|address| self.account(address)).collect()
+    }
+
+    /// Accounts by address.
+    pub fn accounts(&self, filter: &AccountFilter, after: Option<&Cursor>, limit: usize) -> Result<Page<AccountRow>, ReadError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let after = after.map(|after| after.key(LIST)).transpose()?.unwrap_or("");
+        let mut found = Vec::new();
+        match &filter.prefix {
+            None => self.accounts_in(filter, ("", "\u{7f}"), after, limit + 1, &mut found)?,
+            Some(prefix) => {
+                // The account at the prefix itself comes before all that are below it.
+                if after < prefix.as_str() {
+                    found.extend(self.account(prefix)?.filter(|account| matches(filter, account)));
+                }
+                let (from, to) = below(prefix);
+                self.accounts_in(filter, (&from, &to), after, limit + 1, &mut found)?;
+            }
+        }
+        let items = found.into_iter().map(|row| Item { cursor: Cursor::new(LIST, &row.address), row });
+        Ok(Page::cut(items.collect(), limit))
+    }
+
+    /// Accounts with an address from `from` on and before `to`, until `found` holds `enough`.
+    fn accounts_in(
+        &self,
+        filter: &AccountFilter,
+        (from, to): (&str, &str),
+        after: &str,
+        enough: usize,
+        found: &mut Vec<AccountRow>,
+    ) -> Result<(), ReadError> {
+        let table = self.generation("account_balances")?.table("account_balances");
+        let kind = filter.kind.map(|kind| kind.as_str());
+        let currency = filter.currency.map(|currency| currency.code());
+        let status = filter.status.map(|status| match status {
+            AccountStatus::Open => OPEN,
+            AccountStatus::Frozen => FROZEN,
+            AccountStatus::Closed => CLOSED,
+        });
+        let owner = filter.owner.as_ref().map(|owner| owner.as_str());
+        let left = enough.saturating_sub(found.len()) as i64;
+        let mut sql = format!("SELECT {COLUMNS} FROM {table} WHERE address >= :from AND address < :to AND address > :after");
+        let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":from", &from), (":to", &to), (":after", &after), (":left", &left)];
+        let mut demand = |condition: &str, name: &'static str, wanted: bool| {
+            if wanted {
+                sql.push_str(condition);
+            }
+            wanted.then_some(name)
+        };
+        if let Some(name) = demand(" AND kind = :kind", ":kind", kind.is_some()) {
+            parameters.push((name, &kind));
+        }
+        if let Some(name) = demand(" AND currency = :currency", ":currency", currency.is_some()) {
+            parameters.push((name, &currency));
+        }
+        if let Some(name) = demand(" AND status = :status", ":status", status.is_some()) {
+            parameters.push((name, &status));
+        }
+        if let Some(name) = demand(" AND owner = :owner", ":owner", owner.is_some()) {
+            parameters.push((name, &owner));
+        }
+        sql.push_str(" ORDER BY address LIMIT :left");
+        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let mut rows = statement.query(&parameters[..])?;
+        while let Some(row) = rows.next()? {
+            found.push(read(row)?);
+        }
+        Ok(())
+    }
+}
+
+fn matches(filter: &AccountFilter, account: &AccountRow) -> bool {
+    filter.kind.is_none_or(|kind| account.kind == kind)
+        && filter.currency.is_none_or(|currency| account.currency == currency)
+        && filter.status.is_none_or(|status| account.status == status)
+        && filter.owner.as_ref().is_none_or(|owner| account.owner.as_ref() == Some(owner))
+}
+
+/// An account as the other questions need it.
+pub(super) struct AccountKey {
+    pub(super) account_no: u32,
+    pub(super) row: AccountRow,
+}
+
+impl ReadSnapshot {
+    /// An account that was open by `known_at`, with its number.
+    pub(super) fn account_key(&self, address: &AccountAddress, known_at: Position) -> Result<Option<AccountKey>, ReadError> {
+        let table = self.generation("account_balances")?.table("account_balances");
+        let mut statement = self.db()?.prepare_cached(&format!("SELECT {COLUMNS}, account_no FROM {table} WHERE address = ?1"))?;
+        let found = statement.query_row([address.as_str()], read_key).optional()?;
+        Ok(found.filter(|account| account.row.opened_position <= known_at))
+    }
+
+    /// Every account that was open by `known_at`, at or below `prefix`, by address.
+    pub(super) fn account_keys(&self, prefix: Option<&AccountAddress>, known_at: Position) -> Result<Vec<AccountKey>, ReadError> {
+        let table = self.generation("account_balances")?.table("account_balances");
+        let mut keys = Vec::new();
+        let (from, to) = match prefix {
+            None => (String::new(), "\u{7f}".to_owned()),
+            Some(prefix) => {
+                keys.extend(self.account_key(prefix, known_at)?);
+                below(prefix)
+            }
+        };
+        let sql = format!(
+            "SELECT {COLUMNS}, account_no FROM {table} WHERE address >= ?1 AND address < ?2 AND opened_position <= ?3 ORDER BY address"
+        );
+        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let mut rows = statement.query((from, to, known_at.get() as i64))?;
+        while let Some(row) = rows.next()? {
+            keys.push(read_key(row)?);
+        }
+        Ok(keys)
+    }
+}
+
+fn read_key(row: &Row<'_>) -> rusqlite::Result<AccountKey> {
+    Ok(AccountKey { row: read(row)?, account_no: row.get(17)? })
+}

@@ -1,0 +1,357 @@
+//! Entries: one by its id, many by account, reference, dimension, state and time.
+
+use cauri_domain::ids::{AccountAddress, EntryId};
+use cauri_domain::money::Currency;
+use cauri_domain::text::ShortText;
+use cauri_domain::time::Timestamp;
+use cauri_event_schemas::{Position, StreamVersion};
+use rusqlite::types::ToSql;
+use rusqlite::{OptionalExtension, Row};
+use serde::Deserialize;
+
+use super::{Cursor, EntryFilter, EntryRow, EntryState, EntryStep, Item, MAX_PAGE, Page, ReadError, ReadSnapshot, TransferRow};
+use crate::entries::{HELD, HOLD_EXPIRED, HOLD_POSTED, HOLD_VOIDED, POSTED, REVERSED, ZONE_BITS};
+use crate::stored::{
+    entry_id, json, json_or_default, number, optional, optional_entry_id, optional_timestamp, position, timestamp, unknown,
+};
+
+const COLUMNS: &str = "e.position, e.id, e.state, e.effective_at, e.posted_effective_at, e.expires_at, e.recorded_at, e.reference, \
+     e.dimensions, e.transfers, e.reverses, e.reversed_by, e.last_position, e.version";
+const LIST: &str = "entries";
+
+/// A transfer as the table of entries holds it.
+#[derive(Deserialize)]
+pub(super) struct StoredTransfer {
+    pub(super) debit: AccountAddress,
+    pub(super) credit: AccountAddress,
+    currency: Currency,
+    amount: i64,
+    posted: Option<i64>,
+    pub(super) reason: Option<ShortText>,
+}
+
+fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<EntryState> {
+    Ok(match row.get(column)? {
+        POSTED => EntryState::Posted,
+        HELD => EntryState::Held,
+        HOLD_POSTED => EntryState::HoldPosted,
+        HOLD_VOIDED => EntryState::HoldVoided,
+        HOLD_EXPIRED => EntryState::HoldExpired,
+        REVERSED => EntryState::Reversed,
+        other => return Err(unknown(column, format!("{other} is no state"))),
+    })
+}
+
+fn stored(state: EntryState) -> i64 {
+    match state {
+        EntryState::Posted => POSTED,
+        EntryState::Held => HELD,
+        EntryState::HoldPosted => HOLD_POSTED,
+        EntryState::HoldVoided => HOLD_VOIDED,
+        EntryState::HoldExpired => HOLD_EXPIRED,
+        EntryState::Reversed => REVERSED,
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
+    let state = state(row, 2)?;
+    let moved = match state {
+        EntryState::Posted | EntryState::HoldPosted | EntryState::Reversed => true,
+        EntryState::Held | EntryState::HoldVoided | EntryState::HoldExpired => false,
+    };
+    let transfers: Vec<StoredTransfer> = json(row, 9)?;
+    Ok(EntryRow {
+        id: entry_id(row, 1)?,
+        state,
+        effective_at: timestamp(row, 3)?,
+        posted_effective_at: optional_timestamp(row, 4)?,
+        expires_at: optional_timestamp(row, 5)?,
+        reference: optional(row, 7)?,
+        dimensions: json_or_default(row, 8)?,
+        transfers: transfers
+            .into_iter()
+            .map(|transfer| TransferRow {
+                debit: transfer.debit,
+                credit: transfer.credit,
+                currency: transfer.currency,
+                amount_minor: transfer.amount,
+                posted_minor: if moved { transfer.posted.unwrap_or(transfer.amount) } else { 0 },
+                reason: transfer.reason,
+            })
+            .collect(),
+        reverses: optional_entry_id(row, 10)?,
+        reversed_by: optional_entry_id(row, 11)?,
+        recorded_at: timestamp(row, 6)?,
+        first_position: position(row, 0)?,
+        last_position: position(row, 12)?,
+        version: StreamVersion::new(number(row, 13)?),
+        steps: Vec::new(),
+    })
+}
+
+/// Which entries by position: from the first to the last, both in.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    first: i64,
+    last: i64,
+}
+
+impl Range {
+    fn cut(self, first: i64, last: i64) -> Self {
+        Self { first: self.first.max(first), last: self.last.min(last) }
+    }
+
+    fn is_empty(self) -> bool {
+        self.first > self.last
+    }
+}
+
+impl ReadSnapshot {
+    /// The entry with an id.
+    pub fn entry(&self, id: EntryId) -> Result<Option<EntryRow>, ReadError> {
+        let entries = self.generation("entries")?.table("entries");
+        let mut statement = self.db()?.prepare_cached(&format!("SELECT {COLUMNS} FROM {entries} e WHERE e.id = ?1"))?;
+        let found = statement.query_row([id.as_bytes()], read).optional()?;
+        found.map(|entry| self.with_steps(entry)).transpose()
+    }
+
+    /// The entries with these ids, in their order; what a data loader asks for many answers at once.
+    pub fn entries_by_id(&self, ids: &[EntryId]) -> Result<Vec<Option<EntryRow>>, ReadError> {
+        ids.iter().map(|id| self.entry(*id)).collect()
+    }
+
+    /// Entries in the order in which they were first recorded, or the other way round.
+    ///
+    /// The most selective of reference, dimension, account, state and effective time leads; the others are looked at
+    /// entry by entry.
+    pub fn entries(
+        &self,
+        filter: &EntryFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+        descending: bool,
+    ) -> Result<Page<EntryRow>, ReadError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let mut range = Range { first: 0, last: i64::MAX };
+        if let Some(after) = after {
+            let [position] = after.numbers(LIST)?;
+            range = if descending { range.cut(0, position.saturating_sub(1)) } else { range.cut(position.saturating_add(1), i64::MAX) };
+        }
+        if let Some(from) = filter.recorded_from {
+            range = range.cut(self.first_recorded_from(from)?, i64::MAX);
+        }
+        if let Some(to) = filter.recorded_to {
+            range = range.cut(0, self.first_recorded_from(to)?.saturating_sub(1));
+        }
+        let rows = if range.is_empty() { Vec::new() } else { self.entries_in(filter, range, limit + 1, descending)? };
+        let items = rows.into_iter().map(|row| Item { cursor: Cursor::new(LIST, row.first_position), row });
+        let mut page = Page::cut(items.collect(), limit);
+        for item in &mut page.items {
+            item.row.steps = self.steps(item.row.first_position)?;
+        }
+        Ok(page)
+    }
+
+    fn entries_in(&self, filter: &EntryFilter, range: Range, enough: usize, descending: bool) -> Result<Vec<EntryRow>, ReadError> {
+        let generation = self.generation("entries")?;
+        let (entries, dimensions) = (generation.table("entries"), generation.table("entry_dimensions"));
+        let order = if descending { "DESC" } else { "ASC" };
+
+        // What the filter names, in terms of the tables; a name that was never used matches nothing.
+        let account_no = match &filter.account {
+            None => None,
+            Some(address) => match self.account_key(address, self.position)? {
+                Some(account) => Some(account.account_no),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let dimension = match &filter.dimension {
+            None => None,
+            Some((key, value)) => match self.dimension_key(key.as_str())? {
+                Some(key_no) => Some((key_no, value.as_str())),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let reference = filter.reference.as_ref().map(ShortText::as_str);
+        let state = filter.state.map(stored);
+        let effective_from = filter.effective_from.map(Timestamp::as_micros);
+        let effective_to = filter.effective_to.map(Timestamp::as_micros);
+
+        let mut conditions = String::new();
+        let mut parameters: Vec<(&str, &dyn ToSql)> = Vec::new();
+        if let Some(reference) = &reference {
+            conditions.push_str(" AND e.reference = :reference");
+            parameters.push((":reference", reference));
+        }
+        if let Some(state) = &state {
+            conditions.push_str(if *state == POSTED { " AND e.state = :state" } else { " AND e.state <> 0 AND e.state = :state" });
+            parameters.push((":state", state));
+        }
+        if let Some(from) = &effective_from {
+            conditions.push_str(" AND e.effective_at >= :effective_from");
+            parameters.push((":effective_from", from));
+        }
+        if let Some(to) = &effective_to {
+            conditions.push_str(" AND e.effective_at < :effective_to");
+            parameters.push((":effective_to", to));
+        }
+        let by_dimension = reference.is_none() && dimension.is_some();
+        let by_account = reference.is_none() && !by_dimension && account_no.is_some();
+        if let Some((key_no, value)) = &dimension {
+            if by_dimension {
+                conditions.push_str(" AND d.key_no = :key_no AND d.value = :value");
+            } else {
+                conditions.push_str(&format!(
+                    " AND EXISTS (SELECT 1 FROM {dimensions} d WHERE d.key_no = :key_no AND d.value = :value AND d.position = e.position)"
+                ));
+            }
+            parameters.push((":key_no", key_no));
+            parameters.push((":value", value));
+        }
+        let postings = match account_no {
+            Some(_) => self.generation("postings")?.table("postings"),
+            None => String::new(),
+        };
+        if let Some(account_no) = &account_no
+            && !by_account
+        {
+            conditions.push_str(&format!(
+                " AND EXISTS (SELECT 1 FROM {postings} p WHERE p.account_no = :account_no AND p.position = e.position)"
+            ));
+            parameters.push((":account_no", account_no));
+        }
+
+        let mut found = Vec::new();
+        if by_account {
+            // An entry may have several postings on the account; entries begin where their first event is.
+            let sql = format!(
+                "SELECT position FROM {postings} WHERE account_no = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position {order}, line {order}"
+            );
+            let mut statement = self.db()?.prepare_cached(&sql)?;
+            let mut rows = statement.query((account_no, range.first, range.last))?;
+            let sql = format!("SELECT {COLUMNS} FROM {entries} e WHERE e.position = :position{conditions}");
+            let mut one = self.db()?.prepare_cached(&sql)?;
+            let mut last = None;
+            while let Some(row) = rows.next()? {
+                let position: i64 = row.get(0)?;
+                if last.replace(position) == Some(position) {
+                    continue;
+                }
+                let mut parameters = parameters.clone();
+                parameters.push((":position", &position));
+                found.extend(one.query_row(&parameters[..], read).optional()?);
+                if found.len() >= enough {
+                    break;
+                }
+            }
+            return Ok(found);
+        }
+
+        let from = match (reference, by_dimension) {
+            (Some(_), _) => format!("{entries} e INDEXED BY {entries}_reference"),
+            (None, true) => format!("{dimensions} d CROSS JOIN {entries} e ON e.position = d.position"),
+            (None, false) => format!("{entries} e"),
+        };
+        let place = if by_dimension { "d.position" } else { "e.position" };
+        let sql =
+            format!("SELECT {COLUMNS} FROM {from} WHERE {place} BETWEEN :first AND :last{conditions} ORDER BY {place} {order} LIMIT :left");
+        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let mut take = |range: Range, found: &mut Vec<EntryRow>| -> Result<(), ReadError> {
+            let left = enough.saturating_sub(found.len()) as i64;
+            let mut parameters = parameters.clone();
+            parameters.extend([(":first", &range.first as &dyn ToSql), (":last", &range.last), (":left", &left)]);
+            let mut rows = statement.query(&parameters[..])?;
+            while let Some(row) = rows.next()? {
+                found.push(read(row)?);
+            }
+            Ok(())
+        };
+        let by_time = reference.is_none() && !by_dimension && (effective_from.is_some() || effective_to.is_some());
+        if by_time && state.is_none_or(|state| state == POSTED) {
+            for zone in self.zones(effective_from, effective_to, descending)? {
+                let first = zone << ZONE_BITS;
+                let part = range.cut(first, first + (1 << ZONE_BITS) - 1);
+                if !part.is_empty() {
+                    take(part, &mut found)?;
+                }
+                if found.len() >= enough {
+                    break;
+                }
+            }
+        } else {
+            take(range, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Zones that hold an entry effective in a range.
+    fn zones(&self, from: Option<i64>, to: Option<i64>, descending: bool) -> Result<Vec<i64>, ReadError> {
+        let zones = self.generation("entries")?.table("entry_zones");
+        let order = if descending { "DESC" } else { "ASC" };
+        let sql = format!("SELECT zone FROM {zones} WHERE max_effective_at >= ?1 AND min_effective_at < ?2 ORDER BY zone {order}");
+        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let found = statement.query_map((from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX)), |row| row.get(0))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Position of the first entry that was recorded at or after an instant; beyond all positions if there is none.
+    ///
+    /// `recorded_at` never goes back along a journal, so halving the positions finds it without an index.
+    fn first_recorded_from(&self, instant: Timestamp) -> Result<i64, ReadError> {
+        let entries = self.generation("entries")?.table("entries");
+        let last = format!("SELECT max(position) FROM {entries}");
+        let last: Option<i64> = self.db()?.prepare_cached(&last)?.query_row([], |row| row.get(0))?;
+        let Some(last) = last else { return Ok(i64::MAX) };
+        let sql = format!("SELECT position, recorded_at FROM {entries} WHERE position >= ?1 ORDER BY position LIMIT 1");
+        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let (mut low, mut high) = (0_i64, last.saturating_add(1));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let (position, recorded_at): (i64, i64) = statement.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if recorded_at >= instant.as_micros() { high = middle } else { low = position + 1 }
+        }
+        Ok(if low > last { i64::MAX } else { low })
+    }
+
+    fn dimension_key(&self, key: &str) -> Result<Option<u32>, ReadError> {
+        let keys = self.generation("entries")?.table("entry_dimension_keys");
+        let mut statement = self.db()?.prepare_cached(&format!("SELECT key_no FROM {keys} WHERE name = ?1"))?;
+        Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    fn with_steps(&self, mut entry: EntryRow) -> Result<EntryRow, ReadError> {
+        entry.steps = self.steps(entry.first_position)?;
+        Ok(entry)
+    }
+
+    /// What happened to the entry whose first event stands at a position.
+    fn steps(&self, entry: Position) -> Result<Vec<EntryStep>, ReadError> {
+        let steps = self.generation("entries")?.table("entry_steps");
+        let sql = format!("SELECT position, state, effective_at, recorded_at, reason FROM {steps} WHERE entry = ?1 ORDER BY position");
+        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let found = statement.query_map([entry.get() as i64], |row| {
+            Ok(EntryStep {
+                position: position(row, 0)?,
+                state: state(row, 1)?,
+                effective_at: optional_timestamp(row, 2)?,
+                recorded_at: timestamp(row, 3)?,
+                reason: optional(row, 4)?,
+            })
+        })?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Positions of an entry's events, in order; none if there is no such entry.
+    pub(super) fn entry_positions(&self, id: EntryId) -> Result<Vec<Position>, ReadError> {
+        let generation = self.generation("entries")?;
+        let (entries, steps) = (generation.table("entries"), generation.table("entry_steps"));
+        let sql = format!(
+            "SELECT position FROM {entries} WHERE id = ?1
+             UNION ALL SELECT s.position FROM {entries} e JOIN {steps} s ON s.entry = e.position WHERE e.id = ?1
+             ORDER BY 1"
+        );
+        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let found = statement.query_map([id.as_bytes()], |row| position(row, 0))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+}

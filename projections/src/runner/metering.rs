@@ -1,0 +1,28 @@
+//! Metrics of the runner.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+use crate::read::{ProjectionState, ProjectionStatus};
+
+/// One transaction was committed.
+pub(super) fn committed(events: usize, took: Duration) {
+    counter!("cauri_projection_events_total").increment(events as u64);
+    histogram!("cauri_projection_batch_seconds").record(took.as_secs_f64());
+}
+
+/// How far each read model is.
+pub(super) fn show(statuses: &[ProjectionStatus]) {
+    for status in statuses {
+        if status.state == ProjectionState::Building {
+            gauge!("cauri_projection_rebuild_position", "read_model" => status.name).set(status.position.get() as f64);
+            continue;
+        }
+        gauge!("cauri_projection_position", "read_model" => status.name).set(status.position.get() as f64);
+        gauge!("cauri_projection_lag_events", "read_model" => status.name).set(status.lag_events as f64);
+        gauge!("cauri_projection_lag_seconds", "read_model" => status.name).set(status.lag_seconds);
+        let stopped = matches!(status.state, ProjectionState::Stopped { .. });
+        gauge!("cauri_projection_stopped", "read_model" => status.name).set(f64::from(u8::from(stopped)));
+    }
+}

@@ -1,0 +1,508 @@
+//! The writer: feeds the read models and commits rows and checkpoints, of all of them, in one transaction.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use cauri_event_schemas::Position;
+use cauri_event_store::{Corruption, EventStore, Hash, StoreError};
+use crossbeam_channel::{Receiver, Select, Sender};
+use rusqlite::Connection;
+
+use super::progress::Shared;
+use super::reader::{Chunk, Message, Reader};
+use super::{RunnerConfig, RunnerState, metering};
+use crate::catalog::{self, in_transaction};
+use crate::digest::digest;
+use crate::feed::{Feed, Member};
+use crate::projector::{Generation, ModelError, ReadModel, Unprojectable};
+use crate::read::OpenError;
+
+/// How often the lag is measured while nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+/// Pages in the log from which on it is copied into the database whenever nothing waits.
+const CHECKPOINT_PAGES: i64 = 1_024;
+/// How long the writer waits after a failure, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// What others ask of the writer.
+pub(super) enum Control {
+    /// Build this read model anew.
+    Rebuild(&'static str),
+    /// A generation's digest is known, or could not be computed.
+    Digested { name: &'static str, generation: Generation, digest: Option<(Position, Hash)> },
+    /// Look whether to stop.
+    Wake,
+}
+
+/// Why a session ended before it was asked to.
+enum Ended {
+    Failure(String),
+    Corrupt(Corruption),
+}
+
+impl From<rusqlite::Error> for Ended {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failure(format!("the read store: {error}"))
+    }
+}
+
+/// Opens the read store and brings its catalog to this program and this journal.
+pub(super) fn open(
+    store: &dyn EventStore,
+    path: &Path,
+    config: &RunnerConfig,
+    models: &'static [ReadModel],
+) -> Result<Connection, OpenError> {
+    let db = catalog::open_for_writing(path, store.name(), config.cache_mib)?;
+    compare_histories(store, path, &db)?;
+    catalog::prepare(&db, path, models)?;
+    Ok(db)
+}
+
+/// A read store that is ahead of the journal, or stands on another root, belongs to another history of it.
+fn compare_histories(store: &dyn EventStore, path: &Path, db: &Connection) -> Result<(), OpenError> {
+    let foreign = |reason: String| OpenError::Foreign { path: path.to_owned(), reason };
+    let failure = |error: StoreError| OpenError::Failure { path: path.to_owned(), reason: format!("the journal: {error}") };
+    let (position, root) = catalog::history(db).map_err(|error| catalog::judge(path, &error))?;
+    let head = store.head().map_err(failure)?;
+    if position > head.position {
+        return Err(foreign(format!("it is at position {position}, the journal ends at {}", head.position)));
+    }
+    if position == Position::ZERO {
+        return Ok(());
+    }
+    let Some(batch) = store.read_batch(position).map_err(failure)? else { return Ok(()) };
+    match (root, batch.root) {
+        (Some(ours), Some(theirs)) if batch.last == position && ours != theirs => {
+            Err(foreign(format!("its root at position {position} is {ours}, the journal's is {theirs}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Some read models at about the same position, and the reader that serves them.
+struct Lane {
+    feed: Feed,
+    reader: Reader,
+    /// Everything up to here was written.
+    position: Position,
+    /// End of what waits, and the journal's root there.
+    end: (Position, Option<Hash>),
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    config: RunnerConfig,
+    control: Sender<Control>,
+    inbox: Receiver<Control>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        path: PathBuf,
+        config: RunnerConfig,
+        control: Sender<Control>,
+        inbox: Receiver<Control>,
+    ) -> Self {
+        Self { shared, path, config, control, inbox }
+    }
+
+    /// Works until it is stopped; after a failure it begins again at the last checkpoints.
+    pub(super) fn run(self, db: Connection) {
+        let mut opened = Some(db);
+        let mut retry = RETRY.0;
+        while !self.shared.is_stopping() {
+            let db = match opened.take() {
+                Some(db) => Ok(db),
+                None => open(&**self.shared.store(), &self.path, &self.config, self.shared.models())
+                    .map_err(|error| Ended::Failure(error.to_string())),
+            };
+            let began = Instant::now();
+            let mut threads = Vec::new();
+            let ended = db.and_then(|db| Session::begin(&self, &db, &mut threads)?.work());
+            // Readers hold the store: whoever stopped the runner may want to open it again.
+            threads.into_iter().for_each(|thread: JoinHandle<()>| {
+                let _ = thread.join();
+            });
+            match ended {
+                Ok(()) => break,
+                Err(Ended::Corrupt(corruption)) => {
+                    tracing::error!(position = %corruption.position, what = corruption.what, "the journal is corrupt: every read model is stopped");
+                    metrics::gauge!("cauri_projection_stopped", "read_model" => "all").set(1.0);
+                    self.shared.set_state(RunnerState::Corrupt { position: corruption.position, reason: corruption.what });
+                    return;
+                }
+                Err(Ended::Failure(reason)) => {
+                    tracing::error!(reason, "the read models cannot be kept current; it is tried again");
+                    self.shared.set_state(RunnerState::Retrying { reason });
+                    if began.elapsed() > RETRY.1 {
+                        retry = RETRY.0;
+                    }
+                    self.pause(retry);
+                    retry = (retry * 2).min(RETRY.1);
+                }
+            }
+        }
+        self.shared.set_state(RunnerState::Stopped);
+    }
+
+    fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until && !self.shared.is_stopping() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// The work between two failures.
+struct Session<'a> {
+    writer: &'a Writer,
+    db: &'a Connection,
+    /// The first serves what is nearest to the head; read models that caught up with it join it.
+    lanes: Vec<Lane>,
+    threads: &'a mut Vec<JoinHandle<()>>,
+    /// Pages may be in the log that are not in the database.
+    wrote: bool,
+}
+
+impl<'a> Session<'a> {
+    fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
+        let mut session = Self { writer, db, lanes: Vec::new(), threads, wrote: true };
+        // What was stopped is tried again.
+        catalog::start_all(db)?;
+        let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();
+        for row in catalog::rows(db, writer.shared.models())? {
+            let member = Member::load(db, &row)?;
+            match groups.iter_mut().find(|(position, _)| *position == row.position) {
+                Some((_, members)) => members.push(member),
+                None => groups.push((row.position, vec![member])),
+            }
+        }
+        groups.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
+        for (position, members) in groups {
+            session.open_lane(position, members)?;
+        }
+        session.show()?;
+        Ok(session)
+    }
+
+    fn open_lane(&mut self, position: Position, members: Vec<Member>) -> Result<(), Ended> {
+        let store = self.writer.shared.store().clone();
+        let started = Reader::start(store, position, self.writer.config.read_ahead);
+        let (reader, thread) = started.map_err(|error| Ended::Failure(format!("no thread for a reader: {error}")))?;
+        self.threads.push(thread);
+        self.lanes.push(Lane { feed: Feed::of(members), reader, position, end: (position, None) });
+        Ok(())
+    }
+
+    fn work(mut self) -> Result<(), Ended> {
+        while !self.writer.shared.is_stopping() {
+            while let Ok(control) = self.writer.inbox.try_recv() {
+                self.obey(control)?;
+            }
+            // What answers queries goes first.
+            let ready = self.lanes.iter().enumerate().find_map(|(index, lane)| Some((index, lane.reader.messages().try_recv().ok()?)));
+            match ready {
+                Some((index, message)) => self.take(index, message)?,
+                None => self.rest()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing waits: tidy up, then sleep until something does.
+    fn rest(&mut self) -> Result<(), Ended> {
+        // A rebuild that had caught up before a restart, or of an empty journal, gets no events to do it after.
+        self.settle()?;
+        if self.wrote {
+            self.wrote = false;
+            self.checkpoint()?;
+        }
+        let mut select = Select::new();
+        select.recv(&self.writer.inbox);
+        for lane in &self.lanes {
+            select.recv(lane.reader.messages());
+        }
+        if select.ready_timeout(TICK).is_err() {
+            self.measure();
+        }
+        Ok(())
+    }
+
+    /// Copies the log into the database without waiting for anybody, if it has grown.
+    fn checkpoint(&self) -> Result<(), Ended> {
+        let log = std::fs::metadata(self.writer.path.with_file_name(log_name(&self.writer.path))).map_or(0, |log| log.len());
+        if log > CHECKPOINT_PAGES as u64 * 8_192 {
+            self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, index: usize, message: Message) -> Result<(), Ended> {
+        match message {
+            Message::Chunk(Chunk { events, last, root, more }) => {
+                let lane = &mut self.lanes[index];
+                lane.end = (last, root);
+                lane.feed.stage(events);
+                if !more || self.lanes[index].feed.waiting() >= self.limit(index) {
+                    self.write(index)?;
+                    self.join_lanes()?;
+                    self.settle()?;
+                }
+                Ok(())
+            }
+            Message::Corrupt(corruption) => {
+                // What stands before it is sound.
+                self.write(index)?;
+                catalog::stop_all(self.db, corruption.position, &format!("the journal is corrupt: {}", corruption.what))?;
+                self.show()?;
+                Err(Ended::Corrupt(corruption))
+            }
+        }
+    }
+
+    /// How many events one transaction of a lane takes.
+    fn limit(&self, index: usize) -> usize {
+        let beside_live = index > 0 && self.lanes[0].feed.members.iter().any(|member| member.live);
+        let config = &self.writer.config;
+        if beside_live { config.max_batch_beside_live.min(config.max_batch) } else { config.max_batch }
+    }
+
+    /// Writes what waits in a lane: rows, checkpoints, history, in one transaction.
+    fn write(&mut self, index: usize) -> Result<(), Ended> {
+        let began = Instant::now();
+        let head = self.writer.shared.head();
+        let lane = &mut self.lanes[index];
+        let before: Vec<(Position, bool)> = lane.feed.members.iter().map(|member| (member.position, member.is_running())).collect();
+        let end = lane.end;
+        let written = in_transaction(self.db, |db| -> Result<_, Ended> {
+            let Some(written) = lane.feed.write(db)? else { return Ok(None) };
+            for (member, (from, was_running)) in lane.feed.members.iter().zip(&before) {
+                if member.position == *from && member.is_running() == *was_running {
+                    continue;
+                }
+                let (model, generation) = (&member.model, member.generation);
+                let stopped = member.stopped.as_ref();
+                if !catalog::advance(db, model, generation, *from, member.position, member.recorded_at, stopped)? {
+                    return Err(Ended::Failure("somebody else writes the same read store".into()));
+                }
+            }
+            if index == 0 {
+                catalog::set_history(db, end.0, end.1, head)?;
+            }
+            Ok(Some(written))
+        })?;
+        let Some(written) = written else { return Ok(()) };
+        lane.feed.forget();
+        lane.position = written.last;
+        self.wrote = true;
+        self.show()?;
+        metering::committed(written.events, began.elapsed());
+        for (read_model, Unprojectable { position, reason }) in written.stopped {
+            tracing::error!(read_model, %position, reason, "a read model is stopped before an event that it cannot project");
+        }
+        Ok(())
+    }
+
+    /// Read models at least as far as the first lane's go on with it.
+    fn join_lanes(&mut self) -> Result<(), Ended> {
+        let mut index = 1;
+        while index < self.lanes.len() {
+            let lane = &self.lanes[index];
+            if lane.feed.is_running() && lane.position < self.lanes[0].position {
+                index += 1;
+                continue;
+            }
+            let lane = self.lanes.remove(index);
+            let waiting = lane.feed.waiting() > 0;
+            for mut member in lane.feed.members {
+                if waiting {
+                    // It was staged but not written; the first lane reads it again.
+                    member.reload(self.db)?;
+                }
+                self.lanes[0].feed.join(member);
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes what is being built and has caught up.
+    fn settle(&mut self) -> Result<(), Ended> {
+        let first = &self.lanes[0];
+        if first.feed.members.iter().all(|member| member.live || member.digesting) {
+            return Ok(());
+        }
+        // Beside live read models it has caught up when it is where they are; else when little is left.
+        let beside_live = first.feed.members.iter().any(|member| member.live && member.is_running());
+        let left = self.writer.shared.head().get().saturating_sub(first.position.get());
+        if !beside_live && left > self.writer.config.max_batch_beside_live as u64 {
+            return Ok(());
+        }
+        let (mut index, mut changed) = (0, false);
+        while index < self.lanes[0].feed.members.len() {
+            let member = &self.lanes[0].feed.members[index];
+            let name = member.model.name;
+            let replaces = self.lanes.iter().flat_map(|lane| &lane.feed.members).any(|other| other.live && other.model.name == name);
+            // One that is stopped answers as of its position only where nothing better does.
+            let wanted = !member.live && !member.digesting && (member.is_running() || !replaces);
+            changed |= wanted;
+            if wanted && !self.complete(index, replaces)? {
+                continue;
+            }
+            index += 1;
+        }
+        if changed { self.show() } else { Ok(()) }
+    }
+
+    /// Completes one read model of the first lane: it becomes live, or its digest is computed first where it replaces
+    /// another. False if it cannot be completed: then it is built again, the slow way, and its place is empty.
+    fn complete(&mut self, index: usize, replaces: bool) -> Result<bool, Ended> {
+        let member = &mut self.lanes[0].feed.members[index];
+        let (model, generation) = (member.model, member.generation);
+        if !member.completed {
+            let completed = in_transaction(self.db, |db| -> Result<(), ModelError> {
+                member.complete(db)?;
+                Ok(catalog::completed(db, &model, generation, !replaces)?)
+            });
+            if let Err(error) = completed {
+                let error = error.unless_failure()?;
+                tracing::warn!(read_model = model.name, %error, "a rebuild contradicts itself; it is made again event by event, to find where");
+                self.lanes[0].feed.members.remove(index);
+                self.start_over(&model, generation)?;
+                return Ok(false);
+            }
+            member.set_completed();
+        } else if !replaces {
+            in_transaction(self.db, |db| catalog::completed(db, &model, generation, true))?;
+        }
+        self.wrote = true;
+        if replaces {
+            member.digesting = true;
+            self.compute_digest(model, generation);
+        } else {
+            member.live = true;
+            tracing::info!(read_model = model.name, position = %member.position, "a read model is built and live");
+        }
+        Ok(true)
+    }
+
+    /// Builds a generation again with its indexes from the start, so that an event that breaks one is found at its position.
+    fn start_over(&mut self, model: &ReadModel, generation: Generation) -> Result<(), Ended> {
+        let again = generation.next();
+        let begun = in_transaction(self.db, |db| -> Result<(), ModelError> {
+            catalog::forget(db, model, generation)?;
+            catalog::begin(db, model, again)?;
+            (model.complete)(db, again)?;
+            Ok(catalog::completed(db, model, again, false)?)
+        });
+        begun.map_err(|error| Ended::Failure(error.to_string()))?;
+        self.open_generation(model, again)
+    }
+
+    fn obey(&mut self, control: Control) -> Result<(), Ended> {
+        match control {
+            Control::Wake => Ok(()),
+            Control::Rebuild(name) => self.rebuild(name),
+            Control::Digested { name, generation, digest } => self.switch(name, generation, digest),
+        }
+    }
+
+    fn rebuild(&mut self, name: &'static str) -> Result<(), Ended> {
+        let Some(model) = self.writer.shared.models().iter().find(|model| model.name == name) else { return Ok(()) };
+        let rows: Vec<_> = catalog::rows(self.db, std::slice::from_ref(model))?;
+        if rows.iter().any(|row| !row.live) {
+            tracing::info!(read_model = name, "is being rebuilt already");
+            return Ok(());
+        }
+        let generation = rows.iter().map(|row| row.generation).max().unwrap_or(Generation(0)).next();
+        in_transaction(self.db, |db| catalog::begin(db, model, generation))?;
+        self.open_generation(model, generation)
+    }
+
+    /// A lane from the journal's beginning for a generation that was just begun.
+    fn open_generation(&mut self, model: &ReadModel, generation: Generation) -> Result<(), Ended> {
+        let rows = catalog::rows(self.db, std::slice::from_ref(model))?;
+        if let Some(row) = rows.iter().find(|row| row.generation == generation) {
+            let member = Member::load(self.db, row)?;
+            self.open_lane(row.position, vec![member])?;
+        }
+        self.wrote = true;
+        self.show()?;
+        self.join_lanes()
+    }
+
+    /// Computes a digest beside the writer: it reads one snapshot, however far the writer goes on meanwhile.
+    fn compute_digest(&mut self, model: ReadModel, generation: Generation) {
+        let (path, control) = (self.writer.path.clone(), self.writer.control.clone());
+        let work = move || {
+            let computed = snapshot_digest(&path, &model, generation);
+            if let Err(error) = &computed {
+                tracing::warn!(read_model = model.name, %error, "the digest of a rebuild could not be computed; it is tried again");
+            }
+            let _ = control.send(Control::Digested { name: model.name, generation, digest: computed.ok() });
+        };
+        match std::thread::Builder::new().name("cauri-projections-digest".into()).spawn(work) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => tracing::error!(%error, "no thread for a digest"),
+        }
+    }
+
+    /// The digest is known: in one transaction the new generation answers and the old one is forgotten.
+    fn switch(&mut self, name: &'static str, generation: Generation, digest: Option<(Position, Hash)>) -> Result<(), Ended> {
+        let member = self.lanes.iter_mut().flat_map(|lane| &mut lane.feed.members);
+        let Some(member) = member.into_iter().find(|member| member.model.name == name && member.generation == generation) else {
+            return Ok(());
+        };
+        member.digesting = false;
+        let Some(digest) = digest else { return Ok(()) };
+        let model = member.model;
+        in_transaction(self.db, |db| catalog::switch(db, &model, generation, digest))?;
+        member.live = true;
+        for lane in &mut self.lanes {
+            lane.feed.members.retain(|member| member.model.name != name || member.generation == generation);
+        }
+        // Readers have moved on with the catalog; the old tables are nobody's.
+        in_transaction(self.db, |db| catalog::sweep(db, self.writer.shared.models()))?;
+        self.wrote = true;
+        tracing::info!(read_model = name, generation = generation.0, position = %digest.0, digest = %digest.1, "a rebuild has replaced the read model before it");
+        self.show()
+    }
+
+    fn show(&self) -> Result<(), Ended> {
+        self.writer.shared.show(self.db)?;
+        self.measure();
+        Ok(())
+    }
+
+    fn measure(&self) {
+        metering::show(&self.writer.shared.status().read_models);
+    }
+}
+
+fn snapshot_digest(path: &Path, model: &ReadModel, generation: Generation) -> Result<(Position, Hash), String> {
+    let db = catalog::open_for_reading(path).map_err(|error| error.to_string())?;
+    let digested = in_snapshot(&db, || {
+        let rows = catalog::rows(&db, std::slice::from_ref(model))?;
+        let row = rows.iter().find(|row| row.generation == generation).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        Ok((row.position, digest(&db, model, generation)?))
+    });
+    digested.map_err(|error| error.to_string())
+}
+
+fn in_snapshot<T>(db: &Connection, read: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    db.execute_batch("BEGIN")?;
+    let done = read();
+    db.execute_batch("ROLLBACK")?;
+    done
+}
+
+/// The name of a database's write-ahead log.
+fn log_name(path: &Path) -> std::ffi::OsString {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push("-wal");
+    name
+}

@@ -1,0 +1,14 @@
+//! What the query API promises, told from outside the crate; one binary, so that it links once.
+
+mod audits_pass;
+mod browser;
+mod http;
+mod journal;
+mod limits;
+mod pages;
+mod peer_cases;
+mod positions;
+mod queries;
+mod schema;
+mod subscriptions;
+mod support;

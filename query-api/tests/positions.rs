@@ -1,0 +1,149 @@
+//! Reading one's own writes, and one snapshot for all of an answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use cauri_engine::consistency::ConsistencyToken;
+use cauri_event_schemas::Position;
+use cauri_query_api::Limits;
+use serde_json::json;
+
+use crate::support::{Ledger, consistency_token};
+
+#[tokio::test]
+async fn an_answer_says_its_position_in_the_body_the_extensions_and_a_header() {
+    let ledger = Ledger::start();
+    ledger.open("a:b", "asset");
+    ledger.open("a:c", "asset");
+    ledger.shown().await;
+    let answer = ledger
+        .api()
+        .ask("{ asOfPosition account(address: \"a:b\") { asOfPosition balance { asOfPosition knownAt } } accounts { asOfPosition } head { position token } }")
+        .await;
+    let data = answer.data();
+    for place in
+        ["/asOfPosition", "/account/asOfPosition", "/account/balance/asOfPosition", "/account/balance/knownAt", "/accounts/asOfPosition"]
+    {
+        assert_eq!(data.pointer(place), Some(&json!(2)), "{place}");
+    }
+    assert_eq!(answer.as_of_position(), 2);
+    assert_eq!(answer.headers["cauri-as-of-position"], "2");
+    assert_eq!(answer.body["extensions"]["position"], json!(consistency_token(Position::new(2))));
+    assert_eq!(data["head"], json!({ "position": 2, "token": consistency_token(Position::new(2)) }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_waits_for_the_position_that_it_is_given() {
+    let mut ledger = Ledger::start();
+    ledger.open("a:b", "asset");
+    ledger.shown().await;
+    ledger.pause_projecting();
+    let written = ledger.open("a:c", "asset");
+    let token = consistency_token(written.last);
+    let reads = ledger.polling_reads();
+    let api = ledger.api_of(reads, Limits::default());
+
+    let asking = {
+        let (api, token) = (api.clone(), token.clone());
+        tokio::spawn(async move {
+            api.ask_with("query($t: String) { account(address: \"a:c\", minPosition: $t) { address } }", json!({ "t": token }), &[]).await
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!asking.is_finished(), "it answered before the read models were there");
+    ledger.resume_projecting();
+    let answer = asking.await.expect("an answer");
+    assert_eq!(answer.data(), &json!({ "account": { "address": "a:c" } }));
+    assert!(answer.as_of_position() >= written.last.get());
+
+    // Then the same by header, on GET parameters' sibling: any field, any operation.
+    let answer = api.ask_with("{ account(address: \"a:c\") { address } }", json!({}), &[("cauri-min-position", &token)]).await;
+    assert_eq!(answer.data(), &json!({ "account": { "address": "a:c" } }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_that_is_not_reached_in_time_is_an_error_with_the_lag() {
+    let mut ledger = Ledger::start();
+    ledger.open("a:b", "asset");
+    ledger.shown().await;
+    ledger.pause_projecting();
+    let written = [ledger.open("a:c", "asset"), ledger.open("a:d", "asset")];
+    let limits = Limits { position_wait: Duration::from_millis(100), ..Limits::default() };
+    let api = ledger.api_of(ledger.polling_reads(), limits);
+    let token = consistency_token(written[1].last);
+
+    let start = Instant::now();
+    let answer = api.ask(&format!("{{ head(minPosition: \"{token}\") {{ position }} account(address: \"a:b\") {{ address }} }}")).await;
+    assert!((100..3_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "POSITION_NOT_REACHED"));
+    assert_eq!(answer.headers["retry-after"], "1");
+    let extensions = &answer.body["errors"][0]["extensions"];
+    assert_eq!(extensions, &json!({ "code": "POSITION_NOT_REACHED", "wanted": 3, "asOfPosition": 1, "lag": 2 }));
+    assert!(answer.body.get("data").is_none());
+
+    // What is to be known at a position has to be seen as well; without either the answer comes at once.
+    let known = api.ask("{ balance(account: \"a:b\", knownAt: 3) { posted { amount } } }").await;
+    assert_eq!(known.code(), "POSITION_NOT_REACHED");
+    assert_eq!(api.ask("{ account(address: \"a:b\") { address } }").await.as_of_position(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_is_none_or_of_another_journal_is_refused() {
+    let ledger = Ledger::start();
+    ledger.open("a:b", "asset");
+    ledger.shown().await;
+    let api = ledger.api();
+    let foreign = ConsistencyToken { journal: "signals".into(), position: Position::new(1) }.to_string();
+    for (token, text) in [(foreign.as_str(), "of the journal `signals`"), ("what?", "is not a consistency token")] {
+        let answer = api.ask(&format!("{{ head(minPosition: \"{token}\") {{ position }} }}")).await;
+        assert_eq!((answer.status, answer.code()), (StatusCode::BAD_REQUEST, "BAD_USER_INPUT"));
+        assert!(answer.message().contains(text), "{}", answer.message());
+        let by_header = api.ask_with("{ head { position } }", json!({}), &[("cauri-min-position", token)]).await;
+        assert_eq!(by_header.code(), "BAD_USER_INPUT");
+    }
+    // A plain position of this journal will do.
+    assert!(api.ask("{ head(minPosition: \"1\") { position } }").await.body.get("errors").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_of_an_answer_is_as_of_one_position_while_the_ledger_moves() {
+    let ledger = Arc::new(Ledger::start());
+    ledger.open("world", "liability");
+    ledger.open("a:b", "liability");
+    ledger.shown().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (ledger, stop) = (ledger.clone(), stop.clone());
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                ledger.post("world", "a:b", 1);
+            }
+        })
+    };
+    let api = ledger.api();
+    let query = "{ one: balance(account: \"a:b\") { ...B } two: balance(account: \"world\") { ...B }
+        three: account(address: \"a:b\") { asOfPosition balance { ...B } entries(last: 1) { asOfPosition edges { node { position } } } }
+        trialBalance { asOfPosition sums { debits { amount } credits { amount } } } }
+        fragment B on Balance { asOfPosition posted { amount } }";
+    let mut positions = Vec::new();
+    for _ in 0..30 {
+        let answer = api.ask(query).await;
+        let (data, position) = (answer.data(), answer.as_of_position());
+        let amount = data["one"]["posted"]["amount"].as_str().expect("an amount");
+        assert_eq!(data["two"]["posted"]["amount"], if amount == "0" { "0".to_owned() } else { format!("-{amount}") });
+        assert_eq!(data["three"]["balance"]["posted"]["amount"], amount);
+        assert_eq!(data["trialBalance"]["sums"][0]["debits"]["amount"], amount);
+        // One franc an entry: the amount says how far the ledger was, two positions stand before the first.
+        assert_eq!(amount.parse::<u64>().expect("a number") + 2, position);
+        for place in ["/one", "/two", "/three", "/three/balance", "/three/entries", "/trialBalance"] {
+            assert_eq!(data.pointer(&format!("{place}/asOfPosition")), Some(&json!(position)), "{place}");
+        }
+        positions.push(position);
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().expect("the writer ends");
+    assert!(positions.is_sorted(), "later answers never show less: {positions:?}");
+    assert!(positions.first() < positions.last(), "the ledger did not move: {positions:?}");
+}

@@ -1,0 +1,260 @@
+//! Entries as they happen, over a real WebSocket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cauri_command_api::auth::role::Role;
+use cauri_query_api::Limits;
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::http::token_with_roles;
+use crate::support::{Api, Ledger, token};
+
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// What a client sees next.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Message(Value),
+    Closed(u16),
+}
+
+impl Client {
+    async fn connect(address: std::net::SocketAddr, authorization: Option<&str>) -> Self {
+        let mut request = format!("ws://{address}/graphql/ws").into_client_request().expect("a request");
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert("authorization", authorization.parse().expect("a header"));
+        }
+        let (socket, response) = connect_async(request).await.expect("a connection");
+        assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");
+        Self(socket)
+    }
+
+    /// Connected and introduced.
+    async fn ready(address: std::net::SocketAddr) -> Self {
+        let mut client = Self::connect(address, None).await;
+        client.say(json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {}", token(Role::Reader)) } })).await;
+        assert_eq!(client.next().await, Seen::Message(json!({ "type": "connection_ack" })));
+        client
+    }
+
+    async fn say(&mut self, message: Value) {
+        self.0.send(Message::Text(message.to_string().into())).await.expect("sent");
+    }
+
+    async fn subscribe(&mut self, id: &str, query: &str) {
+        self.say(json!({ "type": "subscribe", "id": id, "payload": { "query": query } })).await;
+    }
+
+    async fn next(&mut self) -> Seen {
+        loop {
+            let message = timeout(Duration::from_secs(20), self.0.next()).await.expect("a message in time");
+            match message {
+                Some(Ok(Message::Text(text))) => return Seen::Message(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Message::Close(frame))) => return Seen::Closed(frame.map_or(1005, |frame| frame.code.into())),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+    }
+
+    /// The next entry of a subscription.
+    async fn entry(&mut self, id: &str) -> Value {
+        match self.next().await {
+            Seen::Message(message) if message["type"] == "next" && message["id"] == id => message["payload"]["data"]["entries"].clone(),
+            other => panic!("not an entry: {other:?}"),
+        }
+    }
+}
+
+fn ledger() -> Ledger {
+    let ledger = Ledger::start();
+    for address in ["world", "a:b", "a:c"] {
+        ledger.open(address, "liability");
+    }
+    ledger
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_arrive_once_each_in_order_while_others_are_written() {
+    let ledger = Arc::new(ledger());
+    let mut expected: Vec<String> = (0..20).map(|_| ledger.post("world", "a:b", 1).entry.expect("an entry").to_string()).collect();
+    let address = ledger.api().serve().await;
+    let mut client = Client::ready(address).await;
+    client.subscribe("all", "subscription { entries(from: 1) { id position state transfers { debit { address balance { asOfPosition } } creditAddress } asOfPosition } }").await;
+    let writer = {
+        let ledger = ledger.clone();
+        std::thread::spawn(move || {
+            (0..200).map(|_| ledger.post("world", "a:c", 1).entry.expect("an entry").to_string()).collect::<Vec<_>>()
+        })
+    };
+    let mut seen = Vec::new();
+    let mut last = 0;
+    for _ in 0..220 {
+        let entry = client.entry("all").await;
+        let position = entry["position"].as_u64().expect("a position");
+        assert!(position > last, "{position} after {last}");
+        assert!(entry["asOfPosition"].as_u64() >= Some(position), "an entry is shown by what it is as of");
+        assert_eq!(entry["transfers"][0]["debit"]["balance"]["asOfPosition"], entry["asOfPosition"]);
+        last = position;
+        seen.push(entry["id"].as_str().expect("an id").to_owned());
+    }
+    expected.extend(writer.join().expect("the writer ends"));
+    assert_eq!(seen, expected);
+
+    // A connection that broke goes on behind the last entry that arrived.
+    client.0.close(None).await.expect("closed");
+    let mut again = Client::ready(address).await;
+    again.subscribe("again", &format!("subscription {{ entries(from: {}) {{ id }} }}", last - 1)).await;
+    assert_eq!(again.entry("again").await["id"], json!(expected[expected.len() - 2]));
+    assert_eq!(again.entry("again").await["id"], json!(expected[expected.len() - 1]));
+    let next = ledger.post("world", "a:b", 1);
+    assert_eq!(again.entry("again").await["id"], json!(next.entry.expect("an entry").to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_beginning_only_what_is_new_arrives_and_only_of_the_account() {
+    let ledger = ledger();
+    ledger.post("world", "a:b", 1);
+    ledger.shown().await;
+    let address = ledger.api().serve().await;
+    let mut client = Client::ready(address).await;
+    client.subscribe("b", "subscription { entries(account: \"a:b\") { transfers { amount { amount } } } }").await;
+    // Another operation on the same connection: when it is answered, the first has begun.
+    client.subscribe("q", "{ head { position } }").await;
+    assert_eq!(
+        client.next().await,
+        Seen::Message(json!({ "type": "next", "id": "q", "payload": { "data": { "head": { "position": 4 } } } }))
+    );
+    assert_eq!(client.next().await, Seen::Message(json!({ "type": "complete", "id": "q" })));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    ledger.post("world", "a:c", 2);
+    ledger.post("a:b", "world", 3);
+    ledger.post_with("world", "a:b", 4, json!({ "hold": {} }));
+    for amount in ["3", "4"] {
+        assert_eq!(client.entry("b").await, json!({ "transfers": [{ "amount": { "amount": amount } }] }));
+    }
+    client.say(json!({ "type": "complete", "id": "b" })).await;
+    ledger.post("world", "a:b", 5);
+    client.say(json!({ "type": "ping" })).await;
+    assert_eq!(client.next().await, Seen::Message(json!({ "type": "pong" })));
+}
+
+#[tokio::test]
+async fn whoever_has_no_good_token_is_shown_the_door() {
+    let ledger = ledger();
+    let address = ledger.api().serve().await;
+    for (payload, code) in [
+        (json!({ "type": "connection_init" }), 4401),
+        (json!({ "type": "connection_init", "payload": { "Authorization": "Bearer nonsense" } }), 4401),
+        (json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {}", token_with_roles(&["visitor"])) } }), 4403),
+        (json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ __typename }" } }), 4401),
+        (json!({ "type": "hello" }), 4400),
+    ] {
+        let mut client = Client::connect(address, None).await;
+        client.say(payload.clone()).await;
+        assert_eq!(client.next().await, Seen::Closed(code), "{payload}");
+    }
+    let mut by_header = Client::connect(address, Some(&format!("Bearer {}", token(Role::Auditor)))).await;
+    by_header.say(json!({ "type": "connection_init" })).await;
+    assert_eq!(by_header.next().await, Seen::Message(json!({ "type": "connection_ack" })));
+}
+
+#[tokio::test]
+async fn the_protocol_is_kept() {
+    let ledger = ledger();
+    let limits = Limits { operations: 2, patience: Duration::from_millis(300), ..Limits::default() };
+    let address = ledger.api_with(limits).serve().await;
+
+    let mut silent = Client::connect(address, None).await;
+    assert_eq!(silent.next().await, Seen::Closed(4408), "nobody introduced themselves");
+
+    let mut twice = Client::ready(address).await;
+    twice.say(json!({ "type": "connection_init" })).await;
+    assert_eq!(twice.next().await, Seen::Closed(4429));
+
+    let mut same = Client::ready(address).await;
+    same.subscribe("1", "subscription { entries { id } }").await;
+    same.subscribe("1", "subscription { entries { id } }").await;
+    assert_eq!(same.next().await, Seen::Closed(4409));
+
+    let mut client = Client::ready(address).await;
+    for (id, query, code) in [
+        ("syntax", "subscription {", "BAD_USER_INPUT"),
+        ("field", "subscription { planets { id } }", "BAD_USER_INPUT"),
+        ("address", "subscription { entries(account: \"!\") { id } }", "BAD_USER_INPUT"),
+        ("token", "{ head(minPosition: \"?\") { position } }", "BAD_USER_INPUT"),
+    ] {
+        client.subscribe(id, query).await;
+        let Seen::Message(message) = client.next().await else { panic!("{id} closed the connection") };
+        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!(id)));
+        assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message}");
+    }
+    client.subscribe("1", "subscription { entries { id } }").await;
+    client.subscribe("2", "subscription { entries { id } }").await;
+    client.subscribe("3", "subscription { entries { id } }").await;
+    let Seen::Message(message) = client.next().await else { panic!("the connection was closed") };
+    assert_eq!(
+        (&message["type"], &message["id"], &message["payload"][0]["extensions"]["code"]),
+        (&json!("error"), &json!("3"), &json!("TOO_COMPLEX"))
+    );
+}
+
+#[tokio::test]
+async fn only_graphql_transport_ws_is_spoken() {
+    let ledger = ledger();
+    let address = ledger.api().serve().await;
+    let mut request = format!("ws://{address}/graphql/ws").into_client_request().expect("a request");
+    request.headers_mut().insert("sec-websocket-protocol", "graphql-ws".parse().expect("a header"));
+    assert!(connect_async(request).await.is_err());
+}
+
+/// A client that takes nothing: neither it nor what waits for it stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_nothing_is_disconnected() {
+    let ledger = ledger();
+    // Wide entries, so that what the network holds for the client is soon full.
+    let reason = "r".repeat(250);
+    let transfer = json!({ "debit": "world", "credit": "a:b", "amount": { "amount": "1", "currency": "XOF" }, "reason": reason });
+    for _ in 0..60 {
+        ledger.post_with("world", "a:b", 1, json!({ "transfers": vec![transfer.clone(); 500] }));
+    }
+    ledger.shown().await;
+    let limits = Limits { patience: Duration::from_millis(500), connections: 1, ..Limits::default() };
+    let address = ledger.api_with(limits).serve().await;
+    let mut client = Client::ready(address).await;
+    let again = "x: reason y: reason z: reason u: reason v: reason";
+    client.subscribe("1", &format!("subscription {{ entries(from: 1) {{ transfers {{ reason {again} }} }} }}")).await;
+    // There is one place; it is free again once the client that takes nothing is gone.
+    let free = async {
+        loop {
+            let mut request = format!("ws://{address}/graphql/ws").into_client_request().expect("a request");
+            request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
+            if connect_async(request).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), free).await.expect("the slow client is disconnected");
+}
+
+#[tokio::test]
+async fn a_token_is_looked_at_again_while_the_connection_lasts() {
+    let ledger = ledger();
+    let limits = Limits { heartbeat: Duration::from_millis(100), ..Limits::default() };
+    let api: Api = ledger.api_with(limits);
+    let address = api.serve().await;
+    let mut client = Client::ready(address).await;
+    // It stays as long as the token is good and the client answers pings, which its library does.
+    timeout(Duration::from_millis(500), client.next()).await.expect_err("nothing is said");
+    client.say(json!({ "type": "ping" })).await;
+    assert_eq!(client.next().await, Seen::Message(json!({ "type": "pong" })));
+}

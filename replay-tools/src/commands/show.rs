@@ -1,0 +1,116 @@
+//! `show`: an entry, an account's history, a stream, a command's records, or one record.
+
+mod account;
+mod entry;
+mod record;
+
+use std::io::Write;
+use std::str::FromStr;
+
+use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::time::Timestamp;
+use cauri_event_schemas::{Position, Recorded, StreamId};
+use cauri_event_store::Corruption;
+use clap::Args;
+
+use super::{CommandError, Exit, position};
+use crate::origin::{Line, Origin};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    origin: Origin,
+    /// An entry's id, an account's address, a position, or a stream such as `command/order-77`.
+    what: Shown,
+    /// For an account: only its last so many movements.
+    #[arg(long, value_name = "NUMBER")]
+    last: Option<usize>,
+    /// For an account: what was known at this position.
+    #[arg(long, value_name = "POSITION", value_parser = position)]
+    known_at: Option<Position>,
+    /// For an account: what takes effect at or before this instant (RFC 3339).
+    #[arg(long, value_name = "INSTANT")]
+    as_of: Option<Timestamp>,
+    /// One JSON document instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shown {
+    Record(Position),
+    Entry(EntryId),
+    Account(AccountAddress),
+    Command(CommandId),
+    Stream(StreamId),
+}
+
+impl FromStr for Shown {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+            return position(text).map(Shown::Record);
+        }
+        if let Ok(id) = text.parse() {
+            return Ok(Shown::Entry(id));
+        }
+        if !text.contains('/') {
+            let nothing = |_| format!("{text:?} is no entry's id, no account's address, no position and no stream");
+            return text.parse().map(Shown::Account).map_err(nothing);
+        }
+        match text.parse().map_err(|error: cauri_event_schemas::record::InvalidStreamId| error.to_string())? {
+            StreamId::Account(address) => Ok(Shown::Account(address)),
+            StreamId::Entry(id) => Ok(Shown::Entry(id)),
+            StreamId::Command(id) => Ok(Shown::Command(id)),
+            stream @ StreamId::Journal(_) => Ok(Shown::Stream(stream)),
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, CommandError> {
+    let Arguments { origin, what, json, .. } = arguments;
+    match what {
+        Shown::Record(position) => match origin.record(*position)? {
+            Some(line) => record::show(&[line], *json, out)?,
+            None => return Err(CommandError::NotFound(format!("no record stands at {position}"))),
+        },
+        Shown::Entry(id) => {
+            let lines = origin.stream(&StreamId::Entry(*id))?;
+            if lines.is_empty() {
+                return Err(CommandError::NotFound(format!("no entry was written under {id}")));
+            }
+            entry::show(*id, &decoded(&lines)?, *json, out)?;
+        }
+        Shown::Account(address) => account::show(arguments, address, out)?,
+        Shown::Command(id) => {
+            let lines = origin.command(id)?;
+            if lines.is_empty() {
+                return Err(CommandError::NotFound(format!("no command {id} wrote anything")));
+            }
+            record::show(&lines, *json, out)?;
+        }
+        Shown::Stream(stream) => {
+            let lines = origin.stream(stream)?;
+            if lines.is_empty() {
+                return Err(CommandError::NotFound(format!("nothing was written to {stream}")));
+            }
+            record::show(&lines, *json, out)?;
+        }
+    }
+    Ok(Exit::Well)
+}
+
+/// The events of records, as of today.
+fn decoded(lines: &[Line]) -> Result<Vec<Recorded>, CommandError> {
+    let mut events = Vec::with_capacity(lines.len());
+    for Line { position, bytes } in lines {
+        let damaged = |error: cauri_event_schemas::registry::UndecodableEvent| {
+            CommandError::Damaged(Corruption::new(*position, error.to_string()))
+        };
+        let envelope = cauri_event_schemas::record::Envelope::parse(bytes).map_err(damaged)?;
+        events.extend(envelope.decode().map_err(damaged)?);
+    }
+    Ok(events)
+}

@@ -1,0 +1,43 @@
+//! `verify`: every check that can be made.
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+
+use clap::Args;
+
+use super::{CommandError, Exit, write_json};
+use crate::ExpectedHead;
+use crate::origin::Origin;
+use crate::source::ExportError;
+use crate::verify::{Wanted, verify_directory, verify_export};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    origin: Origin,
+    /// A head that was noted earlier: the journal must pass through it. May be given several times.
+    #[arg(long, value_name = "POSITION:ROOT")]
+    expect_head: Vec<ExpectedHead>,
+    /// Leave the read models alone.
+    #[arg(long)]
+    no_read_models: bool,
+    /// One JSON document instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, CommandError> {
+    let Origin { data, journal, export } = &arguments.origin;
+    let read_store = (!arguments.no_read_models).then(|| data.join("read-models").join(format!("{journal}.sqlite")));
+    let wanted = Wanted { expected: arguments.expect_head.clone(), read_store, show_progress: true };
+    let report = match export {
+        Some(path) => verify_export(BufReader::with_capacity(1 << 20, File::open(path).map_err(ExportError::Io)?), &wanted)?,
+        None => verify_directory(&arguments.origin.directory(), journal, &wanted)?,
+    };
+    if arguments.json {
+        write_json(out, &report)?;
+    } else {
+        write!(out, "{report}")?;
+    }
+    Ok(if report.ok { Exit::Well } else { Exit::Wrong })
+}

@@ -1,0 +1,5 @@
+//! Stories over HTTP and GraphQL against the real binary.
+
+mod durability;
+mod operations;
+mod worked_examples;
