@@ -66,6 +66,11 @@ fn minus_zero_is_zero_and_has_its_text() {
         assert_eq!(zero.to_string(), "0.00 EUR");
         assert!(zero.is_zero() && !zero.is_positive());
     }
+    // Reading drops the sign of zero; a sum or a product may leave one.
+    let mut negative = Decimal::ZERO;
+    negative.set_sign_negative(true);
+    assert_eq!(Money::new(negative, Currency::EUR).expect("zero").to_string(), "0.00 EUR");
+    assert_eq!(Money::new(negative, Currency::XOF).expect("zero").to_string(), "0 XOF");
 }
 
 #[test]
@@ -147,6 +152,13 @@ fn the_table_of_currencies_is_sorted_so_that_every_code_is_found() {
         let wire = serde_json::to_value(currency).expect("JSON");
         assert_eq!(serde_json::from_value::<Currency>(wire).expect("own text"), currency);
     }
+}
+
+#[test]
+fn no_currency_is_ever_taken_out_or_given_another_exponent() {
+    // Amounts are stored with their code and scale; a code may only be added.
+    let table: Vec<String> = Currency::all().map(|currency| format!("{currency} {}", currency.exponent())).collect();
+    insta::assert_snapshot!(table.join("\n"));
 }
 
 #[test]

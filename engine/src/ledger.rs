@@ -154,6 +154,10 @@ impl Ledger {
             return Err(corrupt(format!("recorded at {}, before {}", record.recorded_at, self.last_recorded_at)));
         }
         self.fold(record).map_err(|illegal| corrupt(illegal.to_string()))?;
+        if let StreamId::Account(address) = &record.stream {
+            // One stored event may be several of today's, which share its version.
+            self.balances.note_version(address, record.version.get());
+        }
         self.last_recorded_at = record.recorded_at;
         self.position = record.position;
         Ok(())

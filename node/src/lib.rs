@@ -1,14 +1,16 @@
-//! The binary cauri: configuration and wiring, nothing else.
+//! The binary `cauri`: configuration and wiring, nothing else.
 //!
-//! `main.rs` parses; each subcommand is a file. `day.rs` makes the demo's commands.
+//! Start with [`config`]: what can be set. [`node`] opens a data directory, [`serve`] answers on a port, [`load`] sends
+//! files to one, [`demo`] writes a day of business.
+//!
+//! **Invariant:** no rule and no route is here; what a subcommand does, a test can do by calling the same function.
 
 pub mod config;
-pub mod day;
+pub mod data;
 pub mod demo;
+pub mod listener;
 pub mod load;
+pub mod node;
 pub mod paysim;
 pub mod serve;
 pub mod token;
-
-/// What ends a subcommand early: shown to the user as it is.
-pub type Failed = Box<dyn std::error::Error + Send + Sync>;

@@ -1,48 +1,30 @@
-//! Entry point of `cauri`: parses, sets up the log, and runs a subcommand.
+//! The entry point of `cauri`: reads the command line, calls the subcommand, says what went wrong.
 
 use std::process::ExitCode;
 
-use cauri_node::config::{Cauri, Command, LogFormat, LogOptions};
-use cauri_node::{Failed, config, demo, load, serve, token};
+use cauri_node::config::{Cli, Command};
+use cauri_node::{config, demo, load, serve, token};
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cauri = Cauri::parse();
-    match run(cauri) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("cauri: {error}");
-            let mut source = error.source();
-            while let Some(error) = source {
-                eprintln!("  because {error}");
-                source = error.source();
-            }
-            ExitCode::FAILURE
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => demo::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Load(args) => load::run(args),
+        Command::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Config(args) => config::show::run(args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("cauri: {error}");
+        let mut cause = error.source();
+        while let Some(because) = cause {
+            eprintln!("  because: {because}");
+            cause = because.source();
         }
-    }
-}
-
-fn run(cauri: Cauri) -> Result<ExitCode, Failed> {
-    log(&cauri.log)?;
-    match cauri.command {
-        Command::Serve(options) => serve::run(&options),
-        Command::Demo(options) => demo::run(&options),
-        Command::Load(options) => load::run(&options),
-        Command::Token(options) => token::run(&options),
-        Command::Config(options) => config::run(&options),
-    }
-}
-
-fn log(options: &LogOptions) -> Result<(), Failed> {
-    let filter = EnvFilter::try_new(&options.log).map_err(|error| format!("--log {:?} is no filter: {error}", options.log))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match options.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
+        ExitCode::FAILURE
+    })
 }

@@ -1,158 +1,363 @@
-//! The public PaySim layout as accounts and entries.
+//! PaySim: a month of simulated mobile money as CSV, read as commands.
 //!
-//! PaySim (Lopez-Rojas, Elmir, Axelsson 2016) simulates a mobile-money service: one row a payment, with the
-//! balances of both parties before and after. A row becomes up to two accounts, an opening balance for each
-//! wallet that is seen for the first time, and an entry dated `step` hours after the set's first hour.
+//! PaySim's balances are not a ledger: most of its rows do not add up. Of a row the type, the amount, the parties and the
+//! hour are used, and the balance before it once: as the opening balance of a customer who is seen for the first time.
 //!
-//! | type | debit | credit |
+//! | row | debit | credit |
 //! |---|---|---|
-//! | `CASH_IN` | `agents:NAME_DEST:cash` | the customer's wallet |
-//! | `CASH_OUT` | the customer's wallet | `agents:NAME_DEST:cash` |
-//! | `PAYMENT` | the customer's wallet | `merchants:NAME_DEST:available` |
-//! | `TRANSFER` | the customer's wallet | the other customer's wallet |
-//! | `DEBIT` | the customer's wallet | `banks:NAME_DEST:settlement` |
+//! | `CASH_IN` | `agents:<nameDest>:float` | `customers:<nameOrig>:wallet` |
+//! | `CASH_OUT` | `customers:<nameOrig>:wallet` | `agents:<nameDest>:float` |
+//! | `PAYMENT` | `customers:<nameOrig>:wallet` | `merchants:<nameDest>:available` |
+//! | `TRANSFER` | `customers:<nameOrig>:wallet` | `customers:<nameDest>:wallet` |
+//! | `DEBIT` | `customers:<nameOrig>:wallet` | `banks:<nameDest>:settlement` |
+//! | first sight of a payer | `equity:paysim:opening` | `customers:<nameOrig>:wallet` |
 //!
-//! Customers' and merchants' accounts are liabilities with a floor of zero, so a row that spends more than its
-//! wallet has is refused, as a real ledger would: in the public set many fraudulent rows do.
+//! Customers and merchants have a floor of zero, agents and banks none: what they hold is outside of PaySim.
+//! PaySim names no currency. The default is USD because its amounts have two decimals, which USD keeps as they are; a
+//! currency with fewer is possible, and amounts are then rounded half to even.
 
 use std::collections::HashSet;
 use std::io::Read;
 
-use cauri_domain::money::{Currency, decimal_string};
+use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::Failed;
-use crate::load::Item;
+use crate::load::{BadLine, Item, Read1};
 
-/// The hour that step 0 stands for; in the past, because entries may not be dated far ahead.
-const FIRST_HOUR: &str = "2026-01-01T00:00:00Z";
-/// The account that opening balances come from.
-const OPENING: &str = "equity:opening-balances";
-const COLUMNS: [&str; 9] =
-    ["step", "type", "amount", "nameOrig", "oldbalanceOrg", "newbalanceOrig", "nameDest", "oldbalanceDest", "newbalanceDest"];
+/// The columns, in this order.
+const HEADER: [&str; 11] = [
+    "step",
+    "type",
+    "amount",
+    "nameOrig",
+    "oldbalanceOrg",
+    "newbalanceOrig",
+    "nameDest",
+    "oldbalanceDest",
+    "newbalanceDest",
+    "isFraud",
+    "isFlaggedFraud",
+];
+/// Hour 0 of every file: 2025-01-01T00:00:00Z, so that its 31 days lie in the past.
+const HOUR_ZERO: i64 = 1_735_689_600;
+/// Hours of a step; a file has 743.
+const MOST_STEPS: i64 = 20_000;
 
-/// Reads rows and gives the commands that they become.
-pub fn read(source: impl Read, currency: Currency, key: &str, take: &mut dyn FnMut(Item) -> Result<(), Failed>) -> Result<(), Failed> {
-    if currency.exponent() < 2 {
-        return Err(format!("PaySim's amounts have two digits after the point; {currency} has {}", currency.exponent()).into());
+/// The commands of a file, row by row, with keys that begin with `stamp`.
+///
+/// # Errors
+/// When the first line is not PaySim's header.
+pub fn rows<R: Read>(reader: R, currency: Currency, stamp: &str) -> Result<impl Iterator<Item = Read1>, String> {
+    let mut csv = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
+    let header = csv.byte_headers().map_err(|error| error.to_string())?;
+    if header.iter().ne(HEADER.iter().map(|name| name.as_bytes())) {
+        let found: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
+        return Err(format!("this is no file of PaySim: its first line is `{}`, not `{}`", found.join(","), HEADER.join(",")));
     }
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
-    let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-    if !COLUMNS.iter().zip(&header).all(|(wanted, found)| wanted == found) || header.len() < COLUMNS.len() {
-        return Err(format!("line 1: the columns are {}; PaySim's are {} …", header.join(","), COLUMNS.join(",")).into());
-    }
-    let mut set = PaySim { currency, key, opened: HashSet::new(), first_hour: FIRST_HOUR.parse()? };
-    let mut record = csv::ByteRecord::new();
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(false) => return Ok(()),
-            Ok(true) => {}
-            Err(error) if error.is_io_error() => return Err(error.into()),
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                take(Item::Bad { line, reason: error.to_string() })?;
-                continue;
-            }
-        }
-        let (line, read) = (record.position().map_or(0, csv::Position::line), reader.position().byte());
-        match set.commands(line, &record) {
-            Ok(commands) => commands.into_iter().try_for_each(|command| take(Item::Command { command, read }))?,
-            Err(reason) => take(Item::Bad { line, reason })?,
-        }
+    let mut chart = Chart { currency, stamp: stamp.to_owned(), known: HashSet::new() };
+    let rows = csv.into_byte_records().map(move |record| {
+        let record = record.map_err(|error| BadLine {
+            line: error.position().map_or(0, csv::Position::line),
+            detail: format!("this is no row of CSV: {error}"),
+        })?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let bad = |detail: String| BadLine { line, detail };
+        let row = Row::of(&record, currency).map_err(bad)?;
+        Ok(chart.commands(line, &row))
+    });
+    Ok(rows)
+}
+
+/// What is used of a row.
+struct Row {
+    step: i64,
+    kind: Kind,
+    amount: Money,
+    origin: String,
+    opening: Money,
+    destination: String,
+    fraud: bool,
+    flagged: bool,
+}
+
+/// The five types of transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    CashIn,
+    CashOut,
+    Payment,
+    Transfer,
+    Debit,
+}
+
+impl Kind {
+    const ALL: [(&'static str, &'static str, Kind); 5] = [
+        ("CASH_IN", "cash_in", Kind::CashIn),
+        ("CASH_OUT", "cash_out", Kind::CashOut),
+        ("PAYMENT", "payment", Kind::Payment),
+        ("TRANSFER", "transfer", Kind::Transfer),
+        ("DEBIT", "debit", Kind::Debit),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, _, kind)| *kind == self).map_or("other", |(_, name, _)| name)
     }
 }
 
-struct PaySim<'a> {
+impl Row {
+    fn of(record: &csv::ByteRecord, currency: Currency) -> Result<Self, String> {
+        if record.len() != HEADER.len() {
+            return Err(format!("{} columns where {} are wanted", record.len(), HEADER.len()));
+        }
+        let text = |column: usize| {
+            let bytes = record.get(column).unwrap_or_default();
+            std::str::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", HEADER[column]))
+        };
+        let step = text(0)?.parse().ok().filter(|step| (0..=MOST_STEPS).contains(step));
+        let step = step.ok_or_else(|| format!("step is an hour from 0 to {MOST_STEPS}, not `{}`", shown(record, 0)))?;
+        let kind = Kind::ALL.iter().find(|(name, _, _)| record.get(1) == Some(name.as_bytes())).map(|(_, _, kind)| *kind);
+        let kind = kind.ok_or_else(|| format!("type is CASH_IN, CASH_OUT, PAYMENT, TRANSFER or DEBIT, not `{}`", shown(record, 1)))?;
+        let money = |column: usize| -> Result<Money, String> {
+            let wanted = || format!("{} is an amount, zero or more, not `{}`", HEADER[column], shown(record, column));
+            let text = text(column)?;
+            // Large amounts are written as 1.0E7 by some exports.
+            let amount = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).map_err(|_| wanted())?;
+            if amount.is_sign_negative() && !amount.is_zero() {
+                return Err(wanted());
+            }
+            let rounded = amount.round_dp_with_strategy(currency.exponent(), rust_decimal::RoundingStrategy::MidpointNearestEven);
+            Money::new(rounded, currency).map_err(|error| format!("{}: {error}", HEADER[column]))
+        };
+        let name = |column: usize| {
+            let name = text(column)?;
+            let good = (1..=40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            if good {
+                Ok(name.to_owned())
+            } else {
+                Err(format!("{} is 1 to 40 letters and digits, not `{}`", HEADER[column], shown(record, column)))
+            }
+        };
+        let flag = |column: usize| match record.get(column) {
+            Some(b"0") => Ok(false),
+            Some(b"1") => Ok(true),
+            _ => Err(format!("{} is 0 or 1, not `{}`", HEADER[column], shown(record, column))),
+        };
+        let row = Self {
+            step,
+            kind,
+            amount: money(2)?,
+            origin: name(3)?,
+            opening: money(4)?,
+            destination: name(6)?,
+            fraud: flag(9)?,
+            flagged: flag(10)?,
+        };
+        // Read as well, though not used: a row that is broken there is broken.
+        for column in [5, 7, 8] {
+            money(column)?;
+        }
+        if row.amount.is_zero() {
+            return Err("the amount is zero: there is nothing to move".to_owned());
+        }
+        Ok(row)
+    }
+}
+
+fn shown(record: &csv::ByteRecord, column: usize) -> String {
+    String::from_utf8_lossy(record.get(column).unwrap_or_default()).chars().take(40).collect()
+}
+
+/// Which accounts were opened by the rows so far.
+struct Chart {
     currency: Currency,
-    key: &'a str,
-    opened: HashSet<String>,
-    first_hour: Timestamp,
+    stamp: String,
+    known: HashSet<String>,
 }
 
-impl PaySim<'_> {
-    fn commands(&mut self, line: u64, record: &csv::ByteRecord) -> Result<Vec<Value>, String> {
-        let field = |index: usize| {
-            let bytes = record.get(index).ok_or_else(|| format!("there is no {}; the row has {} columns", COLUMNS[index], record.len()))?;
-            std::str::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", COLUMNS[index]))
-        };
-        let step: i64 = field(0)?.parse().map_err(|_| format!("step is {:?}, not a number of hours", field(0).unwrap_or_default()))?;
-        let amount = self.amount(field(2)?, COLUMNS[2])?;
-        let (origin, destination) = (name(field(3)?)?, name(field(6)?)?);
-        let customer = format!("customers:{origin}:wallet");
-        let agent = format!("agents:{destination}:cash");
-        let (debit, credit) = match field(1)? {
-            "CASH_IN" => (agent, customer.clone()),
-            "CASH_OUT" => (customer.clone(), agent),
-            "PAYMENT" => (customer.clone(), format!("merchants:{destination}:available")),
-            "TRANSFER" => (customer.clone(), format!("customers:{destination}:wallet")),
-            "DEBIT" => (customer.clone(), format!("banks:{destination}:settlement")),
-            other => return Err(format!("type is {other:?}; PaySim has CASH_IN, CASH_OUT, PAYMENT, TRANSFER and DEBIT")),
-        };
-        let before = [
-            (customer, self.amount(field(4)?, COLUMNS[4])?),
-            (format!("customers:{destination}:wallet"), self.amount(field(7)?, COLUMNS[7])?),
-        ];
-
-        let at = self.first_hour.saturating_add_secs(step.clamp(0, 100_000) * 3_600);
+impl Chart {
+    /// The commands of a row: accounts that are new, the opening balance of a payer who is new, the row itself.
+    fn commands(&mut self, line: u64, row: &Row) -> Vec<Item> {
         let mut commands = Vec::new();
-        self.open(OPENING, "equity", &mut commands);
-        for address in [&debit, &credit] {
-            let kind = if address.starts_with("agents:") || address.starts_with("banks:") { "asset" } else { "liability" };
-            if self.open(address, kind, &mut commands)
-                && let Some((_, balance)) = before.iter().find(|(wallet, balance)| wallet == address && !balance.is_zero())
-            {
-                commands.push(json!({
-                    "op": "post_entry",
-                    "idempotency_key": format!("paysim-{}-balance-{address}", self.key),
-                    "effective_at": self.first_hour,
-                    "reference": "opening balance",
-                    "transfers": [{ "debit": OPENING, "credit": address, "amount": self.money(*balance) }],
-                }));
-            }
+        let customer = format!("customers:{}:wallet", row.origin);
+        let other = match row.kind {
+            Kind::CashIn | Kind::CashOut => format!("agents:{}:float", row.destination),
+            Kind::Payment => format!("merchants:{}:available", row.destination),
+            Kind::Transfer => format!("customers:{}:wallet", row.destination),
+            Kind::Debit => format!("banks:{}:settlement", row.destination),
+        };
+        let new_customer = self.open(&mut commands, &customer);
+        if new_customer && row.opening.is_positive() {
+            const OPENING: &str = "equity:paysim:opening";
+            self.open(&mut commands, OPENING);
+            commands.push(json!({
+                "op": "post_entry",
+                "effective_at": instant(0),
+                "reference": format!("opening balance of {}", row.origin),
+                "transfers": [{ "debit": OPENING, "credit": customer, "amount": row.opening }],
+            }));
         }
-        let fraud = record.get(9).is_some_and(|flag| flag == b"1");
+        self.open(&mut commands, &other);
+        let (debit, credit) = if row.kind == Kind::CashIn { (&other, &customer) } else { (&customer, &other) };
         commands.push(json!({
             "op": "post_entry",
-            "idempotency_key": format!("paysim-{}-{line}", self.key),
-            "effective_at": at,
+            "effective_at": instant(row.step),
             "reference": format!("row {line}"),
-            "dimensions": { "type": field(1)?.to_lowercase(), "fraud": if fraud { "yes" } else { "no" } },
-            "transfers": [{ "debit": debit, "credit": credit, "amount": self.money(amount) }],
+            "dimensions": { "type": row.kind.name(), "fraud": row.fraud.to_string(), "flagged": row.flagged.to_string() },
+            "transfers": [{ "debit": debit, "credit": credit, "amount": row.amount }],
         }));
-        Ok(commands)
+        let keyed = commands.into_iter().enumerate().map(|(index, mut command)| {
+            command["idempotency_key"] = json!(format!("paysim-{}-{}-{line}-{index}", self.stamp, self.currency));
+            Item { line, text: command.to_string() }
+        });
+        keyed.collect()
     }
 
-    /// Opens an account that was not seen before; false where it was.
-    fn open(&mut self, address: &str, kind: &str, commands: &mut Vec<Value>) -> bool {
-        if !self.opened.insert(address.to_owned()) {
+    /// Opens an account the first time that it is seen.
+    fn open(&mut self, commands: &mut Vec<Value>, address: &str) -> bool {
+        if !self.known.insert(address.to_owned()) {
             return false;
         }
-        let limits = if kind == "liability" { json!({ "floor": "0" }) } else { json!({}) };
-        commands.push(json!({
-            "op": "open_account",
-            "idempotency_key": format!("paysim-{}-open-{address}", self.key),
-            "address": address,
-            "kind": kind,
-            "currency": self.currency,
-            "limits": limits,
-        }));
+        let (kind, floor) = match address.split(':').next() {
+            Some("customers" | "merchants") => ("liability", Some("0")),
+            Some("equity") => ("equity", None),
+            Some("banks") => ("asset", None),
+            _ => ("liability", None),
+        };
+        let mut open = json!({ "op": "open_account", "address": address, "kind": kind, "currency": self.currency });
+        if let Some(floor) = floor {
+            open["limits"] = json!({ "floor": floor });
+        }
+        commands.push(open);
         true
-    }
-
-    fn amount(&self, text: &str, column: &str) -> Result<Decimal, String> {
-        let amount = decimal_string::parse(text).ok_or_else(|| format!("{column} is {text:?}, not a decimal such as 1250.50"))?;
-        Ok(amount.normalize())
-    }
-
-    fn money(&self, amount: Decimal) -> Value {
-        json!({ "amount": amount.to_string(), "currency": self.currency })
     }
 }
 
-/// A party's name as a segment of an address.
-fn name(text: &str) -> Result<&str, String> {
-    let valid = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if valid { Ok(text) } else { Err(format!("{text:?} is no name of a party such as C1231006815 or M1979787155")) }
+/// An hour of the file as an instant.
+fn instant(step: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH.saturating_add_secs(HOUR_ZERO + step * 3_600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = "\
+step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,newbalanceDest,isFraud,isFlaggedFraud
+1,PAYMENT,9839.64,C1231006815,170136.0,160296.36,M1979787155,0.0,0.0,0,0
+2,CASH_IN,100.5,C1231006815,160296.36,160396.86,C553264065,5083511.0,5083410.5,0,0
+3,TRANSFER,181.0,C1305486145,0.0,0.0,C1231006815,0.0,0.0,1,0
+3,CASH_OUT,1.0E3,C840083671,181.0,0.0,C553264065,21182.0,0.0,1,1
+4,DEBIT,5337.77,C1231006815,41720.0,36382.23,C195600860,41898.0,40348.79,0,0
+5,LOAN,1.00,C1,0.0,0.0,C2,0.0,0.0,0,0
+6,PAYMENT,-1.00,C1,0.0,0.0,M2,0.0,0.0,0,0
+7,PAYMENT,1.00,C1,0.0
+8,PAYMENT,0.00,C1,0.0,0.0,M2,0.0,0.0,0,0
+9,PAYMENT,1.00,C1,0.0,0.0,M2,0.0,0.0,yes,0
+";
+
+    fn read(text: &str, currency: Currency) -> Vec<Read1> {
+        rows(text.as_bytes(), currency, "5eed").expect("a header").collect()
+    }
+
+    fn commands(row: &Read1) -> Vec<Value> {
+        let items = row.as_ref().unwrap_or_else(|bad| panic!("{bad:?}"));
+        items.iter().map(|item| serde_json::from_str(&item.text).expect("JSON")).collect()
+    }
+
+    #[test]
+    fn a_row_opens_what_is_new_and_moves_its_amount() {
+        let rows = read(SAMPLE, Currency::USD);
+        let first = commands(&rows[0]);
+        let ops: Vec<_> = first.iter().map(|command| (command["op"].as_str().expect("an op"), command["address"].as_str())).collect();
+        assert_eq!(
+            ops,
+            [
+                ("open_account", Some("customers:C1231006815:wallet")),
+                ("open_account", Some("equity:paysim:opening")),
+                ("post_entry", None),
+                ("open_account", Some("merchants:M1979787155:available")),
+                ("post_entry", None),
+            ]
+        );
+        assert_eq!(first[0]["limits"], json!({ "floor": "0" }));
+        assert_eq!(first[2]["transfers"][0]["amount"], json!({ "amount": "170136.00", "currency": "USD" }));
+        assert_eq!(first[2]["effective_at"], "2025-01-01T00:00:00.000000Z");
+        assert_eq!(first[4]["effective_at"], "2025-01-01T01:00:00.000000Z");
+        assert_eq!(first[4]["dimensions"], json!({ "type": "payment", "fraud": "false", "flagged": "false" }));
+        assert_eq!(first[4]["idempotency_key"], "paysim-5eed-USD-2-4");
+        let second = commands(&rows[1]);
+        assert_eq!(second.len(), 2, "the customer is known, the agent is new");
+        assert_eq!(second[1]["transfers"][0]["debit"], "agents:C553264065:float");
+        assert_eq!(second[1]["transfers"][0]["credit"], "customers:C1231006815:wallet");
+    }
+
+    #[test]
+    fn every_type_has_its_accounts() {
+        let rows = read(SAMPLE, Currency::USD);
+        let sides = |row: &Read1| {
+            let last = commands(row).pop().expect("a command");
+            (
+                last["transfers"][0]["debit"].as_str().expect("a side").to_owned(),
+                last["transfers"][0]["credit"].as_str().expect("a side").to_owned(),
+            )
+        };
+        assert_eq!(sides(&rows[0]), ("customers:C1231006815:wallet".into(), "merchants:M1979787155:available".into()));
+        assert_eq!(sides(&rows[2]), ("customers:C1305486145:wallet".into(), "customers:C1231006815:wallet".into()));
+        assert_eq!(sides(&rows[3]), ("customers:C840083671:wallet".into(), "agents:C553264065:float".into()));
+        assert_eq!(sides(&rows[4]), ("customers:C1231006815:wallet".into(), "banks:C195600860:settlement".into()));
+        let amount = &commands(&rows[3])[2]["transfers"][0]["amount"]["amount"];
+        assert_eq!(amount, "1000.00");
+    }
+
+    #[test]
+    fn every_command_of_the_sample_can_be_read_by_the_server() {
+        for item in read(SAMPLE, Currency::XOF).into_iter().flatten().flatten() {
+            cauri_command_api::bulk::BulkItem::parse(item.text.as_bytes()).unwrap_or_else(|problem| panic!("{}: {problem:?}", item.text));
+        }
+    }
+
+    #[test]
+    fn a_malformed_row_is_named_by_its_line_and_the_others_are_kept() {
+        let rows = read(SAMPLE, Currency::USD);
+        let bad: Vec<(u64, &str)> = rows.iter().filter_map(|row| row.as_ref().err()).map(|bad| (bad.line, &*bad.detail)).collect();
+        assert_eq!(
+            bad,
+            [
+                (7, "type is CASH_IN, CASH_OUT, PAYMENT, TRANSFER or DEBIT, not `LOAN`"),
+                (8, "amount is an amount, zero or more, not `-1.00`"),
+                (9, "5 columns where 11 are wanted"),
+                (10, "the amount is zero: there is nothing to move"),
+                (11, "isFraud is 0 or 1, not `yes`"),
+            ]
+        );
+        assert_eq!(rows.iter().filter(|row| row.is_ok()).count(), 5);
+    }
+
+    #[test]
+    fn a_currency_with_fewer_decimals_rounds_half_to_even() {
+        let amounts: Vec<String> =
+            [("0.5", "1,PAYMENT,0.5"), ("1.5", "1,PAYMENT,1.5"), ("2.5", "1,PAYMENT,2.5"), ("9839.64", "1,PAYMENT,9839.64")]
+                .iter()
+                .map(|(_, start)| {
+                    let header = HEADER.join(",");
+                    let text = format!("{header}\n{start},C1,0.0,0.0,M1,0.0,0.0,0,0\n");
+                    match &read(&text, Currency::XOF)[0] {
+                        Ok(items) => items.last().map(|item| item.text.clone()).unwrap_or_default(),
+                        Err(bad) => bad.detail.clone(),
+                    }
+                })
+                .collect();
+        assert_eq!(amounts[0], "the amount is zero: there is nothing to move");
+        for (text, amount) in amounts[1..].iter().zip(["2", "2", "9840"]) {
+            assert!(text.contains(&format!("\"amount\":\"{amount}\"")), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_file_is_not_taken_for_one_of_paysim() {
+        let Err(reason) = rows("date;amount\n".as_bytes(), Currency::USD, "5eed").map(drop) else { panic!("it was taken") };
+        assert!(reason.contains("this is no file of PaySim"), "{reason}");
+    }
 }

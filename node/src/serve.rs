@@ -1,168 +1,170 @@
-//! `cauri serve`: opens the store, starts the engine and the read models, and answers until it is asked to stop.
+//! `cauri serve`: a data directory on a port until it is told to stop.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cauri_command_api::auth::issuer::DevIssuer;
-use cauri_command_api::auth::jwks::{Jwks, JwksSource};
-use cauri_command_api::auth::token::{Trust, Verifier};
-use cauri_command_api::routes::router_with;
-use cauri_command_api::state::ReadyCheck;
-use cauri_command_api::{ApiState, HttpLimits};
-use cauri_domain::fold::LedgerRules;
-use cauri_engine::{Engine, EngineConfig};
-use cauri_event_store::EventStore;
-use cauri_event_store::embedded::EmbeddedStore;
-use cauri_projections::runner::{Runner, RunnerConfig, RunnerState};
-use cauri_query_api::QueryState;
+use cauri_command_api::telemetry;
 use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
 
-use crate::Failed;
-use crate::config::{LEDGER, ServeOptions, TrustOptions};
+use crate::config::{LogArgs, LogFormat, ServeArgs};
+use crate::listener::{self, Bounds};
+use crate::node::Node;
 
-/// How long requests in hand may take once the process was asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How often the issuer's keys are read again, so that a withdrawn key stops working.
-const KEY_REFRESH: Duration = Duration::from_secs(300);
+/// How often keys that the issuer withdrew are noticed.
+const KEYS_EVERY: Duration = Duration::from_secs(300);
+/// How often recorded durations are put into their buckets; between two scrapes they would pile up.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or SIGINT.
-pub fn run(options: &ServeOptions) -> Result<ExitCode, Failed> {
-    let node = Node::open(options)?;
-    node.serve(options, |address| println!("cauri: listening on http://{address}"))
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else does.
+    #[error("{address} is in use by another process: stop it, or choose another address with --listen")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The system does not let us.
+    #[error("cannot listen on {address}")]
+    Refused {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
-/// What a node is made of, before it listens.
-pub struct Node {
-    engine: Engine,
-    runner: Arc<Runner>,
-    verifier: Arc<Verifier>,
+/// Serves a data directory until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot be opened, or the address cannot be listened on.
+pub fn run(args: &ServeArgs) -> Result<(), Box<dyn Error>> {
+    log_to_stderr(&args.log)?;
+    // The address first: a journal that took a minute to recover would have been recovered for nothing.
+    let listener = listen(args.http.listen)?;
+    let node = Node::open(args, None)?;
+    if node.develops {
+        tracing::warn!(
+            data = %node.data.path().display(),
+            "tokens are those of the development issuer in the data directory; give --jwks of an identity provider where money is real"
+        );
+    }
+    serve(node, listener, args)
 }
 
-impl Node {
-    /// Opens everything that is kept in the data directory.
-    pub fn open(options: &ServeOptions) -> Result<Self, Failed> {
-        let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open(&options.data.journal(), LEDGER)?);
-        Self::with_store(options, store)
-    }
+/// A listener that others cannot have.
+///
+/// # Errors
+/// When somebody else has it, or the system does not give it.
+pub fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
+    let listener = std::net::TcpListener::bind(address).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => ListenError::InUse { address },
+        _ => ListenError::Refused { address, source },
+    })?;
+    listener.set_nonblocking(true).map_err(|source| ListenError::Refused { address, source })?;
+    Ok(listener)
+}
 
-    /// The same on a store that is open already.
-    pub fn with_store(options: &ServeOptions, store: Arc<dyn EventStore>) -> Result<Self, Failed> {
-        let verifier = Arc::new(verifier(&options.data.data, &options.trust)?);
-        let engine = Engine::start(store.clone(), engine_config(options, &*store))?;
-        let runner = Arc::new(start_runner(&options.data.read_models(), store)?);
-        Ok(Self { engine, runner, verifier })
-    }
+/// Serves an open node until SIGTERM or SIGINT, then stops it.
+///
+/// # Errors
+/// When the runtime cannot be made; the node is stopped all the same.
+pub fn serve(node: Node, listener: std::net::TcpListener, args: &ServeArgs) -> Result<(), Box<dyn Error>> {
+    // Metrics are recorded from the first request on, not from the first scrape.
+    telemetry::recorder();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("cauri-http").build()?;
+    let served = runtime.block_on(async {
+        let listener = TcpListener::from_std(listener)?;
+        tracing::info!(address = %listener.local_addr()?, data = %node.data.path().display(), head = %node.engine.store().follow().head(), "serving");
+        keep(&node);
+        let bounds = Bounds { connections: args.http.max_connections, head: args.http.request_timeout, ending: args.http.shutdown_timeout };
+        listener::serve(listener, node.router(args), bounds, told_to_stop()).await;
+        Ok::<(), std::io::Error>(())
+    });
+    let store = Arc::clone(node.engine.store());
+    node.stop();
+    tracing::info!(head = %store.follow().head(), "stopped");
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(served?)
+}
 
-    /// Listens and answers until the process is asked to stop; then finishes what is in hand.
-    pub fn serve(self, options: &ServeOptions, listening: impl FnOnce(std::net::SocketAddr)) -> Result<ExitCode, Failed> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let served = runtime.block_on(self.answer(options, listening));
-        // The engine finishes the batch in hand; the read models keep their checkpoint.
-        self.engine.stop();
-        self.runner.stop();
-        runtime.shutdown_timeout(Duration::from_secs(1));
-        served.map(|()| ExitCode::SUCCESS)
-    }
-
-    async fn answer(&self, options: &ServeOptions, listening: impl FnOnce(std::net::SocketAddr)) -> Result<(), Failed> {
-        let listener = TcpListener::bind(&options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-        let reads = self.runner.read_store()?;
-        let queries = cauri_query_api::router(QueryState::new(reads, self.engine.store().clone(), self.verifier.clone()));
-        let checks = vec![read_models_check(self.runner.clone(), options.ready_lag)];
-        let state = ApiState::new(self.engine.clone(), self.verifier.clone(), HttpLimits::default(), checks);
-        let router = router_with(state, queries);
-
-        let verifier = self.verifier.clone();
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(KEY_REFRESH).await;
-                let verifier = verifier.clone();
-                match tokio::task::spawn_blocking(move || verifier.keys().refresh()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "the issuer's keys could not be read again; the old ones stay"),
-                    Err(error) => tracing::error!(%error, "reading the issuer's keys again failed"),
-                }
+/// What has to be done every now and then.
+fn keep(node: &Node) {
+    let verifier = Arc::clone(&node.verifier);
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(KEYS_EVERY);
+        every.tick().await;
+        loop {
+            every.tick().await;
+            let verifier = Arc::clone(&verifier);
+            let read = tokio::task::spawn_blocking(move || verifier.keys().refresh()).await;
+            if let Ok(Err(error)) = read {
+                tracing::warn!(%error, "the key set could not be read again; the keys read before stay in force");
             }
-        });
-
-        listening(listener.local_addr()?);
-        let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-        let asked = async move {
-            asked_to_stop().await;
-            tracing::info!("asked to stop; finishing what is in hand");
-            // The receiver lives until the server has ended.
-            let _ = stopping.send(());
-        };
-        let server = axum::serve(listener, router).with_graceful_shutdown(asked);
-        tokio::select! {
-            served = async { server.await } => served?,
-            () = async { let _ = stopped.await; tokio::time::sleep(DRAIN).await } => {
-                tracing::warn!("requests were still open after {DRAIN:?}; ending them");
+        }
+    });
+    tokio::spawn(async {
+        let mut every = tokio::time::interval(UPKEEP_EVERY);
+        loop {
+            every.tick().await;
+            if let Some(recorder) = telemetry::recorder() {
+                recorder.run_upkeep();
             }
         }
-        Ok(())
-    }
+    });
 }
 
-/// The engine's configuration for these options.
-pub fn engine_config(options: &ServeOptions, store: &dyn EventStore) -> EngineConfig {
-    EngineConfig {
-        rules: LedgerRules { max_future_secs: i64::from(options.max_future_days) * 86_400 },
-        queue_capacity: options.queue_capacity,
-        snapshot_every: options.snapshot_every,
-        ..EngineConfig::for_store(store)
-    }
+/// Completes at the first SIGTERM or SIGINT. A second one ends the process at once.
+async fn told_to_stop() {
+    wait_for_signal().await;
+    tracing::info!("told to stop; a second signal ends at once and loses nothing that was acknowledged");
+    tokio::spawn(async {
+        wait_for_signal().await;
+        std::process::exit(130);
+    });
 }
 
-/// Starts the read models of a journal.
-pub fn start_runner(path: &Path, store: Arc<dyn EventStore>) -> Result<Runner, Failed> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory).map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
-    }
-    Ok(Runner::start(store, path, RunnerConfig::default())?)
-}
-
-/// Judges tokens of the configured issuer, or of the development issuer in the data directory.
-fn verifier(data: &Path, options: &TrustOptions) -> Result<Verifier, Failed> {
-    let source = match &options.jwks {
-        Some(jwks) => jwks.parse().unwrap_or_else(|never| match never {}),
-        None => {
-            let trust = Trust { issuer: options.issuer.clone(), audience: options.audience.clone() };
-            let issuer = DevIssuer::open_or_create(data)?.with_trust(trust);
-            JwksSource::from(issuer.jwks_path())
-        }
-    };
-    let trust = Trust { issuer: options.issuer.clone(), audience: options.audience.clone() };
-    Ok(Verifier::new(Jwks::load(source)?, &trust))
-}
-
-fn read_models_check(runner: Arc<Runner>, most: u64) -> ReadyCheck {
-    let check = move || {
-        let status = runner.status();
-        if status.state != RunnerState::Running {
-            return Err(format!("{:?}", status.state));
-        }
-        let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
-        if lag > most { Err(format!("{lag} events behind, more than {most}")) } else { Ok(format!("{lag} events behind")) }
-    };
-    ReadyCheck { name: "read_models", check: Box::new(check) }
-}
-
-async fn asked_to_stop() {
+#[cfg(unix)]
+async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
             tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
             }
         }
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be caught; SIGINT still ends the process well");
-            let _ = interrupted.await;
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "signals cannot be received: only a kill ends this process, which loses nothing that was acknowledged");
+            std::future::pending::<()>().await;
         }
     }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::error!(%error, "signals cannot be received: only a kill ends this process, which loses nothing that was acknowledged");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Logs to standard error from here on.
+///
+/// # Errors
+/// When the filter cannot be understood. A subscriber that is there already stays.
+pub fn log_to_stderr(args: &LogArgs) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_new(&args.log).map_err(|error| format!("--log {:?} is no level and no filter: {error}", args.log))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match args.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    // A test in the same process may have set one.
+    drop(set);
+    Ok(())
 }

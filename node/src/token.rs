@@ -1,23 +1,29 @@
-//! `cauri token`: prints a token of the development issuer, and nothing else.
+//! `cauri token`: a token of the development issuer.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::error::Error;
 use std::time::Duration;
 
-use cauri_command_api::auth::issuer::DevIssuer;
+use cauri_command_api::auth::issuer::{DevIssuer, IssuerError};
 use cauri_command_api::auth::role::Role;
 
-use crate::Failed;
-use crate::config::TokenOptions;
+use crate::config::{DataArgs, TokenArgs, TrustArgs};
 
-/// Prints a token.
-pub fn run(options: &TokenOptions) -> Result<ExitCode, Failed> {
-    println!("{}", issue(&options.data.data, &options.subject, options.role, options.ttl)?);
-    Ok(ExitCode::SUCCESS)
+/// Prints a token and nothing else, so that it can stand in a command substitution.
+///
+/// # Errors
+/// When the issuer cannot be used, or the token would be good for nothing.
+pub fn run(args: &TokenArgs) -> Result<(), Box<dyn Error>> {
+    if let Some(jwks) = &args.trust.jwks {
+        eprintln!("cauri: note: a server with --jwks {jwks} does not know the development issuer that signs this token");
+    }
+    println!("{}", issue(&args.data, &args.trust, &args.subject, &args.role, args.ttl)?);
+    Ok(())
 }
 
-/// A token of the development issuer of a data directory, which is made where there is none.
-pub fn issue(data: &Path, subject: &str, role: Role, ttl: Duration) -> Result<String, Failed> {
-    let issuer = DevIssuer::open_or_create(data)?;
-    Ok(issuer.issue(subject, &[role], ttl)?)
+/// A token of the development issuer of a data directory, which is made if it is not there.
+///
+/// # Errors
+/// When the issuer cannot be used, or the token would be good for nothing.
+pub fn issue(data: &DataArgs, trust: &TrustArgs, subject: &str, roles: &[Role], ttl: Duration) -> Result<String, IssuerError> {
+    DevIssuer::open_or_create(&data.data)?.with_trust(trust.trust()).issue(subject, roles, ttl)
 }

@@ -258,7 +258,7 @@ pub(crate) fn stop_all(db: &Connection, at: Position, reason: &str) -> rusqlite:
 }
 
 /// Nothing is stopped until it fails again.
-pub(crate) fn start_all(db: &Connection) -> rusqlite::Result<()> {
+fn start_all(db: &Connection) -> rusqlite::Result<()> {
     db.execute("UPDATE read_models SET stopped_at = NULL, reason = NULL WHERE stopped_at IS NOT NULL", [])?;
     Ok(())
 }
@@ -300,7 +300,7 @@ pub(crate) fn sweep(db: &Connection, models: &[ReadModel]) -> rusqlite::Result<(
 }
 
 /// Brings the catalog to what this program is: every read model has a live generation that it knows or one that
-/// is being built, and what nobody needs is dropped.
+/// is being built, what nobody needs is dropped, and what was stopped is tried again.
 pub(crate) fn prepare(db: &Connection, path: &Path, models: &[ReadModel]) -> Result<(), OpenError> {
     for row in rows(db, models).map_err(|error| judge(path, &error))? {
         if row.revision > row.model.revision {
@@ -328,6 +328,7 @@ pub(crate) fn prepare(db: &Connection, path: &Path, models: &[ReadModel]) -> Res
                 begin(db, model, last.next())?;
             }
         }
+        start_all(db)?;
         sweep(db, models)
     })
     .map_err(|error| judge(path, &error))

@@ -147,12 +147,16 @@ subscription Live {
     return isSubscription(parameters, options) ? listen(parameters, authorization) : ask(parameters, headers);
   };
 
+  // A link may carry a query, `/graphql?query=...`: it is shown, and run only by whoever looks at it.
+  const linked = new URLSearchParams(location.search).get('query');
+
   const root = document.getElementById('graphiql');
   root.textContent = '';
   ReactDOM.createRoot(root).render(
     React.createElement(GraphiQL, {
       fetcher,
       defaultQuery: EXAMPLE,
+      ...(linked === null ? {} : { query: linked }),
       defaultHeaders: JSON.stringify({ Authorization: remembered() || HINT }, null, 2),
       defaultEditorToolsVisibility: 'headers',
       isHeadersEditorEnabled: true,

@@ -40,7 +40,7 @@ impl Query {
         #[graphql(desc = "Where it stands.")] address: AccountAddress,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
     ) -> Result<Option<Account>, QueryError> {
-        Account::load(address.0, scope(ctx)?).await
+        Account::find(address.0, scope(ctx)?).await
     }
 
     /// Accounts, by address. What is absent does not filter; what is given must all hold.

@@ -58,7 +58,7 @@ async fn a_query_waits_for_the_position_that_it_is_given() {
     assert_eq!(answer.data(), &json!({ "account": { "address": "a:c" } }));
     assert!(answer.as_of_position() >= written.last.get());
 
-    // Then the same by header, on GET parameters' sibling: any field, any operation.
+    // The same by header, for whatever the operation asks.
     let answer = api.ask_with("{ account(address: \"a:c\") { address } }", json!({}), &[("cauri-min-position", &token)]).await;
     assert_eq!(answer.data(), &json!({ "account": { "address": "a:c" } }));
 }
@@ -76,7 +76,7 @@ async fn a_position_that_is_not_reached_in_time_is_an_error_with_the_lag() {
 
     let start = Instant::now();
     let answer = api.ask(&format!("{{ head(minPosition: \"{token}\") {{ position }} account(address: \"a:b\") {{ address }} }}")).await;
-    assert!((100..3_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    assert!((100..10_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "POSITION_NOT_REACHED"));
     assert_eq!(answer.headers["retry-after"], "1");
     let extensions = &answer.body["errors"][0]["extensions"];

@@ -210,7 +210,10 @@ async fn the_protocol_is_kept() {
 #[tokio::test]
 async fn only_graphql_transport_ws_is_spoken() {
     let ledger = ledger();
-    let address = ledger.api().serve().await;
+    let api = ledger.api();
+    let plain = api.send(axum::http::Request::get("/graphql/ws").body(axum::body::Body::empty()).expect("a request")).await;
+    assert_eq!((plain.status.as_u16(), &plain.headers["upgrade"]), (426, &"websocket".parse().expect("a header")));
+    let address = api.serve().await;
     let mut request = format!("ws://{address}/graphql/ws").into_client_request().expect("a request");
     request.headers_mut().insert("sec-websocket-protocol", "graphql-ws".parse().expect("a header"));
     assert!(connect_async(request).await.is_err());

@@ -22,7 +22,7 @@ use cauri_engine::{Accepted, CommandEnvelope, Engine, EngineConfig, ManualClock,
 use cauri_event_schemas::Position;
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
-use cauri_projections::read::ReadStore;
+use cauri_projections::read::{ProjectionState, ReadStore};
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_query_api::{Limits, QueryState};
 use http_body_util::BodyExt as _;
@@ -84,9 +84,18 @@ impl Ledger {
         self.dir.path().join("reads.sqlite")
     }
 
-    /// Starts the read models' runner again.
+    /// Starts the read models' runner, and waits until each of them has something to show, even if it is nothing.
     pub fn resume_projecting(&mut self) {
-        self.runner = Some(Runner::start(self.store.clone(), &self.path(), RunnerConfig::default()).expect("a runner"));
+        let runner = Runner::start(self.store.clone(), &self.path(), RunnerConfig::default()).expect("a runner");
+        let built = || runner.status().read_models.iter().all(|model| model.state == ProjectionState::Live);
+        for _ in 0..3_000 {
+            if built() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(built(), "the read models are not built: {:?}", runner.status());
+        self.runner = Some(runner);
     }
 
     /// Stops it: the read models stay where they are.

@@ -12,7 +12,7 @@ use cauri_event_store::{Corruption, Failure, Hash, StoreError, Tree};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 
 use crate::reading::{self, Body, Fact, RawBatch, ReadBatch, Seed};
-use crate::source::{Piece, Source};
+use crate::source::{Journal, Piece, Source};
 
 /// How much a journal has stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub struct Stored {
 /// An embedded journal's file, opened for reading beside whoever writes it.
 #[derive(Debug)]
 pub struct Frames {
+    name: String,
     path: PathBuf,
     connection: Connection,
 }
@@ -43,7 +44,7 @@ impl Frames {
             return Err(not_a_journal("there is no journal.sqlite".into()));
         }
         let connection = connect(&path).map_err(|error| not_a_journal(error.to_string()))?;
-        let frames = Self { path, connection };
+        let frames = Self { name: name.to_owned(), path, connection };
         let value = |key: &str| frames.meta(key).map_err(|error| not_a_journal(format!("no {key} in journal.sqlite: {error}")));
         let format = value("format_version")?;
         let found = format.parse().map_err(|_| not_a_journal(format!("format_version is {format:?}")))?;
@@ -59,22 +60,6 @@ impl Frames {
 
     fn meta(&self, key: &str) -> rusqlite::Result<String> {
         self.connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
-    }
-
-    /// The tree at the head as stored; an error names what does not fit.
-    pub fn tree(&self) -> Result<Tree, StoreError> {
-        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?));
-        let row = self.connection.query_row("SELECT position, root, peaks FROM head WHERE id = 1", [], read);
-        let (position, root, peaks) = row.map_err(|error| wrong(Position::ZERO, "the head cannot be read", &error))?;
-        let size = u64::try_from(position).map_err(|_| Corruption::new(Position::ZERO, format!("the head's position is {position}")))?;
-        let at = Position::new(size);
-        let peaks: Option<Vec<Hash>> = peaks.chunks(32).map(Hash::from_slice).collect();
-        let tree = peaks.and_then(|peaks| Tree::from_parts(size, peaks));
-        let tree = tree.ok_or_else(|| Corruption::new(at, format!("the head's stored peaks do not fit its position, {size}")))?;
-        if Hash::from_slice(&root) != Some(tree.root()) {
-            return Err(Corruption::new(at, format!("the head's stored peaks give the root {}, not the one stored beside them", tree.root())).into());
-        }
-        Ok(tree)
     }
 
     /// How much is stored up to a head, and when its first and last records were written.
@@ -97,18 +82,41 @@ impl Frames {
             last_at: at("DESC", |batch| batch.facts.into_iter().next_back())?,
         })
     }
+}
 
-    /// Is there a frame that ends behind a position? Where it ends.
-    pub fn behind(&self, position: Position) -> Result<Option<Position>, StoreError> {
-        let last = self.connection.query_row("SELECT last FROM frames ORDER BY first DESC LIMIT 1", [], |row| row.get::<_, i64>(0));
-        let last = last.optional().map_err(|error| wrong(position, "the frames cannot be read", &error))?;
-        Ok(last.and_then(|last| u64::try_from(last).ok()).map(Position::new).filter(|last| *last > position))
+impl Journal for Frames {
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    /// All frames that begin at or before `until`, on a connection of its own.
-    pub fn source(&self, until: Position) -> Result<FramesSource, Failure> {
+    fn tree(&self) -> Result<Tree, StoreError> {
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?));
+        let row = self.connection.query_row("SELECT position, root, peaks FROM head WHERE id = 1", [], read);
+        let (position, root, peaks) = row.map_err(|error| wrong(Position::ZERO, "the head cannot be read", &error))?;
+        let size = u64::try_from(position).map_err(|_| Corruption::new(Position::ZERO, format!("the head's position is {position}")))?;
+        let at = Position::new(size);
+        let peaks: Option<Vec<Hash>> = peaks.chunks(32).map(Hash::from_slice).collect();
+        let tree = peaks.and_then(|peaks| Tree::from_parts(size, peaks));
+        let tree = tree.ok_or_else(|| Corruption::new(at, format!("the head's stored peaks do not fit its position, {size}")))?;
+        if Hash::from_slice(&root) != Some(tree.root()) {
+            return Err(Corruption::new(at, format!("the head's stored peaks give the root {}, not the one stored beside them", tree.root())).into());
+        }
+        Ok(tree)
+    }
+
+    fn source(&self, until: Option<Position>) -> Result<Box<dyn Source>, Failure> {
         let connection = connect(&self.path).map_err(|error| Failure::NotDone(format!("cannot open {}: {error}", self.path.display())))?;
-        Ok(FramesSource { connection, next: 1, until: i64::try_from(until.get()).unwrap_or(i64::MAX) })
+        let until = until.and_then(|until| i64::try_from(until.get()).ok()).unwrap_or(i64::MAX);
+        Ok(Box::new(FramesSource { connection, next: 1, until }))
+    }
+
+    fn behind(&self, head: Position) -> Result<Option<Position>, StoreError> {
+        let last = self.connection.query_row("SELECT last FROM frames ORDER BY first DESC LIMIT 1", [], |row| row.get::<_, i64>(0));
+        let last = last.optional().map_err(|error| wrong(head, "the frames cannot be read", &error))?;
+        let Some(last) = last.and_then(|last| u64::try_from(last).ok()).filter(|last| *last > head.get()) else { return Ok(None) };
+        // An append moves both at once, so the head is read again after the frame.
+        let moved_on = self.tree().is_ok_and(|tree| tree.size() >= last);
+        Ok((!moved_on).then_some(Position::new(last)))
     }
 }
 
@@ -146,7 +154,7 @@ fn raw_batch(row: &Row<'_>) -> rusqlite::Result<RawBatch> {
 
 /// Frames in order.
 #[derive(Debug)]
-pub struct FramesSource {
+struct FramesSource {
     connection: Connection,
     // The least `first` that the next frame can have.
     next: i64,

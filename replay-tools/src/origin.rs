@@ -17,7 +17,7 @@ use crate::frames::Frames;
 use crate::pipeline::{self, Step};
 use crate::progress::Progress;
 use crate::reading::{Fact, ReadBatch, Seed};
-use crate::source::{ExportSource, Source};
+use crate::source::{ExportSource, Journal, Source};
 
 /// Which journal.
 #[derive(Clone, Debug, Args)]
@@ -71,7 +71,7 @@ impl Origin {
             None => {
                 let frames = Frames::open(&self.directory(), &self.journal)?;
                 let stored = frames.tree()?.head();
-                let source = frames.source(until.map_or(stored.position, |until| until.min(stored.position)))?;
+                let source = frames.source(Some(until.map_or(stored.position, |until| until.min(stored.position))))?;
                 let head = replay(source, stored, until, what, &mut each)?;
                 Ok(Replayed { journal: self.journal.clone(), head })
             }
@@ -184,8 +184,7 @@ pub(crate) fn replay(
         return Err(CommandError::Damaged(Corruption::new(head.position.next(), what)));
     }
     if head.position == stored.position && head.root != stored.root {
-        let what = format!("the records give the root {}, the head states {}", head.root, stored.root);
-        return Err(CommandError::Damaged(Corruption::new(head.position, what)));
+        return Err(CommandError::OtherRoot { computed: head, stated: stored.root });
     }
     Ok(head)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cauri_event_schemas::Position;
-use cauri_event_store::{Corruption, EventStore, Head, StoreError, StoredBatch};
+use cauri_event_store::{Corruption, EventStore, Failure, Head, StoreError, StoredBatch, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::reading::{Body, RawBatch};
@@ -31,6 +31,52 @@ pub enum Piece {
 pub trait Source: Send {
     /// The next piece; `None` at the end.
     fn next(&mut self) -> Option<Piece>;
+}
+
+/// A journal with a stored head, to be read more than once.
+pub trait Journal {
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// The tree at the head as it is stored now.
+    fn tree(&self) -> Result<Tree, StoreError>;
+
+    /// Every batch up to a position; everything there is where the head cannot be read and `until` is absent.
+    fn source(&self, until: Option<Position>) -> Result<Box<dyn Source>, Failure>;
+
+    /// Where the last batch behind a head ends, if one stands there that no later append explains.
+    fn behind(&self, head: Position) -> Result<Option<Position>, StoreError>;
+}
+
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn next(&mut self) -> Option<Piece> {
+        (**self).next()
+    }
+}
+
+/// Any store as a journal to be read.
+impl Journal for Arc<dyn EventStore> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn tree(&self) -> Result<Tree, StoreError> {
+        (**self).tree()
+    }
+
+    fn source(&self, until: Option<Position>) -> Result<Box<dyn Source>, Failure> {
+        Ok(Box::new(match until {
+            Some(until) => StoreSource::new(self.clone(), until),
+            None => StoreSource::without_head(self.clone()),
+        }))
+    }
+
+    fn behind(&self, head: Position) -> Result<Option<Position>, StoreError> {
+        let Some(batch) = self.read_batch(head.next())? else { return Ok(None) };
+        // An append moves both at once, so the head is read again after the record.
+        let moved_on = Journal::tree(self).is_ok_and(|tree| tree.size() >= batch.last.get());
+        Ok((!moved_on).then_some(batch.last))
+    }
 }
 
 /// The journal in a store, from its beginning up to a position.

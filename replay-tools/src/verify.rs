@@ -18,7 +18,7 @@ use crate::pipeline::{self, Step};
 use crate::progress::Progress;
 use crate::reading::Seed;
 use crate::report::{CheckReport, Report, Verdict};
-use crate::source::{ExportError, ExportHeader, ExportSource, Source, StoreSource};
+use crate::source::{ExportError, ExportHeader, ExportSource, Journal, Source};
 
 /// What an audit is asked to do beyond its checks.
 #[derive(Clone, Debug, Default)]
@@ -43,41 +43,21 @@ struct Notes {
 ///
 /// The store may be written to meanwhile: what comes after that head is left for the next audit.
 pub fn verify_store(store: &Arc<dyn EventStore>, wanted: &Wanted) -> Result<Report, Failure> {
-    let (began, tree) = (Instant::now(), stored_tree(store.tree())?);
-    let source = match &tree {
-        Ok(tree) => StoreSource::new(store.clone(), tree.head().position),
-        Err(_) => StoreSource::without_head(store.clone()),
-    };
-    let behind = |head: Position| {
-        let Some(batch) = store.read_batch(head.next())? else { return Ok(None) };
-        // An append moves both at once, so the head is read again after the record.
-        let moved_on = store.tree().is_ok_and(|tree| tree.size() >= batch.last.get());
-        Ok((!moved_on).then_some(batch.last))
-    };
-    Ok(verify(store.name(), source, tree, behind, Ok(Some(store.clone())), wanted, began))
+    verify(store, Ok(Some(store.clone())), wanted)
 }
 
 /// Audits the embedded journal `name` in the directory `dir`, up to the head that it has now.
 ///
 /// The frames are read without the store's help, so that damage does not stop the audit at its first sight.
 pub fn verify_directory(dir: &Path, name: &str, wanted: &Wanted) -> Result<Report, OpenError> {
-    let began = Instant::now();
     let frames = Frames::open(dir, name)?;
-    let tree = stored_tree(frames.tree()).map_err(StoreError::from)?;
-    let until = tree.as_ref().map_or(Position::new(u64::MAX), |tree| tree.head().position);
-    let source = frames.source(until).map_err(StoreError::from)?;
-    let behind = |head: Position| {
-        let Some(last) = frames.behind(head)? else { return Ok(None) };
-        let moved_on = frames.tree().is_ok_and(|tree| tree.size() >= last.get());
-        Ok((!moved_on).then_some(last))
-    };
     // Without its file the look-ups would be built from the journal, and only be compared with themselves.
     let store = if dir.join("index.sqlite").exists() {
         EmbeddedStore::open_read_only(dir, name).map(|store| Some(Arc::new(store) as Arc<dyn EventStore>))
     } else {
         Ok(None)
     };
-    Ok(verify(name, source, tree, behind, store.map_err(|error| error.to_string()), wanted, began))
+    Ok(verify(&frames, store.map_err(|error| error.to_string()), wanted).map_err(StoreError::from)?)
 }
 
 /// A stored head that contradicts itself is a finding; one that cannot be read at all ends the audit.
@@ -90,15 +70,10 @@ fn stored_tree(tree: Result<Tree, StoreError>) -> Result<Result<Tree, Corruption
 }
 
 /// The audit of anything that has a stored head. `store` gives look-ups and snapshots, if there are any.
-fn verify(
-    name: &str,
-    source: impl Source,
-    tree: Result<Tree, Corruption>,
-    behind: impl Fn(Position) -> Result<Option<Position>, StoreError>,
-    store: Result<Option<Arc<dyn EventStore>>, String>,
-    wanted: &Wanted,
-    began: Instant,
-) -> Report {
+fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, String>, wanted: &Wanted) -> Result<Report, Failure> {
+    let began = Instant::now();
+    let tree = stored_tree(journal.tree())?;
+    let source = journal.source(tree.as_ref().ok().map(|tree| tree.head().position))?;
     let mut early = Findings::default();
     let mut notes = Notes::default();
     let tree = tree.map_err(|Corruption { position, what }| early.at(Check::Roots, position, what)).ok();
@@ -119,7 +94,7 @@ fn verify(
     replay(source, &mut audit, wanted, head.map(|head| head.position));
     audit.end(head.as_ref(), tree.as_ref(), &wanted.expected, store.as_deref());
     if let Some(head) = head {
-        match behind(head.position) {
+        match journal.behind(head.position) {
             Ok(None) => {}
             Ok(Some(last)) => {
                 let what = format!("records stand up to {last}, though the head is at {}", head.position);
@@ -134,8 +109,8 @@ fn verify(
         audit.findings.append(found);
     }
     look_up(store.as_deref(), unopened, &mut audit, &mut notes);
-    compare_read_models(store.as_ref(), wanted, &mut audit, &mut notes);
-    report(name, audit, &wanted.expected, notes, began)
+    compare_read_models(journal, wanted, &mut audit, &mut notes);
+    Ok(report(journal.name(), audit, &wanted.expected, notes, began))
 }
 
 /// Audits an export.
@@ -186,14 +161,14 @@ fn look_up(store: Option<&dyn EventStore>, unopened: Option<String>, audit: &mut
     audit.findings.append(found);
 }
 
-fn compare_read_models(store: Option<&Arc<dyn EventStore>>, wanted: &Wanted, audit: &mut Audit, notes: &mut Notes) {
+fn compare_read_models(journal: &dyn Journal, wanted: &Wanted, audit: &mut Audit, notes: &mut Notes) {
     match &wanted.read_store {
         None => notes.not_applicable.push((Check::ReadModels, "not asked for")),
         Some(path) if !path.exists() => notes.not_applicable.push((Check::ReadModels, "there is no read store")),
         Some(_) if audit.stopped(Check::ReadModels).is_some() => {}
         Some(path) => {
             let mut found = Findings::default();
-            let note = read_models::check(path, store, audit.last(), wanted.show_progress, &mut found);
+            let note = read_models::check(path, journal, wanted.show_progress, &mut found);
             notes.notes.push((Check::ReadModels, note));
             audit.findings.append(found);
         }

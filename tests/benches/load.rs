@@ -10,6 +10,7 @@ use cauri_domain::entry::{PostEntry, TransferAmount, TransferRequest};
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::{Currency, Money};
+use cauri_domain::text::ShortText;
 use cauri_engine::{CommandEnvelope, Engine, EngineConfig, MAX_COMMANDS, Mode, Outcome};
 use cauri_event_store::embedded::EmbeddedStore;
 
@@ -37,7 +38,7 @@ pub fn address(number: u64) -> AccountAddress {
 
 /// `count` customers' wallets with a floor of zero, and a funding account that filled each of them.
 pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
-    let actor = "operator:bench".parse().expect("a short text");
+    let actor: ShortText = "operator:bench".parse().expect("a short text");
     let open = |address: AccountAddress, kind, limits| {
         let id: CommandId = format!("open-{address}").parse().expect("a command id");
         let open =
@@ -47,7 +48,7 @@ pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
     let mut commands = vec![open("equity:funding".parse().expect("an address"), AccountKind::Equity, None)];
     commands.extend((0..count).map(|number| open(address(number), AccountKind::Liability, Some(UncheckedLimits::floor_zero()))));
     let mut commands: Vec<CommandEnvelope> =
-        commands.into_iter().map(|(command, id)| CommandEnvelope::new(command, id, std::clone::Clone::clone(&actor))).collect();
+        commands.into_iter().map(|(command, id)| CommandEnvelope::new(command, id, actor.clone())).collect();
     for number in 0..count {
         commands.push(transfer(
             &"equity:funding".parse().expect("an address"),

@@ -8,6 +8,7 @@ mod measure;
 mod memory;
 mod read_side;
 mod single;
+mod soak;
 mod start_up;
 
 #[global_allocator]
@@ -20,6 +21,7 @@ const BENCHMARKS: &[(&str, fn())] = &[
     ("start-up", start_up::run),
     ("read-side", read_side::run),
     ("memory", memory::run),
+    ("soak", soak::run),
 ];
 
 fn main() {

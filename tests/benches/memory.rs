@@ -35,7 +35,7 @@ fn held(envelope: CommandEnvelope) -> CommandEnvelope {
 }
 
 /// Resident memory of this process, in bytes.
-fn resident() -> u64 {
+pub fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/statm").expect("Linux");
     let pages: u64 = status.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages");
     pages * 4096

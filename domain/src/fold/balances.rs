@@ -143,6 +143,14 @@ impl Balances {
         self.number(address).map_or(0, |number| self.rows[number.index()].version.into())
     }
 
+    /// Says at which version of its stream an account is, where folding counted otherwise: a stored event that an
+    /// upcast made into several is still one of its stream.
+    pub fn note_version(&mut self, address: &AccountAddress, version: u64) {
+        if let (Some(number), Ok(version)) = (self.number(address), u32::try_from(version)) {
+            self.rows[number.index()].version = version;
+        }
+    }
+
     /// The totals of the account at an address.
     pub fn totals(&self, address: &AccountAddress) -> Option<Totals> {
         self.number(address).map(|number| *self.totals_of(number))

@@ -177,7 +177,7 @@ pub fn batch_after(tree: Tree, commits: &[Commit]) -> Batch {
 }
 
 /// Appends commits where nobody else does.
-pub fn append(store: &impl EventStore, commits: &[Commit]) -> Head {
+pub fn append(store: &(impl EventStore + ?Sized), commits: &[Commit]) -> Head {
     let tree = store.tree().expect("a tree");
     let batch = batch_after(tree.clone(), commits);
     match store.append(tree.head(), &batch).expect("an append") {
@@ -190,19 +190,19 @@ pub fn append(store: &impl EventStore, commits: &[Commit]) -> Head {
 }
 
 /// Everything in the journal.
-pub fn all(store: &impl EventStore) -> Vec<OwnedRecord> {
+pub fn all(store: &(impl EventStore + ?Sized)) -> Vec<OwnedRecord> {
     store.read_journal(Position::ZERO, usize::MAX).expect("a journal")
 }
 
 /// Where the ids stand.
-pub fn located(store: &impl EventStore, lookups: &[Lookup]) -> Vec<Option<Position>> {
+pub fn located(store: &(impl EventStore + ?Sized), lookups: &[Lookup]) -> Vec<Option<Position>> {
     let found = store.locate(lookups).expect("look-ups");
     assert_eq!(found.len(), lookups.len(), "one answer for each look-up");
     found
 }
 
 /// Every promise about the content at once: order, gaplessness, checksums, envelopes, versions, roots, look-ups.
-pub fn check(store: &impl EventStore) {
+pub fn check(store: &(impl EventStore + ?Sized)) {
     let tree = store.tree().expect("a tree");
     let mut computed = Tree::empty();
     let mut versions: HashMap<StreamId, StreamVersion> = HashMap::new();

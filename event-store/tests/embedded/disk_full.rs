@@ -58,12 +58,8 @@ fn filled(command: Command, dir: &Path) {
 
 fn run_child(mut command: Command, dir: &Path) -> String {
     let program = std::env::current_exe().expect("this program");
-    let output: Output = command
-        .arg(program)
-        .args([CHILD, "--exact", "--nocapture"])
-        .env("CAURI_TEST_FILL", dir)
-        .output()
-        .expect("a child");
+    let output: Output =
+        command.arg(program).args([CHILD, "--exact", "--nocapture"]).env("CAURI_TEST_FILL", dir).output().expect("a child");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "the child failed:\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
     text

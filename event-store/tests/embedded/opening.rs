@@ -134,7 +134,11 @@ fn a_file_that_is_no_database_is_not_taken_for_a_journal() {
 #[test]
 fn another_programs_database_is_neither_taken_for_a_journal_nor_changed() {
     let dir = tempfile::tempdir().expect("a directory");
-    sql(dir.path(), "journal.sqlite", "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO customers VALUES (1, 'Awa')");
+    sql(
+        dir.path(),
+        "journal.sqlite",
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO customers VALUES (1, 'Awa')",
+    );
     let before = std::fs::read(dir.path().join("journal.sqlite")).expect("a file");
     for opened in [EmbeddedStore::open(dir.path(), "ledger"), EmbeddedStore::open_read_only(dir.path(), "ledger")] {
         assert!(matches!(opened, Err(OpenError::NotAJournal { .. })), "{opened:?}");
@@ -196,7 +200,9 @@ fn a_changed_frame_is_found_and_its_position_named() {
         let read = match store {
             Ok(store) => {
                 assert_eq!(store.read_journal(Position::ZERO, 4).expect("what is whole").len(), 4);
-                store.read_journal(Position::new(5), 1).map(|records| records[0].as_record().envelope().map(|_| ()).map_err(StoreError::from))
+                store
+                    .read_journal(Position::new(5), 1)
+                    .map(|records| records[0].as_record().envelope().map(|_| ()).map_err(StoreError::from))
             }
             Err(OpenError::Store(error)) => Err(error),
             Err(other) => panic!("{other:?}"),

@@ -172,8 +172,6 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
         let mut session = Self { writer, db, lanes: Vec::new(), threads, wrote: true };
-        // What was stopped is tried again.
-        catalog::start_all(db)?;
         let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();
         for row in catalog::rows(db, writer.shared.models())? {
             let member = Member::load(db, &row)?;

@@ -51,6 +51,7 @@ pub(crate) async fn graphql(State(api): State<Arc<Api>>, request: Request) -> Re
         return response::method_not_allowed(media, "GET, POST");
     }
     if let Err(problem) = let_in(&api.auth, &parts.headers).await {
+        tracing::debug!(reason = problem.kind().code, "a query was not let in");
         return response::not_let_in(problem, media);
     }
     let parameters = if is_get {

@@ -12,8 +12,8 @@ use async_graphql::Value;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use cauri_command_api::auth::role::Permission;
 use futures::StreamExt;
@@ -83,7 +83,9 @@ pub(crate) async fn upgrade(
 ) -> Response {
     let Ok(upgrade) = upgrade else {
         let what = format!("this address speaks WebSocket with the protocol {PROTOCOL}");
-        return malformed(StatusCode::UPGRADE_REQUIRED, Media::Json, what);
+        let mut answer = malformed(StatusCode::UPGRADE_REQUIRED, Media::Json, what);
+        answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        return answer;
     };
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     if !offered.flat_map(|value| value.split(',')).any(|protocol| protocol.trim() == PROTOCOL) {

@@ -23,7 +23,13 @@ impl Account {
         Self { row, scope }
     }
 
-    /// The account at an address, read together with the others that the same answer names.
+    /// The account at an address, read at once.
+    pub(crate) async fn find(address: cauri_domain::ids::AccountAddress, scope: &Arc<Scope>) -> Result<Option<Self>, QueryError> {
+        let row = scope.read(move |snapshot| snapshot.account(&address)).await?;
+        Ok(row.map(|row| Self::new(row, scope.clone())))
+    }
+
+    /// The account at an address, read together with the others that the same answer names: a little later.
     pub(crate) async fn load(address: cauri_domain::ids::AccountAddress, scope: &Arc<Scope>) -> Result<Option<Self>, QueryError> {
         Ok(scope.account(address).await?.map(|row| Self::new(row, scope.clone())))
     }
@@ -93,8 +99,8 @@ impl Account {
     }
 
     /// How many events its stream has: what `If-Match` of a command is compared with.
-    async fn version(&self) -> u64 {
-        self.row.version.get()
+    async fn version(&self) -> i32 {
+        super::int(self.row.version.get())
     }
 
     /// Position of the last event that changed it or moved its totals.

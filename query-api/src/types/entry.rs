@@ -118,8 +118,8 @@ impl Entry {
     }
 
     /// How many events its stream has: what `If-Match` of a command is compared with.
-    async fn version(&self) -> u64 {
-        self.row.version.get()
+    async fn version(&self) -> i32 {
+        super::int(self.row.version.get())
     }
 
     /// What happened to it after its first event, in order.

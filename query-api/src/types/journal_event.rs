@@ -63,8 +63,8 @@ impl JournalEvent {
     }
 
     /// Its place in the stream.
-    async fn version(&self) -> u64 {
-        self.row.version.get()
+    async fn version(&self) -> i32 {
+        super::int(self.row.version.get())
     }
 
     /// The version of its shape, as stored.

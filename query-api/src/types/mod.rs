@@ -47,3 +47,8 @@ pub use transfer::Transfer;
 pub use trial_balance::TrialBalance;
 pub use trial_balance_row::TrialBalanceRow;
 pub use trial_balance_sum::TrialBalanceSum;
+
+/// GraphQL's `Int` has 32 bits: what is beyond is shown as the largest.
+pub(crate) fn int(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

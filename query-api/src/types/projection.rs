@@ -43,8 +43,8 @@ impl Projection {
     }
 
     /// Events between it and the journal's head.
-    async fn lag(&self) -> u64 {
-        self.0.lag_events
+    async fn lag(&self) -> i32 {
+        super::int(self.0.lag_events)
     }
 
     /// Age of the last event that it shows, in seconds; 0 at the head.

@@ -40,8 +40,8 @@ impl Rollup {
     }
 
     /// How many accounts are summed here.
-    async fn accounts(&self) -> u64 {
-        self.0.accounts
+    async fn accounts(&self) -> i32 {
+        super::int(self.0.accounts)
     }
 
     /// Posted on the normal side minus posted on the other.

@@ -16,6 +16,7 @@ pub(crate) struct Roots {
     // Positions whose root is wanted, and the roots once the tree got there.
     wanted: BTreeMap<Position, Option<Hash>>,
     differing: Option<Differing>,
+    last_stored: Option<Hash>,
 }
 
 /// Batches in a row whose stored root is another: after one bad record every later root differs.
@@ -48,6 +49,7 @@ impl Roots {
             }
         }
         let Some(stored) = batch.root else { return };
+        self.last_stored = Some(stored);
         let computed = self.tree.root();
         if computed == stored {
             return self.tell(findings);
@@ -64,7 +66,8 @@ impl Roots {
     /// Compares the tree with the stored head, and with the peaks from which the next append would go on.
     pub(crate) fn end(&mut self, head: &Head, peaks: Option<&Tree>, findings: &mut Findings) {
         self.tell(findings);
-        if self.tree.size() != head.position.get() {
+        // A root that was told with its batch is not told again with the head.
+        if self.tree.size() != head.position.get() || (self.last_stored == Some(head.root) && self.tree.root() != head.root) {
             return;
         }
         let computed = self.tree.root();

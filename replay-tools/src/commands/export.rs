@@ -12,7 +12,7 @@ use super::{CommandError, Exit, position};
 use crate::frames::Frames;
 use crate::origin::{self, journal_directory};
 use crate::shown::count;
-use crate::source::ExportHeader;
+use crate::source::{ExportHeader, Journal};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
     let head = match arguments.to.filter(|to| *to != stored.position) {
         None => stored,
         // The header comes first and names the root, so the records are read twice.
-        Some(to) => origin::replay(frames.source(to)?, stored, Some(to), "root", &mut |_, _| {})?,
+        Some(to) => origin::replay(frames.source(Some(to))?, stored, Some(to), "root", &mut |_, _| {})?,
     };
     let header = ExportHeader { cauri_export: 1, head, journal: arguments.journal.clone() };
     if arguments.file == Path::new("-") {
@@ -54,7 +54,7 @@ fn write(frames: &Frames, header: &ExportHeader, stored: Head, lines: &mut dyn W
     lines.write_all(b"\n")?;
     let mut failed = None;
     let mut last = Position::ZERO;
-    let replayed = origin::replay(frames.source(header.head.position)?, stored, Some(header.head.position), "export", &mut |batch, fact| {
+    let replayed = origin::replay(frames.source(Some(header.head.position))?, stored, Some(header.head.position), "export", &mut |batch, fact| {
         // An upcast makes several facts of one record.
         if fact.position == last || failed.is_some() {
             return;

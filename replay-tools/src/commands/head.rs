@@ -9,6 +9,7 @@ use super::{CommandError, Exit, write_json};
 use crate::frames::{Frames, Stored};
 use crate::origin::Origin;
 use crate::shown::{count, instant, size};
+use crate::source::Journal;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

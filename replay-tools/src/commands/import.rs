@@ -103,7 +103,7 @@ fn write(store: &EmbeddedStore, batch: &mut Batch) -> Result<(), CommandError> {
 fn by_line(error: CommandError) -> CommandError {
     match error {
         CommandError::Damaged(mut corruption) => {
-            corruption.what = format!("{} (line {} of the export); nothing was imported", corruption.what, corruption.position.get() + 1);
+            corruption.what = format!("{} (line {} of the export)", corruption.what, corruption.position.get() + 1);
             CommandError::Damaged(corruption)
         }
         error => error,

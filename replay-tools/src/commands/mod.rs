@@ -14,7 +14,7 @@ use std::io::Write;
 
 use cauri_event_schemas::Position;
 use cauri_event_store::embedded::OpenError;
-use cauri_event_store::{Corruption, Failure, StoreError};
+use cauri_event_store::{Corruption, Failure, Hash, Head, StoreError};
 use clap::{Parser, Subcommand};
 
 use crate::source::ExportError;
@@ -89,6 +89,14 @@ pub(crate) enum CommandError {
     /// The journal is damaged where it was read.
     #[error("{0}; `cauri-replay verify` says more")]
     Damaged(#[from] Corruption),
+    /// Every record is sound by itself, but together they are not what the head states.
+    #[error("the records up to {} give the root {}, the head states {stated}: something in them was changed", computed.position, computed.root)]
+    OtherRoot {
+        /// What the records give.
+        computed: Head,
+        /// What the head states.
+        stated: Hash,
+    },
     /// There is no such thing in the journal.
     #[error("{0}")]
     NotFound(String),
@@ -106,7 +114,10 @@ impl From<StoreError> for CommandError {
 impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
-            CommandError::Damaged(_) | CommandError::NotFound(_) | CommandError::Open(OpenError::Store(StoreError::Corruption(_))) => 1,
+            CommandError::Damaged(_)
+            | CommandError::OtherRoot { .. }
+            | CommandError::NotFound(_)
+            | CommandError::Open(OpenError::Store(StoreError::Corruption(_))) => 1,
             CommandError::Open(_)
             | CommandError::Export(_)
             | CommandError::Failure(_)

@@ -8,7 +8,7 @@
 mod careful;
 mod strict;
 
-pub(crate) use careful::CarefulRecord;
+pub(crate) use careful::{CarefulRecord, read as careful_read};
 
 use std::hash::BuildHasher;
 use std::io::Read;
@@ -277,6 +277,14 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
         batch.findings.at(Check::Checksums, last, "the batch goes on after its last record");
     }
     batch
+}
+
+/// The lines of a batch, as far as they can be unpacked.
+pub(crate) fn lines(body: Body) -> Vec<u8> {
+    match body {
+        Body::Lines(lines) => lines,
+        Body::Packed(body) => unpack(&body).0,
+    }
 }
 
 /// No batch unpacks to more: what claims to is damaged.

@@ -210,7 +210,7 @@ impl History<'_> {
         }
         text += &table.text("");
         if skipped > 0 {
-            text += &format!("({skipped} earlier lines are not shown)\n");
+            text += &format!("(earlier lines that are not shown: {skipped})\n");
         }
         if !self.holds.is_empty() {
             let mut holds = Table::new(&[

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Checks an export of a Cauri journal with nothing but Python 3.9 and this page.
+
+    cauri-replay export ledger.jsonl
+    python3 verify_export.py ledger.jsonl --root 22:9f2c...
+
+Checked: canonical JSON, positions, stream versions, time, the Merkle root (RFC 6962), double entry per currency,
+limits with holds, open holds, commands. `--root POSITION:ROOT` (repeatable) compares with roots that were noted elsewhere:
+without one, a journal that was rewritten as a whole cannot be told from the original. `docs/reference/
+journal-format.md` explains every field. Exit code: 0 all is well, 1 something is wrong, 2 bad usage.
+"""
+import argparse, hashlib, heapq, json, sys
+from collections import defaultdict
+from decimal import Decimal, Inexact, getcontext
+
+getcontext().prec = 60
+getcontext().traps[Inexact] = True  # A sum that does not fit must not be rounded.
+ASSET_SIDE = {"asset", "expense"}  # Kinds whose normal side is debit.
+
+
+class Tree:
+    """The perfect subtrees of an RFC 6962 tree, largest first: (leaves, hash)."""
+
+    def __init__(self):
+        self.peaks = []
+
+    def push(self, record):
+        size, node = 1, hashlib.sha256(b"\x00" + record).digest()
+        while self.peaks and self.peaks[-1][0] == size:
+            node = hashlib.sha256(b"\x01" + self.peaks.pop()[1] + node).digest()
+            size *= 2
+        self.peaks.append((size, node))
+
+    def root(self):
+        if not self.peaks:
+            return hashlib.sha256(b"").hexdigest()
+        node = self.peaks[-1][1]
+        for _, left in reversed(self.peaks[:-1]):
+            node = hashlib.sha256(b"\x01" + left + node).digest()
+        return node.hex()
+
+
+class Wrong(Exception):
+    pass
+
+
+class Ledger:
+    def __init__(self):
+        self.versions, self.accounts, self.holds = defaultdict(int), {}, {}
+        self.sums = defaultdict(lambda: [Decimal(0), Decimal(0)])
+        self.last_time, self.entries, self.expiries, self.commands = "", 0, [], set()
+
+    def fold(self, record):
+        stream, kind, data = record["stream"], record["type"], record["data"]
+        self.versions[stream] += 1
+        if record["version"] != self.versions[stream]:
+            raise Wrong(f"{stream} is at version {self.versions[stream]}, the record says {record['version']}")
+        if record["recorded_at"] < self.last_time:
+            raise Wrong(f"recorded at {record['recorded_at']}, after {self.last_time}")
+        self.last_time = record["recorded_at"]
+        while kind != "entry.hold_expired" and self.expiries and self.expiries[0][0] < record["recorded_at"]:
+            expires_at, entry = heapq.heappop(self.expiries)
+            if entry in self.holds:
+                raise Wrong(f"{entry} is still held, its hold expires at {expires_at}")
+        if "fingerprint" in record["metadata"]:  # The first record of a command.
+            if record["metadata"]["command"] in self.commands:
+                raise Wrong(f"the command {record['metadata']['command']} is carried out again")
+            self.commands.add(record["metadata"]["command"])
+        if kind.startswith("account."):
+            self.account(stream.split("/", 1)[1], kind, record["schema"], data)
+        elif kind.startswith("entry."):
+            self.entry(stream, kind, data)
+        elif kind not in ("command.refused", "journal.closed"):
+            raise Wrong(f"unknown event type {kind}")
+
+    def account(self, address, kind, schema, data):
+        if kind == "account.opened":
+            if schema == 1:  # Version 1 had plain decimals beside each other.
+                data = dict(data, limits={k: {"amount": data[k]} for k in ("floor", "ceiling") if data.get(k) is not None})
+            self.accounts[address] = {"currency": data["currency"], "debit": data["kind"] in ASSET_SIDE, "sums": [Decimal(0)] * 4}
+        if kind in ("account.opened", "account.limits_changed"):
+            bounds = [data["limits"].get(name) for name in ("floor", "ceiling")]
+            self.accounts[address]["limits"] = [bound and Decimal(bound["amount"]) for bound in bounds]
+            self.within(address)
+
+    def entry(self, stream, kind, data):
+        if kind == "entry.reversed":
+            return
+        if kind in ("entry.posted", "entry.held"):
+            self.entries += 1
+            if self.versions[stream] != 1:
+                raise Wrong(f"{stream} is written twice")
+        transfers = [(t["debit"], t["credit"], t["amount"]["currency"], Decimal(t["amount"]["amount"])) for t in data["transfers"]]
+        if kind == "entry.held":
+            self.holds[stream] = transfers
+            if "expires_at" in data:
+                heapq.heappush(self.expiries, (data["expires_at"], stream))
+            self.move(transfers, 2, 1)
+        elif kind != "entry.posted":
+            if stream not in self.holds:
+                raise Wrong(f"{kind}, but {stream} is no open hold")
+            held = self.holds.pop(stream)
+            named = [t[:3] + (Decimal(d.get("held", d["amount"])["amount"]),) for t, d in zip(transfers, data["transfers"])]
+            if named != held or any(t[3] > h[3] for t, h in zip(transfers, held)):
+                raise Wrong(f"{stream} is resolved otherwise than it was held")
+            self.move(held, 2, -1)
+        if kind in ("entry.posted", "entry.hold_posted"):
+            self.move(transfers, 0, 1)
+        for debit, credit, _, _ in transfers:
+            self.within(debit)
+            self.within(credit)
+
+    def move(self, transfers, column, sign):
+        if not transfers:
+            raise Wrong("an entry without transfers")
+        for debit, credit, currency, amount in transfers:
+            if amount < 0 or debit == credit:
+                raise Wrong(f"a transfer of {amount} from {debit} to {credit}")
+            for side, address in enumerate((debit, credit)):
+                if self.accounts.get(address, {}).get("currency") != currency:
+                    raise Wrong(f"{address} is no account in {currency}")
+                self.accounts[address]["sums"][column + side] += sign * amount
+                if column == 0:
+                    self.sums[currency][side] += amount
+
+    def within(self, address):
+        account = self.accounts[address]
+        debits, credits, held_debits, held_credits = account["sums"]
+        if account["debit"]:
+            balance, leaving, arriving = debits - credits, held_credits, held_debits
+        else:
+            balance, leaving, arriving = credits - debits, held_debits, held_credits
+        floor, ceiling = account["limits"]
+        if floor is not None and balance - leaving < floor:
+            raise Wrong(f"{address} has {balance - leaving} available, its floor is {floor}")
+        if ceiling is not None and balance + arriving > ceiling:
+            raise Wrong(f"{address} has {balance + arriving} with what is held for it, its ceiling is {ceiling}")
+
+
+def verify(lines, noted):
+    header = json.loads(next(lines, b"null"))
+    if not isinstance(header, dict) or header.get("cauri_export") != 1:
+        raise Wrong("line 1 is no header of an export of version 1")
+    tree, ledger, position = Tree(), Ledger(), 0
+    noted = dict(noted)
+    for line in lines:
+        position += 1
+        try:
+            text = line.rstrip(b"\n")
+            record = json.loads(text)
+            if json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() != text:
+                raise Wrong("not canonical JSON")
+            if record["position"] != position:
+                raise Wrong(f"the record says that it stands at {record['position']}")
+            tree.push(text)
+            ledger.fold(record)
+        except Wrong as error:
+            raise Wrong(f"position {position} (line {position + 1}): {error}")
+        except (ValueError, KeyError, TypeError, ArithmeticError, AttributeError) as error:
+            raise Wrong(f"position {position} (line {position + 1}) is no record: {error!r}")
+        if position in noted and tree.root() != noted.pop(position):
+            raise Wrong(f"the root up to {position} is {tree.root()}: not the one that was noted")
+    if noted:
+        raise Wrong(f"a root was noted at {max(noted)}, the export ends at {position}")
+    head = header["head"]
+    if head != {"position": position, "root": tree.root()}:
+        raise Wrong(f"the header promises {head['position']}:{head['root']}, the records give {position}:{tree.root()}")
+    for currency, (debits, credits) in ledger.sums.items():
+        if debits != credits:
+            raise Wrong(f"debits are {debits} {currency}, credits {credits}")
+    return header["journal"], position, tree.root(), ledger
+
+
+def main():
+    arguments = argparse.ArgumentParser(description="Checks an export of a Cauri journal.")
+    arguments.add_argument("export", help="the file, or - for standard input")
+    arguments.add_argument("--root", action="append", default=[], metavar="POSITION:ROOT", help="a root that was noted elsewhere")
+    arguments = arguments.parse_args()
+    try:
+        noted = [(int(position), root) for position, root in (text.split(":") for text in arguments.root)]
+        lines = iter(sys.stdin.buffer if arguments.export == "-" else open(arguments.export, "rb"))
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    try:
+        journal, position, root, ledger = verify(lines, noted)
+    except (Wrong, ValueError, KeyError) as error:
+        print(f"WRONG: {error}")
+        return 1
+    print(f"journal   {journal}\nhead      {position}:{root}")
+    print(f"holding   {ledger.entries} entries, {len(ledger.accounts)} accounts, {len(ledger.holds)} open holds")
+    for currency, (debits, _) in sorted(ledger.sums.items()):
+        print(f"moved     {debits} {currency} on both sides")
+    print(f"noted     {len(noted)} roots compared" if noted else "noted     no root: nothing proves that this is the original")
+    print("All is well.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

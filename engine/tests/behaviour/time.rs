@@ -1,0 +1,50 @@
+//! `recorded_at` never goes back, whatever the clock does.
+
+use cauri_domain::RefusalCode::*;
+use cauri_domain::entry::PostEntry;
+
+use crate::story::{Kept, Story, entry_of, morning, post, post_entry, transfer};
+
+#[test]
+fn recorded_time_never_goes_back_when_the_clock_does() {
+    for kept in Kept::BOTH {
+        let story = Story::kept(kept);
+        story.open(&["a", "b"]);
+        let mut last = morning();
+        for (index, step) in [5, -3, 0, 10, -100, 1, 200, -1].into_iter().enumerate() {
+            story.clock.advance_micros(step * 1_000_000);
+            let answer = story.accept(&post(&format!("k{index}"), "a", "b", 1));
+            assert!(answer.recorded_at >= last, "{} after {last}", answer.recorded_at);
+            last = answer.recorded_at;
+        }
+        assert_eq!(last, morning().saturating_add_secs(113));
+        // An engine that starts while the clock is behind goes on from the last recorded time.
+        story.clock.set(morning());
+        let story = story.restarted();
+        assert_eq!(story.accept(&post("after-restart", "a", "b", 1)).recorded_at, last);
+        story.balances();
+    }
+}
+
+#[test]
+fn a_retry_says_when_it_was_first_recorded() {
+    let story = Story::new();
+    story.open(&["a", "b"]);
+    let first = story.accept(&post("k", "a", "b", 1));
+    story.clock.advance_micros(1_000_000_000);
+    assert_eq!(story.accept(&post("k", "a", "b", 1)).recorded_at, first.recorded_at);
+}
+
+#[test]
+fn business_time_may_lie_in_the_past_and_a_little_in_the_future() {
+    let story = Story::with(Kept::InMemory, |config| config.rules.max_future_secs = 60);
+    story.open(&["a", "b"]);
+    let dated = |key: &str, seconds: i64| {
+        post_entry(key, PostEntry { effective_at: Some(morning().saturating_add_secs(seconds)), ..entry_of(vec![transfer("a", "b", 1)]) })
+    };
+    story.accept(&dated("last-year", -366 * 86_400));
+    story.accept(&dated("soon", 60));
+    assert_eq!(story.refuse(&dated("too-far", 61)), EffectiveInFutureTooFar);
+    story.clock.advance_micros(1_000_000);
+    story.accept(&dated("a-second-later", 61));
+}

@@ -1,0 +1,426 @@
+//! What tests say to an engine, in few words, and what they look at afterwards.
+#![allow(dead_code, reason = "each test binary says some of it")]
+
+pub mod gated;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
+use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
+use cauri_domain::fold::{Balances, LedgerRules, Totals};
+use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::limits::{LimitAmount, UncheckedLimits};
+use cauri_domain::money::{Currency, Money};
+use cauri_domain::time::Timestamp;
+use cauri_domain::{LedgerCommand, RefusalCode};
+use cauri_engine::{Accepted, CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome, Refused};
+use cauri_event_schemas::{Event, Position, Recorded, StreamId};
+use cauri_event_store::EventStore;
+use cauri_event_store::conformance::material;
+use cauri_event_store::embedded::EmbeddedStore;
+use cauri_event_store::memory::MemoryStore;
+use tempfile::TempDir;
+
+/// Where a story's journal is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    InMemory,
+    OnDisk,
+}
+
+impl Kept {
+    pub const BOTH: [Kept; 2] = [Kept::InMemory, Kept::OnDisk];
+}
+
+/// A journal that can be opened again and again.
+pub struct Journal {
+    memory: MemoryStore,
+    dir: Option<TempDir>,
+}
+
+impl Journal {
+    pub fn new(kept: Kept) -> Self {
+        let dir = (kept == Kept::OnDisk).then(|| tempfile::tempdir().expect("a directory"));
+        Self { memory: MemoryStore::exclusive("ledger"), dir }
+    }
+
+    pub fn open(&self) -> Arc<dyn EventStore> {
+        match &self.dir {
+            Some(dir) => Arc::new(EmbeddedStore::open(dir.path(), "ledger").expect("a store")),
+            None => Arc::new(self.memory.for_another_engine()),
+        }
+    }
+}
+
+/// An engine at work on a journal, with a clock that is set by hand.
+pub struct Story {
+    pub engine: Engine,
+    pub clock: ManualClock,
+    journal: Journal,
+    config: EngineConfig,
+}
+
+/// Stories begin on this day.
+pub fn morning() -> Timestamp {
+    at("2026-03-16T08:00:00Z")
+}
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().expect("an instant")
+}
+
+pub fn config(clock: &ManualClock) -> EngineConfig {
+    EngineConfig { clock: Arc::new(clock.clone()), ..EngineConfig::default() }
+}
+
+impl Story {
+    pub fn new() -> Self {
+        Self::kept(Kept::InMemory)
+    }
+
+    pub fn kept(kept: Kept) -> Self {
+        Self::with(kept, |_| {})
+    }
+
+    pub fn with(kept: Kept, change: impl FnOnce(&mut EngineConfig)) -> Self {
+        let (journal, clock) = (Journal::new(kept), ManualClock::at(morning()));
+        let mut config = config(&clock);
+        change(&mut config);
+        let engine = Engine::start(journal.open(), config.clone()).expect("an engine");
+        Self { engine, clock, journal, config }
+    }
+
+    /// Stops the engine and starts another on the same journal.
+    pub fn restarted(self) -> Self {
+        let Self { engine, clock, journal, config } = self;
+        engine.stop();
+        drop(engine);
+        let engine = Engine::start(journal.open(), config.clone()).expect("an engine");
+        Self { engine, clock, journal, config }
+    }
+
+    pub fn store(&self) -> &dyn EventStore {
+        &**self.engine.store()
+    }
+
+    pub fn submit(&self, commands: &[CommandEnvelope], mode: Mode) -> Vec<Outcome> {
+        submit(&self.engine, commands, mode)
+    }
+
+    pub fn one(&self, command: &CommandEnvelope) -> Outcome {
+        one(&self.engine, command)
+    }
+
+    /// Submits what must be accepted.
+    pub fn accept(&self, command: &CommandEnvelope) -> Accepted {
+        accepted(&self.one(command))
+    }
+
+    /// Submits what must be refused.
+    pub fn refuse(&self, command: &CommandEnvelope) -> RefusalCode {
+        refused(&self.one(command)).refusal.code
+    }
+
+    /// Opens accounts without limits: `a` assets, the rest liabilities.
+    pub fn open(&self, addresses: &[&str]) {
+        for address in addresses {
+            let kind = if address.starts_with("assets") { AccountKind::Asset } else { AccountKind::Liability };
+            self.accept(&open(address, kind, None));
+        }
+    }
+
+    pub fn head(&self) -> Position {
+        self.store().head().expect("a head").position
+    }
+
+    pub fn balances(&self) -> Balances {
+        verified(self.store())
+    }
+
+    pub fn totals(&self, address: &str) -> Totals {
+        self.balances().totals(&address_of(address)).expect("an account")
+    }
+
+    /// Posted credits minus posted debits.
+    pub fn on_credit_side(&self, address: &str) -> i64 {
+        let totals = self.totals(address);
+        totals.credits_posted - totals.debits_posted
+    }
+}
+
+pub fn submit(engine: &Engine, commands: &[CommandEnvelope], mode: Mode) -> Vec<Outcome> {
+    let outcomes = engine.submit_blocking(commands.to_vec(), mode).expect("outcomes");
+    assert_eq!(outcomes.len(), commands.len(), "one outcome for each command");
+    outcomes
+}
+
+pub fn one(engine: &Engine, command: &CommandEnvelope) -> Outcome {
+    submit(engine, std::slice::from_ref(command), Mode::Each).remove(0)
+}
+
+pub fn accepted(outcome: &Outcome) -> Accepted {
+    match outcome {
+        Outcome::Accepted(accepted) => accepted.clone(),
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+pub fn refused(outcome: &Outcome) -> Refused {
+    match outcome {
+        Outcome::Refused(refused) => refused.clone(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// The same answer, as given to a retry.
+pub fn as_replay(outcome: &Outcome) -> Outcome {
+    match outcome.clone() {
+        Outcome::Accepted(accepted) => Outcome::Accepted(Accepted { replayed: true, ..accepted }),
+        Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),
+        other => other,
+    }
+}
+
+// Commands. The first argument is the idempotency key, where one can choose it.
+
+pub fn command(key: &str, command: LedgerCommand) -> CommandEnvelope {
+    CommandEnvelope::new(command, key.parse().expect("a command id"), "operator:test".parse().expect("a short text"))
+}
+
+pub fn open(address: &str, kind: AccountKind, limits: Option<UncheckedLimits>) -> CommandEnvelope {
+    open_in(Currency::XOF, address, kind, limits)
+}
+
+pub fn open_in(currency: Currency, address: &str, kind: AccountKind, limits: Option<UncheckedLimits>) -> CommandEnvelope {
+    let open =
+        OpenAccount { address: address_of(address), chart_code: None, currency, kind, limits, metadata: Default::default(), owner: None };
+    command(&format!("open-{address}"), LedgerCommand::open_account(open))
+}
+
+pub fn floor_zero() -> Option<UncheckedLimits> {
+    Some(UncheckedLimits::floor_zero())
+}
+
+pub fn ceiling(minor: i64) -> Option<UncheckedLimits> {
+    Some(limits(None, Some(minor)))
+}
+
+pub fn limits(floor: Option<i64>, ceiling: Option<i64>) -> UncheckedLimits {
+    let bound = |minor: i64| LimitAmount::InAccountCurrency(minor.into());
+    UncheckedLimits { floor: floor.map(bound), ceiling: ceiling.map(bound) }
+}
+
+pub fn on_account(key: &str, address: &str, action: AccountAction) -> CommandEnvelope {
+    command(key, LedgerCommand::account(address_of(address), action))
+}
+
+pub fn freeze(key: &str, address: &str) -> CommandEnvelope {
+    on_account(key, address, AccountAction::Freeze(FreezeAccount::default()))
+}
+
+pub fn unfreeze(key: &str, address: &str) -> CommandEnvelope {
+    on_account(key, address, AccountAction::Unfreeze)
+}
+
+pub fn close(key: &str, address: &str, sweep_to: Option<&str>) -> CommandEnvelope {
+    on_account(key, address, AccountAction::Close(CloseAccount { sweep_to: sweep_to.map(address_of), ..CloseAccount::default() }))
+}
+
+pub fn reopen(key: &str, address: &str) -> CommandEnvelope {
+    on_account(key, address, AccountAction::Reopen)
+}
+
+pub fn change_limits(key: &str, address: &str, limits: UncheckedLimits) -> CommandEnvelope {
+    on_account(key, address, AccountAction::ChangeLimits(ChangeLimits { limits }))
+}
+
+pub fn xof(minor: i64) -> Money {
+    Money::from_minor(minor, Currency::XOF)
+}
+
+pub fn transfer(debit: &str, credit: &str, minor: i64) -> TransferRequest {
+    transfer_of(debit, credit, xof(minor))
+}
+
+pub fn transfer_of(debit: &str, credit: &str, money: Money) -> TransferRequest {
+    TransferRequest { debit: address_of(debit), credit: address_of(credit), amount: TransferAmount::Exactly(money.into()), reason: None }
+}
+
+pub fn up_to(debit: &str, credit: &str, minor: i64) -> TransferRequest {
+    TransferRequest { amount: TransferAmount::UpTo(xof(minor).into()), ..transfer(debit, credit, minor) }
+}
+
+pub fn entry_of(transfers: Vec<TransferRequest>) -> PostEntry {
+    PostEntry { transfers, ..PostEntry::default() }
+}
+
+/// An entry of one transfer.
+pub fn post(key: &str, debit: &str, credit: &str, minor: i64) -> CommandEnvelope {
+    post_entry(key, entry_of(vec![transfer(debit, credit, minor)]))
+}
+
+pub fn post_entry(key: &str, post: PostEntry) -> CommandEnvelope {
+    let id = key.parse().expect("a command id");
+    command(key, LedgerCommand::post_entry(post, &id))
+}
+
+/// A hold of one transfer; the entry has the id that its command gives it.
+pub fn hold(key: &str, debit: &str, credit: &str, minor: i64, expires_at: Option<Timestamp>) -> CommandEnvelope {
+    post_entry(key, PostEntry { hold: Some(HoldTerms { expires_at }), ..entry_of(vec![transfer(debit, credit, minor)]) })
+}
+
+/// The entry that the command with this key made.
+pub fn entry_by(key: &str) -> EntryId {
+    EntryId::derived_from(&key.parse().expect("a command id"))
+}
+
+/// Posts the hold that the command `held_by` made: so much of it, or all.
+pub fn post_hold(key: &str, held_by: &str, minor: Option<i64>) -> CommandEnvelope {
+    let amounts = minor.map(|minor| vec![xof(minor).into()]);
+    command(key, LedgerCommand::entry(entry_by(held_by), EntryAction::PostHold(PostHold { amounts, effective_at: None })))
+}
+
+pub fn void_hold(key: &str, held_by: &str) -> CommandEnvelope {
+    command(key, LedgerCommand::entry(entry_by(held_by), EntryAction::VoidHold(VoidHold::default())))
+}
+
+pub fn reverse(key: &str, posted_by: &str) -> CommandEnvelope {
+    command(key, LedgerCommand::entry(entry_by(posted_by), EntryAction::Reverse(ReverseEntry::default())))
+}
+
+pub fn close_journal(key: &str) -> CommandEnvelope {
+    command(key, LedgerCommand::CloseJournal(Arc::default()))
+}
+
+pub fn address_of(text: &str) -> AccountAddress {
+    text.parse().expect("an address")
+}
+
+// What is looked at afterwards.
+
+/// All records as events.
+pub fn events(store: &dyn EventStore) -> Vec<Recorded> {
+    let records = store.read_journal(Position::ZERO, usize::MAX).expect("a journal");
+    records.iter().flat_map(|record| record.as_record().decode().expect("an event")).collect()
+}
+
+/// The types of the events from a position on.
+pub fn types_from(store: &dyn EventStore, first: Position) -> Vec<&'static str> {
+    events(store).iter().filter(|record| record.position >= first).map(|record| record.event.name()).collect()
+}
+
+/// Verifies the whole journal and gives the balances at its head.
+///
+/// Roots, positions and versions; the fold with its invariants; time that never goes back; one commit a command,
+/// in one piece and in one batch; debits and credits that are equal; holds that are pending.
+pub fn verified(store: &dyn EventStore) -> Balances {
+    material::check(store);
+    let mut balances = Balances::new(LedgerRules::default());
+    let mut last_recorded_at = Timestamp::MIN;
+    let mut committed: HashSet<CommandId> = HashSet::new();
+    let mut command: Option<CommandId> = None;
+    let mut position = Position::ZERO.next();
+    while let Some(stored) = store.read_batch(position).expect("a batch") {
+        let batch = stored.check().expect("whole records");
+        for record in batch.records().flat_map(|record| record.decode().expect("an event")) {
+            assert!(record.recorded_at >= last_recorded_at, "time went back at {}", record.position);
+            last_recorded_at = record.recorded_at;
+            let first_of_commit = command.as_ref() != Some(&record.metadata.command);
+            assert_eq!(record.metadata.fingerprint.is_some(), first_of_commit, "the fingerprint stands on the first event");
+            if first_of_commit {
+                assert!(committed.insert(record.metadata.command.clone()), "{} was committed twice", record.metadata.command);
+                command = Some(record.metadata.command.clone());
+            }
+            match (&record.stream, &record.event) {
+                (StreamId::Account(address), Event::Account(event)) => balances.apply_account(address, event).expect("a legal event"),
+                (StreamId::Entry(id), Event::Entry(event)) => balances.apply_entry(id, event).expect("a legal event"),
+                (StreamId::Command(_), Event::Command(_)) | (StreamId::Journal(_), Event::Journal(_)) => {}
+                (stream, event) => panic!("{} in {stream}", event.name()),
+            }
+            for (currency, debits, credits) in balances.sums() {
+                assert_eq!(debits, credits, "{currency} at {}", record.position);
+            }
+        }
+        // A commit never spans two batches.
+        command = None;
+        position = batch.last().next();
+    }
+    let mut pending: HashMap<AccountAddress, (i64, i64)> = HashMap::new();
+    for (_, held) in balances.holds() {
+        for transfer in held.transfers.iter() {
+            pending.entry(transfer.debit.clone()).or_default().0 += transfer.amount.minor();
+            pending.entry(transfer.credit.clone()).or_default().1 += transfer.amount.minor();
+        }
+    }
+    for row in balances.accounts() {
+        let (debits, credits) = pending.get(&row.address).copied().unwrap_or_default();
+        assert_eq!((row.totals.debits_pending, row.totals.credits_pending), (debits, credits), "pending of {}", row.address);
+        if let Some(terms) = row.account.terms() {
+            assert!(row.totals.within(terms), "{} is beyond its limits", row.address);
+        }
+    }
+    balances
+}
+
+/// How often each command wrote something.
+pub fn commits(store: &dyn EventStore) -> HashMap<CommandId, usize> {
+    let mut commits = HashMap::new();
+    for record in events(store).iter().filter(|record| record.metadata.fingerprint.is_some()) {
+        *commits.entry(record.metadata.command.clone()).or_default() += 1;
+    }
+    commits
+}
+
+/// The accounts that [`some_command`] is about, opened: wallets with a floor of zero, some with a ceiling, and the world.
+pub fn wallets() -> Vec<CommandEnvelope> {
+    let mut commands = vec![open("world", AccountKind::Equity, None)];
+    for number in 0..5 {
+        let ceiling = (number == 4).then_some(300);
+        commands.push(open(&format!("w{number}"), AccountKind::Liability, Some(limits(Some(0), ceiling))));
+        commands.push(post(&format!("fund-{number}"), "world", &format!("w{number}"), 200));
+    }
+    commands
+}
+
+/// A command that may or may not be accepted; `made` are the keys of commands before it.
+pub fn some_command(random: &mut Random, key: &str, made: &[String], now: Timestamp) -> CommandEnvelope {
+    let wallet = |random: &mut Random| format!("w{}", random.below(5));
+    let (debit, credit) = (wallet(random), wallet(random));
+    let minor = 1 + random.below(90) as i64;
+    let earlier = if made.is_empty() { key.to_owned() } else { random.of(&made[made.len().saturating_sub(40)..]) };
+    match random.below(20) {
+        0..7 => post(key, &debit, &credit, minor),
+        7 => post(key, "world", &credit, minor),
+        8..11 => hold(key, &debit, &credit, minor, None),
+        11 => hold(key, &debit, &credit, minor, Some(now.saturating_add_secs(1 + random.below(5) as i64))),
+        12..14 => post_hold(key, &earlier, (random.below(2) == 0).then_some(minor)),
+        14 => void_hold(key, &earlier),
+        15..17 => reverse(key, &earlier),
+        17 => freeze(key, &debit),
+        18 => unfreeze(key, &debit),
+        _ => post_entry(key, entry_of(vec![up_to(&debit, &credit, minor), transfer("world", &debit, minor)])),
+    }
+}
+
+/// A small generator that repeats (SplitMix64): a failure names its seed.
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize].clone()
+    }
+}

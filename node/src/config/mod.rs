@@ -1,0 +1,351 @@
+//! What can be set, on the command line and in the environment; `docs/reference/configuration.md` is made from this.
+
+pub mod show;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cauri_command_api::HttpLimits;
+use cauri_command_api::auth::role::Role;
+use cauri_command_api::auth::token::Trust;
+use cauri_domain::fold::LedgerRules;
+use cauri_domain::money::Currency;
+use cauri_engine::EngineConfig;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The most commands that one submission may have.
+const MAX_COMMANDS: usize = 8_189;
+
+/// An event-sourced ledger: commands over HTTP, read models over GraphQL, one directory, no other server.
+#[derive(Debug, Parser)]
+#[command(name = "cauri", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `cauri` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a data directory on a port until told to stop (SIGTERM or SIGINT)
+    Serve(ServeArgs),
+    /// Write a day of business into an empty data directory, show what came of it, and serve it
+    Demo(DemoArgs),
+    /// Send a file of commands to a running server
+    Load(LoadArgs),
+    /// Print a token of the data directory's development issuer, and nothing else
+    Token(TokenArgs),
+    /// Print the configuration that `serve` would run with, and where each value comes from
+    Config(ConfigArgs),
+}
+
+/// Options of `cauri serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// The data directory
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Where it listens and how much it takes
+    #[command(flatten)]
+    pub http: HttpArgs,
+    /// Whose tokens it accepts
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// How the engine works
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// What it says while it works
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// The data directory.
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    /// Directory of the journal, the read models and the development issuer; made if it is not there
+    #[arg(long, env = "CAURI_DATA", default_value = "./cauri-data", value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// Where a node listens and how much it takes.
+#[derive(Clone, Debug, Args)]
+pub struct HttpArgs {
+    /// Address and port to listen on
+    #[arg(long, env = "CAURI_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Connections that may be open at one time; further ones wait
+    #[arg(long, env = "CAURI_MAX_CONNECTIONS", default_value_t = 4_096, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_connections: usize,
+    /// Requests that may be answered at one time; further ones are turned away with 503
+    #[arg(long, env = "CAURI_MAX_REQUESTS", default_value_t = 2_048, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_requests: usize,
+    /// Bulk requests whose bodies may be in memory at one time; further ones are turned away with 503
+    #[arg(long, env = "CAURI_MAX_BULK_REQUESTS", default_value_t = 16, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_bulk_requests: usize,
+    /// Largest body of a request with one command
+    #[arg(long, env = "CAURI_BODY_LIMIT", default_value = "1MiB", value_name = "SIZE", value_parser = size)]
+    pub body_limit: usize,
+    /// Largest body of a bulk request
+    #[arg(long, env = "CAURI_BULK_LIMIT", default_value = "16MiB", value_name = "SIZE", value_parser = size)]
+    pub bulk_limit: usize,
+    /// How long a request's head and its body may take to arrive, and a command to be durable
+    #[arg(long, env = "CAURI_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = time)]
+    pub request_timeout: Duration,
+    /// How long requests that are being answered may go on after the signal to stop
+    #[arg(long, env = "CAURI_SHUTDOWN_TIMEOUT", default_value = "20s", value_name = "TIME", value_parser = time)]
+    pub shutdown_timeout: Duration,
+    /// Events that the read models may be behind before /readyz says no
+    #[arg(long, env = "CAURI_MAX_LAG", default_value_t = 100_000, value_name = "EVENTS")]
+    pub max_lag: u64,
+}
+
+impl HttpArgs {
+    /// The limits of the HTTP side.
+    pub fn limits(&self) -> HttpLimits {
+        HttpLimits {
+            body_bytes: self.body_limit,
+            bulk_bytes: self.bulk_limit,
+            bulk_commands: MAX_COMMANDS,
+            in_flight: self.max_requests,
+            bulk_in_flight: self.max_bulk_requests,
+            time_out: self.request_timeout,
+        }
+    }
+}
+
+/// Whose tokens are accepted.
+#[derive(Clone, Debug, Args)]
+pub struct TrustArgs {
+    /// Key set of the issuer: a file, or an http(s) address; the development issuer of the data directory if absent
+    #[arg(long, env = "CAURI_JWKS", value_name = "FILE|URL")]
+    pub jwks: Option<String>,
+    /// What the `iss` of a token must be
+    #[arg(long, env = "CAURI_ISSUER", default_value = "cauri-dev", value_name = "NAME")]
+    pub issuer: String,
+    /// What the `aud` of a token must name
+    #[arg(long, env = "CAURI_AUDIENCE", default_value = "cauri", value_name = "NAME")]
+    pub audience: String,
+}
+
+impl TrustArgs {
+    /// Issuer and audience.
+    pub fn trust(&self) -> Trust {
+        Trust { issuer: self.issuer.clone(), audience: self.audience.clone() }
+    }
+}
+
+/// How the engine works.
+#[derive(Clone, Debug, Args)]
+pub struct EngineArgs {
+    /// Commands that may wait before more are turned away with 503; at least as many as one bulk request has
+    #[arg(long, env = "CAURI_QUEUE_CAPACITY", default_value_t = 65_536, value_name = "COMMANDS", value_parser = queue)]
+    pub queue_capacity: usize,
+    /// Days that an entry may be dated ahead of now
+    #[arg(long, env = "CAURI_MAX_FUTURE_DAYS", default_value_t = 7, value_name = "DAYS")]
+    pub max_future_days: u16,
+    /// Events between two snapshots of the decision state; more means a slower start after a crash
+    #[arg(long, env = "CAURI_SNAPSHOT_EVERY", default_value_t = 250_000, value_name = "EVENTS")]
+    pub snapshot_every: u64,
+}
+
+impl EngineArgs {
+    /// The engine's configuration, with the machine's clock.
+    pub fn config(&self) -> EngineConfig {
+        EngineConfig {
+            rules: LedgerRules { max_future_secs: i64::from(self.max_future_days) * 86_400 },
+            queue_capacity: self.queue_capacity,
+            snapshot_every: self.snapshot_every,
+            ..EngineConfig::default()
+        }
+    }
+}
+
+/// What a node says while it works. It goes to standard error.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// What is logged: a level, or a filter such as `info,cauri_engine=debug`
+    #[arg(long, env = "CAURI_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// For people, or one JSON document a line
+    #[arg(long, env = "CAURI_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
+/// Options of `cauri demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Commands of the day
+    #[arg(long, default_value_t = 300_000, value_name = "COUNT", value_parser = day_length)]
+    pub commands: usize,
+    /// Another seed is another day; the same seed and count are the same journal to the last byte
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub seed: u64,
+    /// End after the summary instead of serving
+    #[arg(long)]
+    pub exit: bool,
+    /// Everything that `serve` takes
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// Options of `cauri load`.
+#[derive(Clone, Debug, Args)]
+pub struct LoadArgs {
+    /// Commands, one JSON object a line, as the items of POST /v1/bulk
+    #[arg(value_name = "FILE.ndjson", required_unless_present = "paysim", conflicts_with = "paysim")]
+    pub file: Option<PathBuf>,
+    /// A file of PaySim instead: mobile-money transactions as CSV
+    #[arg(long, value_name = "FILE.csv")]
+    pub paysim: Option<PathBuf>,
+    /// Currency of a PaySim file, which names none; its amounts have two decimals and are rounded (half to even) where the currency has fewer
+    #[arg(long, default_value = "USD", value_name = "CODE")]
+    pub currency: Currency,
+    /// The server
+    #[arg(long, env = "CAURI_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub url: String,
+    /// A token with the role operator or admin; one of the data directory's development issuer if absent
+    #[arg(long, env = "CAURI_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Where the development issuer is, if no token is given
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// What that issuer signs for
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// Commands a request
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT", value_parser = batch)]
+    pub batch: usize,
+    /// Each request all or none
+    #[arg(long)]
+    pub atomic: bool,
+}
+
+/// Options of `cauri token`.
+#[derive(Clone, Debug, Args)]
+pub struct TokenArgs {
+    /// What the token allows: admin, operator, auditor or reader; may be given several times
+    #[arg(long, required = true, value_name = "ROLE")]
+    pub role: Vec<Role>,
+    /// Who it is for; this name stands in the journal
+    #[arg(long, default_value = "developer", value_name = "NAME")]
+    pub subject: String,
+    /// How long it is good
+    #[arg(long, default_value = "8h", value_name = "TIME", value_parser = time)]
+    pub ttl: Duration,
+    /// Where the issuer is
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// What the token says of issuer and audience
+    #[command(flatten)]
+    pub trust: TrustArgs,
+}
+
+/// Options of `cauri config`.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// Print the reference of all options instead, in Markdown
+    #[arg(long)]
+    pub markdown: bool,
+    /// Everything that `serve` takes
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+fn number_between(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    let number = text.replace('_', "").parse::<usize>().map_err(|_| "a whole number is wanted".to_owned())?;
+    if (least..=most).contains(&number) { Ok(number) } else { Err(format!("from {least} to {most} are possible")) }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    number_between(text, 1, 1_000_000)
+}
+
+fn queue(text: &str) -> Result<usize, String> {
+    number_between(text, MAX_COMMANDS, 100_000_000)
+}
+
+fn batch(text: &str) -> Result<usize, String> {
+    number_between(text, 1, MAX_COMMANDS)
+}
+
+fn day_length(text: &str) -> Result<usize, String> {
+    number_between(text, crate::demo::SHORTEST_DAY, 100_000_000)
+}
+
+/// A time such as `30s`, `15m`, `8h`, `2d`.
+fn time(text: &str) -> Result<Duration, String> {
+    let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    let number = number.parse::<u64>().ok().filter(|_| seconds > 0).and_then(|number| number.checked_mul(seconds));
+    number
+        .filter(|seconds| (1..=3_650 * 86_400).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "a time is wanted such as 30s, 15m, 8h or 2d, at most ten years".to_owned())
+}
+
+/// A size such as `512KiB`, `16MiB`, or a plain number of bytes.
+fn size(text: &str) -> Result<usize, String> {
+    let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let bytes = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => 0,
+    };
+    let number = number.parse::<usize>().ok().filter(|_| bytes > 0).and_then(|number| number.checked_mul(bytes));
+    number
+        .filter(|bytes| (1_024..=1 << 30).contains(bytes))
+        .ok_or_else(|| "a size is wanted such as 65536, 512KiB or 16MiB, from 1KiB to 1GiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_read_with_their_units() {
+        assert_eq!(time("8h"), Ok(Duration::from_secs(28_800)));
+        assert_eq!(time("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(size("16MiB"), Ok(16 * 1024 * 1024));
+        assert_eq!(size("65536"), Ok(65_536));
+        for text in ["", "8", "h", "0s", "1.5h", "99999999999999999999d", "-1s"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+        for text in ["", "MiB", "1MB", "1", "2000GiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_queue_holds_at_least_one_bulk_request() {
+        assert!(queue("8188").is_err());
+        assert_eq!(queue("8_189"), Ok(8_189));
+        assert!(batch("8190").is_err());
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,798 @@
+//! A day of business, made up: who is there, what they do, and when. The same seed and length give the same commands.
+//!
+//! The day is 2026-03-16. Accounts are opened and the floats funded at 05:00, business runs from 06:00 to 21:30, at 22:30
+//! every hold has been posted, voided or has expired, and the providers settle. Fees are 1 %, the tax on them 10 %, a
+//! provider costs 0.5 %, all rounded down to the franc.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use cauri_domain::LedgerCommand;
+use cauri_domain::account::{AccountAction, AccountKind, FreezeAccount, OpenAccount};
+use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
+use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::limits::{LimitAmount, UncheckedLimits};
+use cauri_domain::money::{Currency, Money, UncheckedMoney};
+use cauri_domain::text::{Key, ShortText};
+use cauri_domain::time::Timestamp;
+use cauri_engine::CommandEnvelope;
+use rust_decimal::Decimal;
+
+use super::random::SplitMix;
+
+/// A shorter day has no room for all that happens in one.
+pub const SHORTEST: usize = 400;
+/// 2026-03-16T00:00:00Z, a Monday.
+const MIDNIGHT: i64 = 1_773_619_200;
+const OPENING: i64 = MIDNIGHT + 5 * 3_600;
+const BUSINESS: i64 = MIDNIGHT + 6 * 3_600;
+const BUSINESS_SECS: i64 = 15 * 3_600 + 1_800;
+const SETTLEMENT: i64 = MIDNIGHT + 22 * 3_600 + 1_800;
+/// A day has this many moments at which the engine is given what has come in: about twenty minutes apart.
+const SLICES: usize = 45;
+/// The most commands of one submission.
+const MOST: usize = 8_189;
+
+const PROVIDERS: [&str; 4] = ["wave", "mtn", "orange", "moov"];
+const COUNTRIES: [&str; 4] = ["CI", "SN", "BJ", "TG"];
+const SHOPS: [&str; 16] = [
+    "awa", "ben", "cisse", "dossou", "efua", "fanta", "gbaka", "hadja", "issa", "jomo", "kone", "lamine", "mariam", "ndeye", "oumou",
+    "papis",
+];
+const AMOUNTS: [i64; 14] = [500, 1_000, 1_000, 1_500, 2_000, 2_000, 2_500, 5_000, 5_000, 7_500, 10_000, 15_000, 25_000, 50_000];
+const CEILING: i64 = 2_000_000;
+const CEILING_UNIDENTIFIED: i64 = 200_000;
+const FLOAT: i64 = 2_000_000_000;
+
+/// What a command of the day is, in a person's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An account is opened.
+    Opening,
+    /// Capital comes in and goes to the providers' floats.
+    Funding,
+    /// A customer pays a merchant through a provider.
+    Collection,
+    /// The same, split between three merchants, 70/25/5.
+    SplitCollection,
+    /// A customer puts money into a wallet.
+    CashIn,
+    /// A customer pays a merchant from a wallet.
+    WalletPayment,
+    /// A customer sends money to another one.
+    WalletTransfer,
+    /// A merchant's money is held for a payout.
+    PayoutHeld,
+    /// The provider paid: the hold is posted, sometimes in part.
+    PayoutPosted,
+    /// The provider did not pay: the hold is voided.
+    PayoutVoided,
+    /// A merchant gives money back.
+    Refund,
+    /// An operator undoes a collection.
+    Reversal,
+    /// An account is frozen or unfrozen.
+    Investigation,
+    /// A client that got no answer asks again, with the same key.
+    Retry,
+    /// A client uses a key twice, for two things.
+    KeyReused,
+    /// A provider pays what it owes to the bank.
+    Settlement,
+}
+
+impl Kind {
+    /// The kind as it stands in the summary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Opening => "accounts opened",
+            Kind::Funding => "capital and floats",
+            Kind::Collection => "collections",
+            Kind::SplitCollection => "split collections",
+            Kind::CashIn => "cash in",
+            Kind::WalletPayment => "wallet payments",
+            Kind::WalletTransfer => "wallet transfers",
+            Kind::PayoutHeld => "payouts held",
+            Kind::PayoutPosted => "payouts posted",
+            Kind::PayoutVoided => "payouts voided",
+            Kind::Refund => "refunds",
+            Kind::Reversal => "reversals",
+            Kind::Investigation => "freezes and unfreezes",
+            Kind::Retry => "retries of the same command",
+            Kind::KeyReused => "keys used twice",
+            Kind::Settlement => "settlements",
+        }
+    }
+}
+
+/// What is given to the engine at one moment.
+pub struct Slice {
+    /// The engine's clock then.
+    pub at: Timestamp,
+    /// The commands, and what each is.
+    pub commands: Vec<CommandEnvelope>,
+    /// The kinds, one for each command.
+    pub kinds: Vec<Kind>,
+}
+
+/// A day of business; an iterator over its moments.
+pub struct Day {
+    random: SplitMix,
+    seed: u64,
+    /// Commands that the whole day has.
+    length: usize,
+    made: usize,
+    actor: ShortText,
+    chart: Chart,
+    /// What remains to be given before business begins: openings, then funding.
+    opening: VecDeque<(Kind, LedgerCommand)>,
+    per_slice: usize,
+    slice: usize,
+    holds: VecDeque<Hold>,
+    collections: VecDeque<EntryId>,
+    recent: VecDeque<CommandEnvelope>,
+    settled: bool,
+}
+
+/// The accounts, and what the day knows of them: enough to ask for what mostly is possible.
+struct Chart {
+    customers: Vec<Wallet>,
+    merchants: Vec<Wallet>,
+    receivable: Vec<AccountAddress>,
+    float: Vec<AccountAddress>,
+    cost: Vec<AccountAddress>,
+    bank: AccountAddress,
+    capital: AccountAddress,
+    collection_fees: AccountAddress,
+    payout_fees: AccountAddress,
+    wallet_fees: AccountAddress,
+    tax: AccountAddress,
+}
+
+struct Wallet {
+    address: AccountAddress,
+    ceiling: Option<i64>,
+    available: i64,
+    frozen_until: usize,
+    country: &'static str,
+}
+
+/// A payout that waits for its provider.
+struct Hold {
+    id: EntryId,
+    due: usize,
+    ends: Ending,
+    amounts: [i64; 2],
+}
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Posted,
+    PostedInPart,
+    Voided,
+    Forgotten,
+}
+
+impl Day {
+    /// The day of a seed with this many commands, at least [`SHORTEST`].
+    pub fn new(seed: u64, length: usize) -> Self {
+        let length = length.max(SHORTEST);
+        let mut random = SplitMix::of(seed);
+        let chart = Chart::of_size(length, &mut random);
+        let opening = chart.opening();
+        let business = length.saturating_sub(opening.len() + PROVIDERS.len());
+        Self {
+            random,
+            seed,
+            length,
+            made: 0,
+            actor: text("operator:demo"),
+            per_slice: business.div_ceil(SLICES).clamp(1, MOST),
+            chart,
+            opening,
+            slice: 0,
+            holds: VecDeque::new(),
+            collections: VecDeque::new(),
+            recent: VecDeque::new(),
+            settled: false,
+        }
+    }
+
+    /// Commands that the whole day has.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    fn slices(&self) -> usize {
+        let business = self.length.saturating_sub(self.chart.opening_len() + PROVIDERS.len());
+        business.div_ceil(self.per_slice).max(1)
+    }
+
+    /// When a slice ends: what came in during it is given to the engine then.
+    fn end_of(&self, slice: usize) -> i64 {
+        BUSINESS + BUSINESS_SECS * slice as i64 / self.slices() as i64
+    }
+
+    fn push(&mut self, slice: &mut Slice, kind: Kind, command: impl FnOnce(&CommandId) -> LedgerCommand) -> EntryId {
+        let id = command_id(&format!("demo-{}-{}", self.seed, self.made));
+        self.made += 1;
+        let envelope = CommandEnvelope::new(command(&id), id.clone(), self.actor.clone());
+        slice.commands.push(envelope);
+        slice.kinds.push(kind);
+        EntryId::derived_from(&id)
+    }
+
+    fn business(&mut self) -> Option<Slice> {
+        let room = self.length - PROVIDERS.len();
+        if self.made >= room {
+            return None;
+        }
+        let (begin, end) = (self.end_of(self.slice), self.end_of(self.slice + 1));
+        let mut slice = Slice::at(end);
+        let count = self.per_slice.min(room - self.made);
+        self.investigate(&mut slice, count);
+        while slice.commands.len() < count {
+            let moment = begin + (end - begin) * slice.commands.len() as i64 / count as i64;
+            let due = self.holds.front().is_some_and(|hold| hold.due <= self.slice);
+            if due && self.random.per_mille(200) {
+                self.resolve(&mut slice);
+            } else {
+                self.something(&mut slice, instant(moment));
+            }
+        }
+        self.slice += 1;
+        Some(slice)
+    }
+
+    /// Once in a while somebody looks into a customer or a merchant for a slice or two.
+    fn investigate(&mut self, slice: &mut Slice, count: usize) {
+        if count < 8 {
+            return;
+        }
+        let now = self.slice;
+        for of_merchants in [true, false] {
+            let wallets = if of_merchants { &mut self.chart.merchants } else { &mut self.chart.customers };
+            let over: Vec<AccountAddress> =
+                wallets.iter().filter(|wallet| wallet.frozen_until == now && now > 0).map(|wallet| wallet.address.clone()).collect();
+            for address in over {
+                self.push(slice, Kind::Investigation, |_| LedgerCommand::account(address, AccountAction::Unfreeze));
+            }
+        }
+        if now % 9 == 4 {
+            let index = 2 + self.random.below(3);
+            let wallet = &mut self.chart.merchants[index];
+            if wallet.frozen_until < now {
+                wallet.frozen_until = now + 1;
+                let address = wallet.address.clone();
+                let reason = text(&format!("case 2026-{now:03}"));
+                self.push(slice, Kind::Investigation, |_| {
+                    LedgerCommand::account(address, AccountAction::Freeze(FreezeAccount { reason: Some(reason) }))
+                });
+            }
+        }
+    }
+
+    /// The provider of the hold that waits longest has answered, or never will.
+    fn resolve(&mut self, slice: &mut Slice) {
+        let Some(hold) = self.holds.pop_front() else { return };
+        match hold.ends {
+            Ending::Posted | Ending::PostedInPart => {
+                let part = matches!(hold.ends, Ending::PostedInPart);
+                let amounts = part.then(|| vec![francs(hold.amounts[0] / 2), francs(hold.amounts[1])]);
+                let post = PostHold { amounts, effective_at: None };
+                self.push(slice, Kind::PayoutPosted, |_| LedgerCommand::entry(hold.id, EntryAction::PostHold(post)));
+            }
+            Ending::Voided => {
+                let void = VoidHold { reason: Some(text("PAYEE_NOT_FOUND")) };
+                self.push(slice, Kind::PayoutVoided, |_| LedgerCommand::entry(hold.id, EntryAction::VoidHold(void)));
+            }
+            // The engine releases it when its time has passed.
+            Ending::Forgotten => {}
+        }
+    }
+
+    fn something(&mut self, slice: &mut Slice, at: Timestamp) {
+        match self.random.below(1_000) {
+            0..330 => self.collection(slice, at),
+            330..400 => self.split_collection(slice, at),
+            400..570 => self.cash_in(slice, at),
+            570..780 => self.wallet_payment(slice, at),
+            780..880 => self.wallet_transfer(slice, at),
+            880..950 => self.payout(slice, at),
+            950..970 => self.refund(slice, at),
+            970..980 => self.reversal(slice),
+            980..992 => self.retry(slice),
+            992..994 => self.reuse_key(slice),
+            _ => self.cash_in(slice, at),
+        }
+    }
+
+    fn amount(&mut self) -> i64 {
+        let amount = self.random.pick(&AMOUNTS);
+        amount + 25 * self.random.below((amount / 100) as usize) as i64
+    }
+
+    fn collection(&mut self, slice: &mut Slice, at: Timestamp) {
+        let (provider, gross) = (self.random.skewed(PROVIDERS.len()), self.amount());
+        let merchant = self.random.skewed(self.chart.merchants.len());
+        let (fee, tax, cost) = Self::charges(gross);
+        let chart = &mut self.chart;
+        let frozen = chart.merchants[merchant].is_frozen(self.slice);
+        if !frozen {
+            chart.merchants[merchant].available += gross - fee - tax;
+        }
+        let wallet = &chart.merchants[merchant];
+        let receivable = &chart.receivable[provider];
+        let mut transfers = vec![transfer(receivable, &wallet.address, gross - fee - tax)];
+        charge(&mut transfers, receivable, &chart.collection_fees, fee);
+        charge(&mut transfers, receivable, &chart.tax, tax);
+        charge(&mut transfers, &chart.cost[provider], receivable, cost);
+        let shop = shop_of(&wallet.address);
+        let dimensions = dimensions(&[("country", wallet.country), ("merchant", &shop), ("provider", PROVIDERS[provider])]);
+        let post = PostEntry { dimensions, effective_at: Some(at), reference: Some(self.reference()), transfers, ..PostEntry::default() };
+        let id = self.push(slice, Kind::Collection, |id| LedgerCommand::post_entry(post, id));
+        if !frozen {
+            self.collections.push_back(id);
+            if self.collections.len() > 64 {
+                self.collections.pop_front();
+            }
+        }
+        self.remember(slice);
+    }
+
+    fn split_collection(&mut self, slice: &mut Slice, at: Timestamp) {
+        let (provider, gross) = (self.random.skewed(PROVIDERS.len()), self.amount());
+        let (fee, tax, cost) = Self::charges(gross);
+        let net = Money::from_minor(gross - fee - tax, Currency::XOF);
+        let Some(parts) = net.split(&[70, 25, 5].map(Decimal::from)) else { return };
+        let count = self.chart.merchants.len();
+        let first = self.random.skewed(count);
+        let members = [first, (first + 1) % count, (first + 2) % count];
+        let chart = &mut self.chart;
+        let frozen = members.iter().any(|index| chart.merchants[*index].is_frozen(self.slice));
+        let receivable = &chart.receivable[provider];
+        let mut transfers = Vec::with_capacity(6);
+        for (index, part) in members.into_iter().zip(&parts) {
+            if !frozen {
+                chart.merchants[index].available += part.minor();
+            }
+            charge(&mut transfers, receivable, &chart.merchants[index].address, part.minor());
+        }
+        charge(&mut transfers, receivable, &chart.collection_fees, fee);
+        charge(&mut transfers, receivable, &chart.tax, tax);
+        charge(&mut transfers, &chart.cost[provider], receivable, cost);
+        let shop = shop_of(&chart.merchants[first].address);
+        let dimensions = dimensions(&[("merchant", &shop), ("provider", PROVIDERS[provider]), ("split", "70-25-5")]);
+        let post = PostEntry { dimensions, effective_at: Some(at), reference: Some(self.reference()), transfers, ..PostEntry::default() };
+        self.push(slice, Kind::SplitCollection, |id| LedgerCommand::post_entry(post, id));
+    }
+
+    fn cash_in(&mut self, slice: &mut Slice, at: Timestamp) {
+        let provider = self.random.skewed(PROVIDERS.len());
+        let customer = self.random.below(self.chart.customers.len());
+        let mut amount = 2 * self.amount();
+        if self.random.per_mille(12) {
+            // More than the ceiling leaves: the engine has to say no.
+            amount = self.chart.customers[customer].ceiling.unwrap_or(CEILING) + 1_000;
+        }
+        let chart = &mut self.chart;
+        let wallet = &mut chart.customers[customer];
+        if wallet.ceiling.is_none_or(|ceiling| wallet.available + amount <= ceiling) {
+            wallet.available += amount;
+        }
+        let transfers = vec![transfer(&chart.receivable[provider], &wallet.address, amount)];
+        let dimensions = dimensions(&[("country", wallet.country), ("provider", PROVIDERS[provider])]);
+        let post = PostEntry { dimensions, effective_at: Some(at), reference: Some(self.reference()), transfers, ..PostEntry::default() };
+        self.push(slice, Kind::CashIn, |id| LedgerCommand::post_entry(post, id));
+        self.remember(slice);
+    }
+
+    fn wallet_payment(&mut self, slice: &mut Slice, at: Timestamp) {
+        let Some(customer) = self.payer(700) else { return self.cash_in(slice, at) };
+        let merchant = self.random.skewed(self.chart.merchants.len());
+        let wanted = self.amount();
+        let gross = self.affordable(customer, wanted);
+        let (fee, tax, _) = Self::charges(gross);
+        let now = self.slice;
+        let chart = &mut self.chart;
+        if gross <= chart.customers[customer].available && !chart.merchants[merchant].is_frozen(now) {
+            chart.customers[customer].available -= gross;
+            chart.merchants[merchant].available += gross - fee - tax;
+        }
+        let (payer, payee) = (&chart.customers[customer], &chart.merchants[merchant]);
+        let mut transfers = vec![transfer(&payer.address, &payee.address, gross - fee - tax)];
+        charge(&mut transfers, &payer.address, &chart.wallet_fees, fee);
+        charge(&mut transfers, &payer.address, &chart.tax, tax);
+        let shop = shop_of(&payee.address);
+        let dimensions = dimensions(&[("country", payer.country), ("merchant", &shop)]);
+        let post = PostEntry { dimensions, effective_at: Some(at), reference: Some(self.reference()), transfers, ..PostEntry::default() };
+        self.push(slice, Kind::WalletPayment, |id| LedgerCommand::post_entry(post, id));
+        self.remember(slice);
+    }
+
+    fn wallet_transfer(&mut self, slice: &mut Slice, at: Timestamp) {
+        let Some(from) = self.payer(700) else { return self.cash_in(slice, at) };
+        let count = self.chart.customers.len();
+        let to = (from + 1 + self.random.below(count - 1)) % count;
+        let wanted = self.amount();
+        let amount = self.affordable(from, wanted);
+        let fee = amount / 100;
+        let chart = &mut self.chart;
+        let fits = chart.customers[to].ceiling.is_none_or(|ceiling| chart.customers[to].available + amount - fee <= ceiling);
+        if amount <= chart.customers[from].available && fits {
+            chart.customers[from].available -= amount;
+            chart.customers[to].available += amount - fee;
+        }
+        let mut transfers = vec![transfer(&chart.customers[from].address, &chart.customers[to].address, amount - fee)];
+        charge(&mut transfers, &chart.customers[from].address, &chart.wallet_fees, fee);
+        let dimensions = dimensions(&[("country", chart.customers[from].country)]);
+        let post = PostEntry { dimensions, effective_at: Some(at), reference: Some(self.reference()), transfers, ..PostEntry::default() };
+        self.push(slice, Kind::WalletTransfer, |id| LedgerCommand::post_entry(post, id));
+    }
+
+    fn payout(&mut self, slice: &mut Slice, at: Timestamp) {
+        let provider = self.random.skewed(PROVIDERS.len());
+        let merchant = self.random.skewed(self.chart.merchants.len());
+        let wallet = &self.chart.merchants[merchant];
+        let available = wallet.available;
+        let mut amount = available * (10 + self.random.below(50) as i64) / 100 / 25 * 25;
+        if self.random.per_mille(25) {
+            amount = available + 1_000;
+        }
+        if amount < 500 {
+            return self.collection(slice, at);
+        }
+        let fee = amount / 100;
+        let ends = match self.random.below(100) {
+            0..76 => Ending::Posted,
+            76..82 => Ending::PostedInPart,
+            82..93 => Ending::Voided,
+            _ => Ending::Forgotten,
+        };
+        let chart = &mut self.chart;
+        let now = self.slice;
+        let possible = amount + fee <= available && !chart.merchants[merchant].is_frozen(now);
+        if possible && matches!(ends, Ending::Posted | Ending::PostedInPart) {
+            chart.merchants[merchant].available -= amount + fee;
+        }
+        let wallet = &chart.merchants[merchant];
+        let mut transfers = vec![transfer(&wallet.address, &chart.float[provider], amount)];
+        charge(&mut transfers, &wallet.address, &chart.payout_fees, fee);
+        let shop = shop_of(&wallet.address);
+        let dimensions = dimensions(&[("country", wallet.country), ("merchant", &shop), ("provider", PROVIDERS[provider])]);
+        let expires_at = Some(at.saturating_add_secs(1_800 + 60 * self.random.below(15) as i64));
+        let hold = Some(HoldTerms { expires_at });
+        let post =
+            PostEntry { dimensions, effective_at: Some(at), hold, reference: Some(self.reference()), transfers, ..PostEntry::default() };
+        let id = self.push(slice, Kind::PayoutHeld, |id| LedgerCommand::post_entry(post, id));
+        if possible {
+            self.holds.push_back(Hold { id, due: now + 1, ends, amounts: [amount, fee] });
+        }
+    }
+
+    fn refund(&mut self, slice: &mut Slice, at: Timestamp) {
+        let provider = self.random.skewed(PROVIDERS.len());
+        let merchant = self.random.skewed(self.chart.merchants.len());
+        let chart = &mut self.chart;
+        let wallet = &mut chart.merchants[merchant];
+        let amount = (wallet.available / 20 / 25 * 25).min(25_000);
+        if amount < 100 {
+            return self.collection(slice, at);
+        }
+        if !wallet.is_frozen(self.slice) {
+            wallet.available -= amount;
+        }
+        let transfers = vec![transfer(&wallet.address, &chart.receivable[provider], amount)];
+        let shop = shop_of(&wallet.address);
+        let dimensions = dimensions(&[("merchant", &shop), ("provider", PROVIDERS[provider]), ("reason", "refund")]);
+        let post = PostEntry { dimensions, effective_at: Some(at), reference: Some(self.reference()), transfers, ..PostEntry::default() };
+        self.push(slice, Kind::Refund, |id| LedgerCommand::post_entry(post, id));
+    }
+
+    fn reversal(&mut self, slice: &mut Slice) {
+        if self.collections.is_empty() {
+            return self.retry(slice);
+        }
+        let index = self.random.below(self.collections.len());
+        let again = self.random.per_mille(100);
+        let Some(id) = (if again { self.collections.get(index).copied() } else { self.collections.remove(index) }) else { return };
+        let reverse = ReverseEntry { reason: Some(text("entered twice")), ..ReverseEntry::default() };
+        self.push(slice, Kind::Reversal, |_| LedgerCommand::entry(id, EntryAction::Reverse(reverse)));
+    }
+
+    fn retry(&mut self, slice: &mut Slice) {
+        let Some(index) = (!self.recent.is_empty()).then(|| self.random.below(self.recent.len())) else { return };
+        let Some(again) = self.recent.get(index).cloned() else { return };
+        self.made += 1;
+        slice.commands.push(again);
+        slice.kinds.push(Kind::Retry);
+    }
+
+    fn reuse_key(&mut self, slice: &mut Slice) {
+        let Some(earlier) = self.recent.back().map(|envelope| envelope.id.clone()) else { return };
+        let transfers = vec![transfer(&self.chart.bank, &self.chart.capital, 1)];
+        let post = PostEntry { transfers, ..PostEntry::default() };
+        let envelope = CommandEnvelope::new(LedgerCommand::post_entry(post, &earlier), earlier, self.actor.clone());
+        self.made += 1;
+        slice.commands.push(envelope);
+        slice.kinds.push(Kind::KeyReused);
+    }
+
+    /// A customer who has money, most of the time.
+    fn payer(&mut self, tries: usize) -> Option<usize> {
+        let count = self.chart.customers.len();
+        let mut customer = self.random.below(count);
+        for _ in 0..tries.min(12) {
+            if self.chart.customers[customer].available >= 500 {
+                return Some(customer);
+            }
+            customer = self.random.below(count);
+        }
+        None
+    }
+
+    /// What a customer can pay; now and then more, and then the engine has to say no.
+    fn affordable(&mut self, customer: usize, wanted: i64) -> i64 {
+        let available = self.chart.customers[customer].available;
+        if self.random.per_mille(40) { available + wanted } else { wanted.min(available) }
+    }
+
+    fn charges(gross: i64) -> (i64, i64, i64) {
+        let fee = gross / 100;
+        (fee, fee / 10, gross / 200)
+    }
+
+    /// What a provider would call the payment.
+    fn reference(&mut self) -> ShortText {
+        text(&format!("T_{:08X}", self.random.draw() as u32))
+    }
+
+    /// Keeps the last command, for whoever asks again.
+    fn remember(&mut self, slice: &Slice) {
+        if let Some(last) = slice.commands.last() {
+            self.recent.push_back(last.clone());
+            if self.recent.len() > 32 {
+                self.recent.pop_front();
+            }
+        }
+    }
+
+    fn settlement(&mut self) -> Slice {
+        let mut slice = Slice::at(SETTLEMENT);
+        for (index, provider) in PROVIDERS.into_iter().enumerate() {
+            // All that it owes: the receivable's floor is what stops it.
+            let everything = TransferAmount::UpTo(francs(1_000_000_000_000));
+            let transfers = vec![TransferRequest {
+                debit: self.chart.bank.clone(),
+                credit: self.chart.receivable[index].clone(),
+                amount: everything,
+                reason: Some(text("settlement of the day")),
+            }];
+            let post = PostEntry {
+                dimensions: dimensions(&[("provider", provider)]),
+                effective_at: Some(instant(SETTLEMENT)),
+                reference: Some(text(&format!("{provider}-2026-03-16"))),
+                transfers,
+                ..PostEntry::default()
+            };
+            self.push(&mut slice, Kind::Settlement, |id| LedgerCommand::post_entry(post, id));
+        }
+        slice
+    }
+}
+
+impl Iterator for Day {
+    type Item = Slice;
+
+    fn next(&mut self) -> Option<Slice> {
+        if !self.opening.is_empty() {
+            let mut slice = Slice::at(OPENING);
+            while slice.commands.len() < MOST
+                && let Some((kind, command)) = self.opening.pop_front()
+            {
+                let command = match command {
+                    // An entry's id is made from its command's.
+                    LedgerCommand::Entry { action, .. } => {
+                        self.push(&mut slice, kind, |id| LedgerCommand::Entry { id: EntryId::derived_from(id), action });
+                        continue;
+                    }
+                    command => command,
+                };
+                self.push(&mut slice, kind, |_| command);
+            }
+            return Some(slice);
+        }
+        if let Some(slice) = self.business() {
+            return Some(slice);
+        }
+        if self.settled {
+            return None;
+        }
+        self.settled = true;
+        Some(self.settlement())
+    }
+}
+
+impl Slice {
+    fn at(seconds: i64) -> Self {
+        Self { at: instant(seconds), commands: Vec::new(), kinds: Vec::new() }
+    }
+}
+
+impl Wallet {
+    fn is_frozen(&self, slice: usize) -> bool {
+        self.frozen_until > slice
+    }
+}
+
+impl Chart {
+    fn of_size(length: usize, random: &mut SplitMix) -> Self {
+        let customers = (0..(length / 40).clamp(20, 20_000)).map(|number| {
+            let identified = !random.per_mille(200);
+            Wallet {
+                address: address(&format!("customers:c{number:05}:wallet")),
+                ceiling: Some(if identified { CEILING } else { CEILING_UNIDENTIFIED }),
+                available: 0,
+                frozen_until: 0,
+                country: random.pick(&COUNTRIES),
+            }
+        });
+        let customers = customers.collect();
+        let merchants = (0..(length / 2_000).clamp(6, 400)).map(|number| Wallet {
+            address: address(&match number / SHOPS.len() {
+                0 => format!("merchants:{}:available", SHOPS[number % SHOPS.len()]),
+                round => format!("merchants:{}-{round}:available", SHOPS[number % SHOPS.len()]),
+            }),
+            ceiling: None,
+            available: 0,
+            frozen_until: 0,
+            country: random.pick(&COUNTRIES),
+        });
+        Self {
+            customers,
+            merchants: merchants.collect(),
+            receivable: PROVIDERS.iter().map(|provider| address(&format!("providers:{provider}:receivable"))).collect(),
+            float: PROVIDERS.iter().map(|provider| address(&format!("providers:{provider}:float"))).collect(),
+            cost: PROVIDERS.iter().map(|provider| address(&format!("expenses:providers:{provider}"))).collect(),
+            bank: address("banks:ecobank:ringfenced"),
+            capital: address("equity:capital"),
+            collection_fees: address("income:fees:collection"),
+            payout_fees: address("income:fees:payout"),
+            wallet_fees: address("income:fees:wallet"),
+            tax: address("liabilities:taxes:taf"),
+        }
+    }
+
+    fn opening_len(&self) -> usize {
+        // Six accounts of the house, three of each provider; one entry of capital, one of each float.
+        self.customers.len() + self.merchants.len() + 6 + 3 * PROVIDERS.len() + 1 + PROVIDERS.len()
+    }
+
+    fn opening(&self) -> VecDeque<(Kind, LedgerCommand)> {
+        let none = UncheckedLimits::none;
+        let mut accounts = vec![
+            open(&self.bank, AccountKind::Asset, "5211", none()),
+            open(&self.capital, AccountKind::Equity, "1011", none()),
+            open(&self.collection_fees, AccountKind::Income, "7061", none()),
+            open(&self.payout_fees, AccountKind::Income, "7062", none()),
+            open(&self.wallet_fees, AccountKind::Income, "7063", none()),
+            open(&self.tax, AccountKind::Liability, "4421", none()),
+        ];
+        for index in 0..PROVIDERS.len() {
+            accounts.push(open(&self.receivable[index], AccountKind::Asset, "4711", UncheckedLimits::floor_zero()));
+            accounts.push(open(&self.float[index], AccountKind::Asset, "5221", UncheckedLimits::floor_zero()));
+            accounts.push(open(&self.cost[index], AccountKind::Expense, "6318", none()));
+        }
+        accounts.extend(
+            self.merchants.iter().map(|wallet| open(&wallet.address, AccountKind::Liability, "4671", UncheckedLimits::floor_zero())),
+        );
+        for wallet in &self.customers {
+            let ceiling = wallet.ceiling.map(|ceiling| LimitAmount::InAccountCurrency(ceiling.into()));
+            let limits = UncheckedLimits { ceiling, ..UncheckedLimits::floor_zero() };
+            accounts.push(open(&wallet.address, AccountKind::Liability, "4191", limits));
+        }
+        let mut opening: VecDeque<(Kind, LedgerCommand)> =
+            accounts.into_iter().map(|open| (Kind::Opening, LedgerCommand::open_account(open))).collect();
+        let mut fund = |debit: &AccountAddress, credit: &AccountAddress, amount: i64, reference: &str| {
+            let post = PostEntry {
+                effective_at: Some(instant(OPENING)),
+                reference: Some(text(reference)),
+                transfers: vec![transfer(debit, credit, amount)],
+                ..PostEntry::default()
+            };
+            // The id is made when the command has one.
+            opening.push_back((Kind::Funding, LedgerCommand::entry(EntryId::from_u128(0), EntryAction::Post(post))));
+        };
+        fund(&self.bank, &self.capital, FLOAT * 5, "capital");
+        for (index, provider) in PROVIDERS.into_iter().enumerate() {
+            fund(&self.float[index], &self.bank, FLOAT, &format!("float of {provider}"));
+        }
+        debug_assert_eq!(opening.len(), self.opening_len());
+        opening
+    }
+}
+
+fn open(address: &AccountAddress, kind: AccountKind, chart_code: &str, limits: UncheckedLimits) -> OpenAccount {
+    let limits = (limits != UncheckedLimits::none()).then_some(limits);
+    OpenAccount {
+        address: address.clone(),
+        chart_code: Some(text(chart_code)),
+        currency: Currency::XOF,
+        kind,
+        limits,
+        metadata: BTreeMap::new(),
+        owner: None,
+    }
+}
+
+fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64) -> TransferRequest {
+    TransferRequest { debit: debit.clone(), credit: credit.clone(), amount: TransferAmount::Exactly(francs(amount)), reason: None }
+}
+
+/// A transfer of a charge, unless it was rounded down to nothing.
+fn charge(transfers: &mut Vec<TransferRequest>, debit: &AccountAddress, credit: &AccountAddress, amount: i64) {
+    if amount > 0 {
+        transfers.push(transfer(debit, credit, amount));
+    }
+}
+
+fn francs(amount: i64) -> UncheckedMoney {
+    UncheckedMoney { amount: amount.into(), currency: Currency::XOF }
+}
+
+fn instant(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH.saturating_add_secs(seconds)
+}
+
+/// The shop in a merchant's address.
+fn shop_of(address: &AccountAddress) -> String {
+    address.as_str().split(':').nth(1).unwrap_or_default().to_owned()
+}
+
+fn dimensions(pairs: &[(&str, &str)]) -> BTreeMap<Key, ShortText> {
+    pairs.iter().map(|(key, value)| (key.parse().expect("a key of this file"), text(value))).collect()
+}
+
+fn text(text: &str) -> ShortText {
+    text.parse().expect("a short text of this file")
+}
+
+fn address(text: &str) -> AccountAddress {
+    text.parse().expect("an address of this file")
+}
+
+fn command_id(text: &str) -> CommandId {
+    text.parse().expect("a command id of this file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_as_many_commands_as_it_was_asked_for() {
+        for length in [SHORTEST, 1_000, 12_345] {
+            let slices: Vec<Slice> = Day::new(1, length).collect();
+            let made: usize = slices.iter().map(|slice| slice.commands.len()).sum();
+            assert_eq!(made, length);
+            assert!(slices.iter().all(|slice| slice.commands.len() <= MOST && slice.commands.len() == slice.kinds.len()));
+            assert!(slices.is_sorted_by_key(|slice| slice.at), "time does not go back");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_is_the_same_day_and_another_is_another() {
+        let fingerprints = |seed| -> Vec<_> {
+            Day::new(seed, 2_000).flat_map(|slice| slice.commands.into_iter().map(|envelope| (envelope.id, envelope.fingerprint))).collect()
+        };
+        assert_eq!(fingerprints(7), fingerprints(7));
+        assert_ne!(fingerprints(7), fingerprints(8));
+    }
+
+    #[test]
+    fn everything_that_can_happen_happens() {
+        let mut kinds: Vec<Kind> = Day::new(1, 20_000).flat_map(|slice| slice.kinds).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds.len(), 16, "{kinds:?}");
+    }
+}

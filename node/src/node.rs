@@ -1,0 +1,120 @@
+//! A data directory at work: journal, engine, read models, and who may ask.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use cauri_command_api::auth::issuer::{DevIssuer, IssuerError};
+use cauri_command_api::auth::jwks::{Jwks, JwksError, JwksSource};
+use cauri_command_api::auth::token::Verifier;
+use cauri_command_api::state::ReadyCheck;
+use cauri_command_api::{ApiState, router_with};
+use cauri_engine::{Clock, Engine, StartError};
+use cauri_event_store::EventStore;
+use cauri_event_store::embedded::{EmbeddedStore, OpenError};
+use cauri_projections::read::{OpenError as ReadOpenError, ReadStore};
+use cauri_projections::runner::{Runner, RunnerConfig, RunnerState};
+use cauri_query_api::QueryState;
+
+use crate::config::ServeArgs;
+use crate::data::{DataDir, JOURNAL};
+
+/// Why a data directory cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its folders could not be made.
+    #[error("cannot make the data directory {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Its journal cannot be opened: it is in use, of a newer format, damaged …
+    #[error("cannot open the journal: {0}")]
+    Journal(#[from] OpenError),
+    /// Its journal cannot be recovered.
+    #[error(transparent)]
+    Engine(#[from] StartError),
+    /// Its read models cannot be opened.
+    #[error("cannot open the read models: {0}; they can be deleted, the journal is not touched and they are built again")]
+    ReadModels(#[from] ReadOpenError),
+    /// The key set of the issuer cannot be read.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    /// The development issuer cannot be used.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+}
+
+/// A data directory at work.
+pub struct Node {
+    /// Where it lies.
+    pub data: DataDir,
+    /// Decides.
+    pub engine: Engine,
+    /// Keeps the read models current.
+    pub runner: Arc<Runner>,
+    /// The read models.
+    pub reads: ReadStore,
+    /// Who may ask.
+    pub verifier: Arc<Verifier>,
+    /// Whether tokens are those of the data directory's own issuer.
+    pub develops: bool,
+}
+
+impl Node {
+    /// Opens a data directory and starts its engine and its read models. It blocks; with `clock` time is not the machine's.
+    ///
+    /// # Errors
+    /// When something of it cannot be opened; what was started is stopped again.
+    pub fn open(args: &ServeArgs, clock: Option<Arc<dyn Clock>>) -> Result<Self, NodeError> {
+        let data = DataDir::at(&args.data.data);
+        data.create().map_err(|source| NodeError::Directory { path: data.path().to_owned(), source })?;
+        // Keys first: without them nobody could use what would take the longest to open.
+        let source = match &args.trust.jwks {
+            Some(jwks) => jwks.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
+            None => JwksSource::from(DevIssuer::open_or_create(data.path())?.jwks_path()),
+        };
+        let verifier = Arc::new(Verifier::new(Jwks::load(source)?, &args.trust.trust()));
+        let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open(&data.journal(), JOURNAL)?);
+        let mut config = args.engine.config();
+        if let Some(clock) = clock {
+            config.clock = clock;
+        }
+        let engine = Engine::start(Arc::clone(&store), config)?;
+        let runner = Runner::start(Arc::clone(&store), &data.read_models(), RunnerConfig::default())?;
+        let reads = runner.read_store()?;
+        Ok(Self { data, engine, runner: Arc::new(runner), reads, verifier, develops: args.trust.jwks.is_none() })
+    }
+
+    /// Everything that it answers over HTTP.
+    pub fn router(&self, args: &ServeArgs) -> Router {
+        let queries = QueryState::new(self.reads.clone(), Arc::clone(self.engine.store()), Arc::clone(&self.verifier));
+        let (runner, most) = (Arc::clone(&self.runner), args.http.max_lag);
+        let lag = ReadyCheck { name: "read_models", check: Box::new(move || read_models(&runner, most)) };
+        let state = ApiState::new(self.engine.clone(), Arc::clone(&self.verifier), args.http.limits(), vec![lag]);
+        router_with(state, cauri_query_api::router(queries))
+    }
+
+    /// Finishes the batch in hand and ends all threads. It blocks.
+    pub fn stop(self) {
+        self.engine.stop();
+        self.runner.stop();
+    }
+}
+
+/// Whether the read models follow the journal closely enough.
+fn read_models(runner: &Runner, most: u64) -> Result<String, String> {
+    let status = runner.status();
+    let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
+    let found = format!("{lag} events behind, {most} may be");
+    match status.state {
+        RunnerState::Running if lag <= most => Ok(found),
+        RunnerState::Running => Err(found),
+        RunnerState::Retrying { reason } => Err(format!("{found}; retrying: {reason}")),
+        RunnerState::Corrupt { position, reason } => Err(format!("stopped before position {position}: {reason}")),
+        RunnerState::Stopped => Err("stopped".to_owned()),
+    }
+}
