@@ -214,9 +214,10 @@ impl Engine {
 
 impl Shared {
     fn stop(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            self.gauges.stopped.store(true, Ordering::SeqCst);
+        self.gauges.stopped.store(true, Ordering::SeqCst);
+        // Held while the thread ends: whoever stops an engine that is stopping waits as well.
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
             // The thread may have ended by itself; then there is nobody to tell.
             let _ = self.input.send(Input::Stop);
             let _ = thread.join();

@@ -142,6 +142,11 @@ impl Ledger {
         self.position
     }
 
+    /// When the next open hold expires. In a closed journal none does.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        self.balances.next_expiry().filter(|_| self.journal == Journal::Open)
+    }
+
     /// Time that never goes back.
     pub(crate) fn not_before_last(&self, now: Timestamp) -> Timestamp {
         now.max(self.last_recorded_at)
@@ -228,9 +233,13 @@ impl Ledger {
     }
 
     /// Asks the store for all that the commands in hand name, so that deciding needs no I/O.
+    ///
+    /// Entries are taken as they are at `durable`, like everything else that is decided on: what another engine
+    /// appended after it is seen with the rest of its tail.
     pub(crate) fn prefetch<'a>(
         &mut self,
         store: &dyn EventStore,
+        durable: Position,
         commands: impl Iterator<Item = &'a CommandEnvelope>,
     ) -> Result<(), StoreError> {
         self.prefetched = Prefetched::default();
@@ -256,7 +265,7 @@ impl Ledger {
                     self.prefetched.commands.insert(id, records);
                 }
                 Lookup::Stream(StreamId::Entry(id)) => {
-                    let loaded = load_entry(store, id)?;
+                    let loaded = load_entry(store, id, durable)?;
                     self.prefetched.entries.insert(id, loaded);
                 }
                 Lookup::Stream(_) => {}
@@ -320,6 +329,9 @@ impl Ledger {
 
     /// Releases one hold whose time has passed; `false` if there is none.
     pub(crate) fn expire_one(&mut self, now: Timestamp, records: &mut Vec<Recorded>) -> bool {
+        if self.journal == Journal::Closed {
+            return false;
+        }
         let Some(id) = self.balances.expired_hold(now) else { return false };
         let command = format!("{ENGINE_COMMANDS}{id}").parse().expect("a command id");
         let envelope = CommandEnvelope {
@@ -335,6 +347,11 @@ impl Ledger {
         let mut unit = Unit::begin(self, &envelope, now, records);
         unit.command(&envelope.command, &envelope.id).expect("an open hold can expire");
         true
+    }
+
+    /// The refusal that a command was answered with before.
+    pub(crate) fn refused_before(&self, envelope: &CommandEnvelope) -> Option<Outcome> {
+        self.answered_before(envelope).filter(|outcome| matches!(outcome, Outcome::Refused(Refused { replayed: true, .. })))
     }
 
     fn answered_before(&self, envelope: &CommandEnvelope) -> Option<Outcome> {
@@ -616,10 +633,13 @@ fn records_of_command(
     Ok(records)
 }
 
-/// An entry and its version, from its stream.
-fn load_entry(store: &dyn EventStore, id: EntryId) -> Result<(Entry, StreamVersion), StoreError> {
+/// An entry and its version at a position, from its stream.
+fn load_entry(store: &dyn EventStore, id: EntryId, at: Position) -> Result<(Entry, StreamVersion), StoreError> {
     let (mut entry, mut version) = (Entry::default(), StreamVersion::ZERO);
     for stored in store.read_stream(&StreamId::Entry(id), version)? {
+        if stored.as_record().position() > at {
+            break;
+        }
         for record in stored.as_record().decode()? {
             if let Event::Entry(event) = &record.event {
                 entry = entry::evolve(entry, event).map_err(|illegal| Corruption::new(record.position, illegal.to_string()))?;

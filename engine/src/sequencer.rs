@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cauri_event_schemas::{Position, Recorded};
-use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, Snapshot, StoreError, Tree};
+use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, Sharing, Snapshot, StoreError, Tree};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::oneshot;
 
@@ -23,6 +23,9 @@ use crate::submission::{CommandEnvelope, Mode, Outcome, SubmitError};
 
 /// How long the sequencer sleeps at most: expiries and other engines' tails are looked at this often.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How long the engine does nothing of its own accord after a failure: a full disk is not asked in a hurry.
+const REST: Duration = Duration::from_millis(250);
 
 /// What callers get back.
 pub(crate) type Answer = Result<Vec<Outcome>, SubmitError>;
@@ -60,6 +63,8 @@ struct Staged {
     answers: Vec<(Request, Vec<Outcome>)>,
     snapshot: Option<Vec<u8>>,
     after: LedgerMark,
+    /// The head that it was decided on.
+    base: Head,
 }
 
 /// How writing a batch ended.
@@ -68,7 +73,8 @@ pub(crate) struct Written(WrittenAs);
 enum WrittenAs {
     Done {
         after: LedgerMark,
-        head: Head,
+        /// The new head; none where there was nothing to write.
+        head: Option<Head>,
     },
     /// Somebody else appended first: decide these again.
     Conflict(Vec<Request>),
@@ -97,6 +103,10 @@ pub(crate) struct Sequencer {
     writing: bool,
     since_snapshot: u64,
     stopping: bool,
+    /// The tail could not be read: nothing may be decided before it was.
+    behind: bool,
+    /// When something last failed, until something goes well again.
+    failed_at: Option<Instant>,
 }
 
 /// The batch that is being decided.
@@ -148,6 +158,8 @@ impl Sequencer {
             writing: false,
             since_snapshot,
             stopping: false,
+            behind: false,
+            failed_at: None,
             store,
             config,
             gauges,
@@ -188,14 +200,14 @@ impl Sequencer {
             // Its panic, if any, was reported when it happened.
             let _ = writer.thread.join();
         }
-        let reason = ended.err().map(|error| error.to_string());
+        let reason = ended.err();
         while let Ok(input) = self.input.try_recv() {
             if let Input::Request(request) = input {
                 self.waiting.push_back(request);
             }
         }
         for request in self.waiting.drain(..).chain(self.open.answers.drain(..).map(|(request, _)| request)) {
-            let answer = reason.clone().map_or(SubmitError::Rejected(crate::Rejected::Stopped), SubmitError::Corrupt);
+            let answer = reason.as_ref().map_or(SubmitError::Rejected(crate::Rejected::Stopped), told);
             let _ = request.reply.send(Err(answer));
         }
         if reason.is_none() && self.since_snapshot > 0 {
@@ -218,8 +230,10 @@ impl Sequencer {
             }
             if self.writer.is_some() {
                 // Until nothing more can be decided: while one batch is written, the next one fills.
-                while self.decide_waiting()? {
-                    self.hand_over();
+                if self.is_caught_up()? {
+                    while self.decide_waiting()? {
+                        self.hand_over();
+                    }
                 }
                 self.hand_over();
             } else {
@@ -241,8 +255,9 @@ impl Sequencer {
             Input::Stop => self.stopping = true,
             Input::Written(Written(written)) => {
                 self.writing = false;
+                self.failed_at = matches!(written, WrittenAs::Failed).then(Instant::now);
                 match written {
-                    WrittenAs::Done { after, head } => self.became_durable(after, head),
+                    WrittenAs::Done { after, head } => self.became_durable(after, head.unwrap_or(self.durable_head)),
                     WrittenAs::Failed => self.start_over(Vec::new())?,
                     WrittenAs::Conflict(requests) => self.start_over(requests)?,
                     WrittenAs::Corrupt(corruption) => return Err(corruption.into()),
@@ -268,15 +283,46 @@ impl Sequencer {
             self.waiting.push_front(request);
         }
         self.ledger.drop_speculation(&self.durable);
-        self.see_others_tail()
+        self.catch_up().map(|_| ())
+    }
+
+    /// Whether everything durable was seen, as far as that must be known before the next decision.
+    fn is_caught_up(&mut self) -> Result<bool, StoreError> {
+        let idle = !self.writing && self.open.is_empty();
+        let others_append = self.config.coordination != Coordination::Exclusive;
+        if self.behind || (others_append && idle && !(self.waiting.is_empty() && self.is_resting())) {
+            return self.catch_up();
+        }
+        Ok(true)
+    }
+
+    /// Sees the others' tail. Where it cannot be read, those who wait are told so: `false`.
+    fn catch_up(&mut self) -> Result<bool, StoreError> {
+        let seen = self.see_others_tail();
+        self.behind = seen.is_err();
+        match seen {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                self.failed_at = Some(Instant::now());
+                let waiting = self.waiting.drain(..).collect();
+                self.fail(waiting, error).map(|()| false)
+            }
+        }
+    }
+
+    /// Something failed a moment ago.
+    fn is_resting(&self) -> bool {
+        self.failed_at.is_some_and(|at| at.elapsed() < REST)
     }
 
     /// Folds what others appended since the last durable head.
     fn see_others_tail(&mut self) -> Result<(), StoreError> {
         let head = self.store.head()?;
         if head != self.durable_head {
-            replay_tail(&*self.store, &mut self.ledger, head)?;
+            let seen = replay_tail(&*self.store, &mut self.ledger, head);
+            // As far as it was read it counts, also where reading broke off.
             self.durable = self.ledger.mark(0);
+            seen?;
             self.durable_head = head;
             self.publish_gauges();
         }
@@ -303,14 +349,16 @@ impl Sequencer {
         if count > 0 {
             let taken: Vec<Request> = self.waiting.drain(..count).collect();
             let all = taken.iter().flat_map(|request| request.commands.iter());
-            if let Err(error) = self.ledger.prefetch(&*self.store, all) {
+            if let Err(error) = self.ledger.prefetch(&*self.store, self.durable_head.position, all) {
                 return self.fail(taken, error).map(|()| true);
             }
             for request in taken {
                 self.decide(request);
             }
         }
-        self.expire_holds(self.clock.now());
+        if count > 0 || !self.is_resting() {
+            self.expire_holds(self.clock.now());
+        }
         Ok(count > 0)
     }
 
@@ -330,6 +378,17 @@ impl Sequencer {
     }
 
     fn decide_all_or_none(&mut self, commands: &[CommandEnvelope], now: cauri_domain::time::Timestamp) -> Vec<Outcome> {
+        let not_applied = |index: usize, outcome: Outcome| {
+            let mut none: Vec<Outcome> = commands.iter().map(|_| Outcome::NotApplied { because_of: index }).collect();
+            none[index] = outcome;
+            none
+        };
+        // A retry is answered as it was first: by the refusal that is remembered, whatever else would be refused now.
+        for (index, command) in commands.iter().enumerate() {
+            if let Some(outcome) = self.ledger.refused_before(command) {
+                return not_applied(index, outcome);
+            }
+        }
         let mark = self.ledger.mark(self.open.records.len());
         let mut outcomes = Vec::with_capacity(commands.len());
         for (index, command) in commands.iter().enumerate() {
@@ -340,15 +399,14 @@ impl Sequencer {
                 continue;
             }
             self.ledger.roll_back(&mark, &mut self.open.records);
-            let mut none: Vec<Outcome> = commands.iter().map(|_| Outcome::NotApplied { because_of: index }).collect();
-            none[index] = match outcomes.swap_remove(index) {
+            let outcome = match outcomes.swap_remove(index) {
                 // Its record was taken back with the rest: remember it alone.
                 Outcome::Refused(refused) if refused.position.is_some() && !refused.replayed => {
                     self.ledger.remember(command, now, refused.refusal, &mut self.open.records)
                 }
                 outcome => outcome,
             };
-            return none;
+            return not_applied(index, outcome);
         }
         outcomes
     }
@@ -387,25 +445,27 @@ impl Sequencer {
             snapshot = self.ledger.snapshot();
             self.since_snapshot = 0;
         }
-        Staged { records, answers, snapshot, after: self.ledger.mark(0) }
+        Staged { records, answers, snapshot, after: self.ledger.mark(0), base: self.durable_head }
     }
 
     /// Where several engines share the journal: see the others' tail, decide, append and answer in one turn.
     fn take_turns(&mut self) -> Result<(), StoreError> {
-        let holds_due = self.ledger.balances().next_expiry().is_some_and(|at| at <= self.clock.now());
-        if self.waiting.is_empty() && !holds_due {
-            return self.see_others_tail();
+        let holds_due = self.ledger.next_expiry().is_some_and(|at| at <= self.clock.now());
+        if self.waiting.is_empty() && (!holds_due || self.is_resting()) {
+            return self.is_caught_up().map(|_| ());
         }
         let store = self.store.clone();
         let turn = match store.take_turn() {
             Ok(turn) => turn,
             Err(error) => {
+                self.failed_at = Some(Instant::now());
                 let taken = self.waiting.drain(..).collect();
                 return self.fail(taken, error);
             }
         };
-        self.see_others_tail()?;
-        self.inline.tree = self.store.tree()?;
+        if !self.catch_up()? {
+            return Ok(());
+        }
         self.decide_waiting()?;
         if self.open.is_empty() {
             return Ok(());
@@ -464,10 +524,16 @@ impl BatchWriter {
     fn write(&mut self, staged: Staged) -> WrittenAs {
         let mut batch = Batch::after(self.tree.clone());
         if staged.records.is_empty() {
-            // Only replays and mismatches: everything they tell of is durable already.
-            let head = self.tree.head();
+            // Only replays and mismatches: everything they tell of is durable already, and still so at the head.
+            if self.store.sharing() == Sharing::Shared {
+                match self.store.head() {
+                    Ok(head) if head == staged.base => {}
+                    Ok(_) => return self.conflict(staged.answers),
+                    Err(error) => return self.failed(staged, error),
+                }
+            }
             self.answer(staged.answers);
-            return WrittenAs::Done { after: staged.after, head };
+            return WrittenAs::Done { after: staged.after, head: None };
         }
         if staged.records[0].position != batch.next() {
             // After somebody else's turn the tree is theirs.
@@ -476,8 +542,7 @@ impl BatchWriter {
                 Err(error) => return self.failed(staged, error),
             }
             if staged.records[0].position.get() != self.tree.size() + 1 {
-                self.gauges.conflicts.fetch_add(1, Ordering::Relaxed);
-                return WrittenAs::Conflict(requests(staged.answers));
+                return self.conflict(staged.answers);
             }
             batch = Batch::after(self.tree.clone());
         }
@@ -492,18 +557,22 @@ impl BatchWriter {
                     self.snapshots.save(Snapshot { head, state });
                 }
                 self.answer(staged.answers);
-                WrittenAs::Done { after: staged.after, head }
+                WrittenAs::Done { after: staged.after, head: Some(head) }
             }
             Ok(Appended::Conflict(_)) => {
-                self.gauges.conflicts.fetch_add(1, Ordering::Relaxed);
                 match self.store.tree() {
                     Ok(tree) => self.tree = tree,
                     Err(error) => return self.failed(staged, error),
                 }
-                WrittenAs::Conflict(requests(staged.answers))
+                self.conflict(staged.answers)
             }
             Err(error) => self.failed(staged, error),
         }
+    }
+
+    fn conflict(&self, answers: Vec<(Request, Vec<Outcome>)>) -> WrittenAs {
+        self.gauges.conflicts.fetch_add(1, Ordering::Relaxed);
+        WrittenAs::Conflict(answers.into_iter().map(|(request, _)| request).collect())
     }
 
     fn failed(&mut self, staged: Staged, error: StoreError) -> WrittenAs {
@@ -519,24 +588,21 @@ impl BatchWriter {
 
     fn answer(&self, answers: Vec<(Request, Vec<Outcome>)>) {
         let (mut accepted, mut refused) = (0, 0);
-        for (request, outcomes) in answers {
-            for outcome in &outcomes {
-                match outcome {
-                    Outcome::Accepted(_) => accepted += 1,
-                    Outcome::Refused(_) => refused += 1,
-                    Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } => {}
-                }
+        for outcome in answers.iter().flat_map(|(_, outcomes)| outcomes) {
+            match outcome {
+                Outcome::Accepted(_) => accepted += 1,
+                Outcome::Refused(_) => refused += 1,
+                Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } => {}
             }
+        }
+        // Before the answers: who was answered is counted.
+        self.gauges.accepted.fetch_add(accepted, Ordering::Relaxed);
+        self.gauges.refused.fetch_add(refused, Ordering::Relaxed);
+        for (request, outcomes) in answers {
             // A caller that has gone away asks again with the same id.
             let _ = request.reply.send(Ok(outcomes));
         }
-        self.gauges.accepted.fetch_add(accepted, Ordering::Relaxed);
-        self.gauges.refused.fetch_add(refused, Ordering::Relaxed);
     }
-}
-
-fn requests(answers: Vec<(Request, Vec<Outcome>)>) -> Vec<Request> {
-    answers.into_iter().map(|(request, _)| request).collect()
 }
 
 fn told(error: &StoreError) -> SubmitError {

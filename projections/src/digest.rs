@@ -104,7 +104,7 @@ fn replay<E>(
 fn write(db: &Connection, feed: &mut Feed, events: Vec<Recorded<Event>>) -> rusqlite::Result<()> {
     feed.stage(events);
     in_transaction(db, |db| feed.write(db))?;
-    feed.forget();
+    drop(feed.release());
     Ok(())
 }
 

@@ -60,7 +60,8 @@ pub(crate) struct EntryChanges {
     resolved: Vec<Resolved>,
     reversed: Vec<Reversed>,
     steps: Vec<Step>,
-    dimensions: Vec<(u32, ShortText, u64)>,
+    /// Positions by pair, ascending: few pairs recur in many entries, and sorting the pairs is cheap.
+    dimensions: HashMap<(u32, ShortText), Vec<u64>>,
     zones: Vec<Zone>,
     /// JSON of the rows that wait, one after the other: one buffer instead of two strings a row.
     json: String,
@@ -267,7 +268,7 @@ impl EntryChanges {
                     key_no
                 }
             };
-            self.dimensions.push((key_no, value.clone(), position.get()));
+            self.dimensions.entry((key_no, value.clone())).or_default().push(position.get());
             self.json.push(if index == 0 { '{' } else { ',' });
             push_text(&mut self.json, key.as_str());
             self.json.push(':');
@@ -530,10 +531,15 @@ impl Changes for EntryChanges {
             bind.number(u64::from(*key_no))?;
             bind.text(key.as_str())
         })?;
-        self.dimensions.sort_unstable();
-        insert(db, &generation.table("entry_dimensions"), 3, "", &self.dimensions, |(key_no, value, position), bind| {
+        let mut pairs: Vec<(&(u32, ShortText), &Vec<u64>)> = self.dimensions.iter().collect();
+        pairs.sort_unstable();
+        let dimensions: Vec<(u32, &str, u64)> = pairs
+            .into_iter()
+            .flat_map(|((key_no, value), positions)| positions.iter().map(move |position| (*key_no, value.as_str(), *position)))
+            .collect();
+        insert(db, &generation.table("entry_dimensions"), 3, "", &dimensions, |(key_no, value, position), bind| {
             bind.number(u64::from(*key_no))?;
-            bind.text(value.as_str())?;
+            bind.text(value)?;
             bind.number(*position)
         })?;
         insert(

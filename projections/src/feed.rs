@@ -243,10 +243,10 @@ impl Feed {
         Ok(Some(Written { events: self.count, last, stopped }))
     }
 
-    /// What was written is durable: its events are no longer needed.
-    pub(crate) fn forget(&mut self) {
-        self.events.clear();
+    /// What was written is durable: its events are no longer needed. Whoever made them may take them apart.
+    pub(crate) fn release(&mut self) -> Vec<Vec<Recorded<Event>>> {
         self.count = 0;
+        std::mem::take(&mut self.events)
     }
 }
 

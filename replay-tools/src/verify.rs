@@ -76,7 +76,10 @@ fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, Stri
     let source = journal.source(tree.as_ref().ok().map(|tree| tree.head().position))?;
     let mut early = Findings::default();
     let mut notes = Notes::default();
-    let tree = tree.map_err(|Corruption { position, what }| early.at(Check::Roots, position, what)).ok();
+    let (tree, torn_head) = match tree {
+        Ok(tree) => (Some(tree), None),
+        Err(corruption) => (None, Some(corruption.what)),
+    };
     let head = tree.as_ref().map(Tree::head);
     let (store, unopened) = match store {
         Ok(store) => (store, None),
@@ -93,6 +96,10 @@ fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, Stri
     audit.findings.append(early);
     replay(source, &mut audit, wanted, head.map(|head| head.position));
     audit.end(head.as_ref(), tree.as_ref(), &wanted.expected, store.as_deref());
+    if let Some(what) = torn_head {
+        // What a head says that contradicts itself is no place to point to: the last record is.
+        audit.findings.at(Check::Roots, audit.last(), what);
+    }
     if let Some(head) = head {
         match journal.behind(head.position) {
             Ok(None) => {}

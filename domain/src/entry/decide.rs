@@ -150,8 +150,9 @@ fn void_hold(entry: &Entry, void: &VoidHold, now: Timestamp) -> Result<EntryEven
 
 fn expire_hold(entry: &Entry, now: Timestamp) -> Result<EntryEvent, Refusal> {
     let held = open_hold(entry)?;
-    assert!(held.expires_at.is_some_and(|at| at <= now), "the engine asks this only when a hold's time has passed");
-    Ok(EntryEvent::HoldExpired(HoldExpired { effective_at: now.max(held.effective_at), transfers: held.transfers.clone() }))
+    let passed = held.expires_at.filter(|at| *at <= now).expect("the engine asks this only when a hold's time has passed");
+    // What was held is free from the moment that was agreed, however late the engine writes it down.
+    Ok(EntryEvent::HoldExpired(HoldExpired { effective_at: passed.max(held.effective_at), transfers: held.transfers.clone() }))
 }
 
 fn reverse(entry: &Entry, reverse: &ReverseEntry) -> Result<EntryEvent, Refusal> {

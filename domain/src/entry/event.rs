@@ -137,7 +137,7 @@ pub struct HoldVoided {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldExpired {
-    /// The business time of the release, never before that of the hold.
+    /// The business time of the release: when the hold expired, never before its own.
     pub effective_at: Timestamp,
     /// What was held and is held no more.
     pub transfers: Arc<[Transfer]>,

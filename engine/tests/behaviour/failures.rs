@@ -137,6 +137,31 @@ fn a_store_that_fails_is_not_asked_in_a_hurry() {
 }
 
 #[test]
+fn a_tail_that_cannot_be_read_is_a_failure_and_not_the_end() {
+    let (store, _, engine) = gated();
+    let arrived = store.arrivals();
+    store.close();
+    store.inner.faults().inject(Fault::LoseAnswer);
+    let lost = engine.enqueue(vec![post("lost", "world", "a", 10)], Mode::Each).expect("a place");
+    store.wait_for_arrivals(arrived + 1);
+    // The engine has to see what became of the batch, and cannot.
+    store.reads_fail.store(true, Ordering::SeqCst);
+    let behind = engine.enqueue(vec![post("behind", "a", "world", 10)], Mode::Each).expect("a place");
+    store.open();
+    assert!(matches!(lost.blocking_recv().expect("an answer"), Err(SubmitError::Unknown(_))));
+    assert!(matches!(behind.blocking_recv().expect("an answer"), Err(SubmitError::NotDone(_))));
+    for _ in 0..3 {
+        let answer = engine.submit_blocking(vec![post("behind", "a", "world", 10)], Mode::Each);
+        assert!(matches!(answer, Err(SubmitError::NotDone(_))), "{answer:?}");
+    }
+    assert!(engine.is_running());
+    store.reads_fail.store(false, Ordering::SeqCst);
+    assert!(!accepted(&one(&engine, &post("behind", "a", "world", 10))).replayed);
+    assert!(accepted(&one(&engine, &post("lost", "world", "a", 10))).replayed);
+    verified(&store.inner);
+}
+
+#[test]
 fn corruption_ends_the_engine_and_everybody_is_told() {
     let (store, clock, engine) = gated();
     let arrived = store.arrivals();

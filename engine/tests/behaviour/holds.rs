@@ -56,7 +56,7 @@ fn holds_expire_while_nobody_asks_for_anything() {
         story.clock.advance_micros(60_000_000);
         assert!(story.store().follow().wait_beyond(head, LONG).position > head, "nothing expired");
         assert_eq!(types_from(story.store(), head.next()), ["entry.hold_expired"]);
-        assert_eq!(story.engine.stats().open_holds, 0);
+        assert_eq!(story.balances().open_holds(), 0);
     }
 }
 

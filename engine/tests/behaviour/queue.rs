@@ -95,6 +95,8 @@ fn a_stopped_engine_takes_nothing() {
             let answer = handle.submit_blocking(vec![post("late", "a", "b", 1)], Mode::Each);
             assert_eq!(answer, Err(SubmitError::Rejected(Rejected::Stopped)));
         }
+        // A stopped engine's store stays open as long as a handle is left.
+        drop(handle);
         let story = story.restarted();
         story.accept(&post("late", "a", "b", 1));
     }

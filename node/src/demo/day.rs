@@ -1,6 +1,6 @@
 //! A day of business, made up: who is there, what they do, and when. The same seed and length give the same commands.
 //!
-//! The day is 2026-03-16. Accounts are opened and the floats funded at 05:00, business runs from 06:00 to 21:30, at 22:30
+//! The day is 2026-03-16. Accounts are opened and the floats funded at 05:00, business runs from 06:00 to 21:30, at 23:15
 //! every hold has been posted, voided or has expired, and the providers settle. Fees are 1 %, the tax on them 10 %, a
 //! provider costs 0.5 %, all rounded down to the franc.
 
@@ -26,7 +26,7 @@ const MIDNIGHT: i64 = 1_773_619_200;
 const OPENING: i64 = MIDNIGHT + 5 * 3_600;
 const BUSINESS: i64 = MIDNIGHT + 6 * 3_600;
 const BUSINESS_SECS: i64 = 15 * 3_600 + 1_800;
-const SETTLEMENT: i64 = MIDNIGHT + 22 * 3_600 + 1_800;
+const SETTLEMENT: i64 = MIDNIGHT + 23 * 3_600 + 900;
 /// A day has this many moments at which the engine is given what has come in: about twenty minutes apart.
 const SLICES: usize = 45;
 /// The most commands of one submission.
@@ -128,7 +128,7 @@ pub struct Day {
     per_slice: usize,
     slice: usize,
     holds: VecDeque<Hold>,
-    collections: VecDeque<EntryId>,
+    collections: VecDeque<Collected>,
     recent: VecDeque<CommandEnvelope>,
     settled: bool,
 }
@@ -161,7 +161,16 @@ struct Hold {
     id: EntryId,
     due: usize,
     ends: Ending,
+    merchant: usize,
     amounts: [i64; 2],
+}
+
+/// A collection that may be reversed.
+#[derive(Clone, Copy)]
+struct Collected {
+    id: EntryId,
+    merchant: usize,
+    net: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -274,20 +283,27 @@ impl Day {
     /// The provider of the hold that waits longest has answered, or never will.
     fn resolve(&mut self, slice: &mut Slice) {
         let Some(hold) = self.holds.pop_front() else { return };
-        match hold.ends {
-            Ending::Posted | Ending::PostedInPart => {
-                let part = matches!(hold.ends, Ending::PostedInPart);
-                let amounts = part.then(|| vec![francs(hold.amounts[0] / 2), francs(hold.amounts[1])]);
-                let post = PostHold { amounts, effective_at: None };
+        let [amount, fee] = hold.amounts;
+        let given_back = match hold.ends {
+            Ending::Posted => {
+                let post = PostHold::default();
                 self.push(slice, Kind::PayoutPosted, |_| LedgerCommand::entry(hold.id, EntryAction::PostHold(post)));
+                0
+            }
+            Ending::PostedInPart => {
+                let post = PostHold { amounts: Some(vec![francs(amount / 2), francs(fee)]), effective_at: None };
+                self.push(slice, Kind::PayoutPosted, |_| LedgerCommand::entry(hold.id, EntryAction::PostHold(post)));
+                amount - amount / 2
             }
             Ending::Voided => {
                 let void = VoidHold { reason: Some(text("PAYEE_NOT_FOUND")) };
                 self.push(slice, Kind::PayoutVoided, |_| LedgerCommand::entry(hold.id, EntryAction::VoidHold(void)));
+                amount + fee
             }
-            // The engine releases it when its time has passed.
-            Ending::Forgotten => {}
-        }
+            // The engine releases it when its time has passed, a little later than it is counted here.
+            Ending::Forgotten => amount + fee,
+        };
+        self.chart.merchants[hold.merchant].available += given_back;
     }
 
     fn something(&mut self, slice: &mut Slice, at: Timestamp) {
@@ -331,7 +347,7 @@ impl Day {
         let post = PostEntry { dimensions, effective_at: Some(at), reference: Some(self.reference()), transfers, ..PostEntry::default() };
         let id = self.push(slice, Kind::Collection, |id| LedgerCommand::post_entry(post, id));
         if !frozen {
-            self.collections.push_back(id);
+            self.collections.push_back(Collected { id, merchant, net: gross - fee - tax });
             if self.collections.len() > 64 {
                 self.collections.pop_front();
             }
@@ -451,7 +467,7 @@ impl Day {
         let chart = &mut self.chart;
         let now = self.slice;
         let possible = amount + fee <= available && !chart.merchants[merchant].is_frozen(now);
-        if possible && matches!(ends, Ending::Posted | Ending::PostedInPart) {
+        if possible {
             chart.merchants[merchant].available -= amount + fee;
         }
         let wallet = &chart.merchants[merchant];
@@ -459,13 +475,13 @@ impl Day {
         charge(&mut transfers, &wallet.address, &chart.payout_fees, fee);
         let shop = shop_of(&wallet.address);
         let dimensions = dimensions(&[("country", wallet.country), ("merchant", &shop), ("provider", PROVIDERS[provider])]);
-        let expires_at = Some(at.saturating_add_secs(1_800 + 60 * self.random.below(15) as i64));
+        let expires_at = Some(at.saturating_add_secs(3_600 + 60 * self.random.below(30) as i64));
         let hold = Some(HoldTerms { expires_at });
         let post =
             PostEntry { dimensions, effective_at: Some(at), hold, reference: Some(self.reference()), transfers, ..PostEntry::default() };
         let id = self.push(slice, Kind::PayoutHeld, |id| LedgerCommand::post_entry(post, id));
         if possible {
-            self.holds.push_back(Hold { id, due: now + 1, ends, amounts: [amount, fee] });
+            self.holds.push_back(Hold { id, due: now + 1, ends, merchant, amounts: [amount, fee] });
         }
     }
 
@@ -494,7 +510,9 @@ impl Day {
         }
         let index = self.random.below(self.collections.len());
         let again = self.random.per_mille(100);
-        let Some(id) = (if again { self.collections.get(index).copied() } else { self.collections.remove(index) }) else { return };
+        let collected = if again { self.collections.get(index).copied() } else { self.collections.remove(index) };
+        let Some(Collected { id, merchant, net }) = collected else { return };
+        self.chart.merchants[merchant].available -= net;
         let reverse = ReverseEntry { reason: Some(text("entered twice")), ..ReverseEntry::default() };
         self.push(slice, Kind::Reversal, |_| LedgerCommand::entry(id, EntryAction::Reverse(reverse)));
     }

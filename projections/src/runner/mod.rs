@@ -41,7 +41,7 @@ pub struct RunnerConfig {
 
 impl Default for RunnerConfig {
     fn default() -> Self {
-        Self { max_batch: 65_536, max_batch_beside_live: 8_192, read_ahead: 65_536, cache_mib: 256 }
+        Self { max_batch: 100_000, max_batch_beside_live: 8_192, read_ahead: 65_536, cache_mib: 256 }
     }
 }
 

@@ -295,7 +295,7 @@ impl<'a> Session<'a> {
             Ok(Some(written))
         })?;
         let Some(written) = written else { return Ok(()) };
-        lane.feed.forget();
+        lane.reader.give_back(lane.feed.release());
         lane.position = written.last;
         self.wrote = true;
         self.show()?;

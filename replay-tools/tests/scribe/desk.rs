@@ -14,9 +14,14 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Without a journal.
+    pub fn empty() -> Self {
+        Self { dir: tempfile::tempdir().expect("a directory") }
+    }
+
     /// With the journal `ledger` as the scribe wrote it.
     pub fn with(scribe: &mut Scribe) -> Self {
-        let desk = Self { dir: tempfile::tempdir().expect("a directory") };
+        let desk = Self::empty();
         scribe.append_to(&EmbeddedStore::open(&desk.journal(), "ledger").expect("a store"));
         desk
     }
