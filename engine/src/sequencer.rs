@@ -210,10 +210,8 @@ impl Sequencer {
             let answer = reason.as_ref().map_or(SubmitError::Rejected(crate::Rejected::Stopped), told);
             let _ = request.reply.send(Err(answer));
         }
-        if reason.is_none() && self.since_snapshot > 0 {
-            if let Some(state) = self.ledger.snapshot() {
-                self.inline.snapshots.save_last(Snapshot { head: self.durable_head, state });
-            }
+        if reason.is_none() && self.since_snapshot > 0 && let Some(state) = self.ledger.snapshot() {
+            self.inline.snapshots.save_last(Snapshot { head: self.durable_head, state });
         }
         self.inline.snapshots.finish();
     }

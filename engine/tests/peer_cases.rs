@@ -272,7 +272,7 @@ fn case_07_an_exchange_is_two_transfers_of_one_entry_with_the_spread_as_a_third(
     assert_eq!(story.balances().sums(), sums);
     let record = events(story.store()).into_iter().find(|record| record.position == answer.last).expect("its record");
     let Event::Entry(EntryEvent::Posted(posted)) = record.event else { panic!("{:?}", record.event) };
-    assert_eq!(posted.dimensions.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["82.42135", "half_even"]);
+    assert_eq!(posted.dimensions.values().map(|value| value.as_str()).collect::<Vec<_>>(), ["82.42135", "half_even"]);
 }
 
 /// The XOF figures derived from the same recipe.

@@ -222,7 +222,7 @@ fn several_damages_are_all_listed() {
         .collect::<rusqlite::Result<_>>()
         .unwrap();
     // One frame is cut short, one is nonsense, one is gone.
-    file.execute("UPDATE frames SET body = ?1 WHERE first = ?2", params![frames[1].1[..frames[1].1.len() / 2], frames[1].0]).unwrap();
+    file.execute("UPDATE frames SET body = ?1 WHERE first = ?2", params![&frames[1].1[..frames[1].1.len() / 2], frames[1].0]).unwrap();
     file.execute("UPDATE frames SET body = x'00' WHERE first = ?1", [frames[3].0]).unwrap();
     file.execute("DELETE FROM frames WHERE first = ?1", [frames[5].0]).unwrap();
     drop(file);

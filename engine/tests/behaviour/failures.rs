@@ -1,7 +1,6 @@
 //! An append that fails: callers are told which kind of failure it is, and the same ids afterwards give exactly one effect.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cauri_domain::RefusalCode::*;
@@ -10,19 +9,18 @@ use cauri_engine::{CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Out
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::{Fault, MemoryStore};
 
-use crate::story::gated::Gated;
 use crate::story::{
-    Random, accepted, address_of, close_journal, commits, config, floor_zero, hold, morning, one, open, post, refused, some_command,
-    submit, types_from, verified, wallets,
+    Random, accepted, address_of, arrived_at_the_gate, close_journal, commits, config, floor_zero, hold, morning, one, open, post, refused,
+    some_command, submit, types_from, verified, wallets,
 };
 
-fn engine_on(store: &Arc<Gated>, clock: &ManualClock) -> Engine {
-    Engine::start(store.clone(), config(clock)).expect("an engine")
+fn engine_on(store: &MemoryStore, clock: &ManualClock) -> Engine {
+    Engine::start(Arc::new(store.clone()), config(clock)).expect("an engine")
 }
 
 /// An engine on a store at a gate, with a wallet that has a floor of zero.
-fn gated() -> (Arc<Gated>, ManualClock, Engine) {
-    let (store, clock) = (Arc::new(Gated::new(MemoryStore::exclusive("ledger"))), ManualClock::at(morning()));
+fn gated() -> (MemoryStore, ManualClock, Engine) {
+    let (store, clock) = (MemoryStore::exclusive("ledger"), ManualClock::at(morning()));
     let engine = engine_on(&store, &clock);
     let commands = [open("world", AccountKind::Equity, None), open("a", AccountKind::Liability, floor_zero())];
     for outcome in submit(&engine, &commands, Mode::Each) {
@@ -43,22 +41,22 @@ fn every_failure_says_what_it_means_and_the_same_id_afterwards_has_one_effect() 
     ];
     for (round, (fault, not_done, written)) in faults.into_iter().enumerate() {
         let command = post(&format!("k{round}"), "world", "a", 10);
-        let head = store.inner.head().expect("a head");
-        store.inner.faults().inject(fault);
+        let head = store.head().expect("a head");
+        store.faults().inject(fault);
         match engine.submit_blocking(vec![command.clone()], Mode::Each) {
             Err(SubmitError::NotDone(_)) => assert!(not_done, "{fault:?}"),
             Err(SubmitError::Unknown(_)) => assert!(!not_done, "{fault:?}"),
             other => panic!("{fault:?}: {other:?}"),
         }
-        assert_eq!(store.inner.head().expect("a head") != head, written, "{fault:?}");
+        assert_eq!(store.head().expect("a head") != head, written, "{fault:?}");
         assert_eq!(accepted(&one(&engine, &command)).replayed, written, "{fault:?}");
-        assert_eq!(store.inner.head().expect("a head").position, head.position.next(), "{fault:?}");
+        assert_eq!(store.head().expect("a head").position, head.position.next(), "{fault:?}");
     }
     for fault in [Fault::Delay(Duration::from_millis(20)), Fault::Duplicate] {
-        store.inner.faults().inject(fault);
+        store.faults().inject(fault);
         assert!(!accepted(&one(&engine, &post(&format!("{fault:?}").replace(' ', ""), "world", "a", 10))).replayed);
     }
-    assert_eq!(verified(&store.inner).totals(&address_of("a")).expect("an account").credits_posted, 70);
+    assert_eq!(verified(&store).totals(&address_of("a")).expect("an account").credits_posted, 70);
     assert!(engine.is_running());
 }
 
@@ -66,16 +64,16 @@ fn every_failure_says_what_it_means_and_the_same_id_afterwards_has_one_effect() 
 fn what_was_decided_on_top_of_a_failed_batch_is_decided_again() {
     for fault in [Fault::Fail, Fault::LoseBatch, Fault::LoseAnswer] {
         let (store, _, engine) = gated();
-        let arrived = store.arrivals();
-        store.close();
-        store.inner.faults().inject(fault);
+        let arrived = store.faults().arrivals();
+        store.faults().close_gate();
+        store.faults().inject(fault);
         let enqueue = |command| engine.enqueue(vec![command], Mode::Each).expect("a place");
         let funds = enqueue(post("funds", "world", "a", 100));
-        store.wait_for_arrivals(arrived + 1);
+        arrived_at_the_gate(&store, arrived + 1);
         // Decided while the funds are on their way, and counting on them.
         let (spend, funds_again) = (enqueue(post("spend", "a", "world", 60)), enqueue(post("funds", "world", "a", 100)));
         let (hold_it, frozen) = (enqueue(hold("h", "a", "world", 40, None)), enqueue(crate::story::freeze("f", "a")));
-        store.open();
+        store.faults().open_gate();
         assert!(funds.blocking_recv().expect("an answer").is_err());
         let [spend, funds_again, hold_it, frozen] =
             [spend, funds_again, hold_it, frozen].map(|answer| answer.blocking_recv().expect("an answer").expect("outcomes").remove(0));
@@ -89,14 +87,14 @@ fn what_was_decided_on_top_of_a_failed_batch_is_decided_again() {
         }
         accepted(&hold_it);
         accepted(&frozen);
-        verified(&store.inner);
+        verified(&store);
     }
 }
 
 #[test]
 fn the_closing_of_a_journal_that_failed_leaves_it_open() {
     let (store, _, engine) = gated();
-    store.inner.faults().inject(Fault::Fail);
+    store.faults().inject(Fault::Fail);
     assert!(engine.submit_blocking(vec![close_journal("close")], Mode::Each).is_err());
     accepted(&one(&engine, &post("still-open", "world", "a", 1)));
     accepted(&one(&engine, &close_journal("close")));
@@ -108,16 +106,16 @@ fn an_expiry_that_failed_is_written_once_when_it_can_be() {
     for fault in [Fault::Fail, Fault::LoseAnswer, Fault::LoseBatch] {
         let (store, clock, engine) = gated();
         accepted(&one(&engine, &hold("h", "world", "a", 10, Some(morning().saturating_add_secs(60)))));
-        let head = store.inner.head().expect("a head").position;
-        store.inner.faults().plan([Some(fault); 3]);
+        let head = store.head().expect("a head").position;
+        store.faults().plan([Some(fault); 3]);
         clock.advance_micros(60_000_000);
-        let moved = store.inner.follow().wait_beyond(head, Duration::from_secs(60)).position;
+        let moved = store.follow().wait_beyond(head, Duration::from_secs(60)).position;
         assert!(moved > head, "nothing expired after {fault:?}");
         // Whatever faults are left: a caller asks until he is told.
         while engine.submit_blocking(vec![post("later", "world", "a", 1)], Mode::Each).is_err() {}
-        let types = types_from(&store.inner, head.next());
+        let types = types_from(&store, head.next());
         assert_eq!(types, ["entry.hold_expired", "entry.posted"], "{fault:?}");
-        verified(&store.inner);
+        verified(&store);
     }
 }
 
@@ -125,13 +123,13 @@ fn an_expiry_that_failed_is_written_once_when_it_can_be() {
 fn a_store_that_fails_is_not_asked_in_a_hurry() {
     let (store, clock, engine) = gated();
     accepted(&one(&engine, &hold("h", "world", "a", 10, Some(morning().saturating_add_secs(60)))));
-    store.inner.faults().plan(std::iter::repeat_n(Some(Fault::Fail), 1_000_000));
-    let arrived = store.arrivals();
+    store.faults().plan(std::iter::repeat_n(Some(Fault::Fail), 1_000_000));
+    let arrived = store.faults().arrivals();
     clock.advance_micros(60_000_000);
     // A hold is due and cannot be written: the engine tries again and again, but leaves the disk and the log some air.
-    store.wait_for_arrivals(arrived + 2);
+    arrived_at_the_gate(&store, arrived + 2);
     std::thread::sleep(Duration::from_millis(500));
-    let attempts = store.arrivals() - arrived;
+    let attempts = store.faults().arrivals() - arrived;
     assert!(attempts < 40, "{attempts} attempts in half a second");
     assert!(engine.is_running());
 }
@@ -139,15 +137,15 @@ fn a_store_that_fails_is_not_asked_in_a_hurry() {
 #[test]
 fn a_tail_that_cannot_be_read_is_a_failure_and_not_the_end() {
     let (store, _, engine) = gated();
-    let arrived = store.arrivals();
-    store.close();
-    store.inner.faults().inject(Fault::LoseAnswer);
+    let arrived = store.faults().arrivals();
+    store.faults().close_gate();
+    store.faults().inject(Fault::LoseAnswer);
     let lost = engine.enqueue(vec![post("lost", "world", "a", 10)], Mode::Each).expect("a place");
-    store.wait_for_arrivals(arrived + 1);
+    arrived_at_the_gate(&store, arrived + 1);
     // The engine has to see what became of the batch, and cannot.
-    store.reads_fail.store(true, Ordering::SeqCst);
+    store.faults().fail_reads(true);
     let behind = engine.enqueue(vec![post("behind", "a", "world", 10)], Mode::Each).expect("a place");
-    store.open();
+    store.faults().open_gate();
     assert!(matches!(lost.blocking_recv().expect("an answer"), Err(SubmitError::Unknown(_))));
     assert!(matches!(behind.blocking_recv().expect("an answer"), Err(SubmitError::NotDone(_))));
     for _ in 0..3 {
@@ -155,22 +153,22 @@ fn a_tail_that_cannot_be_read_is_a_failure_and_not_the_end() {
         assert!(matches!(answer, Err(SubmitError::NotDone(_))), "{answer:?}");
     }
     assert!(engine.is_running());
-    store.reads_fail.store(false, Ordering::SeqCst);
+    store.faults().fail_reads(false);
     assert!(!accepted(&one(&engine, &post("behind", "a", "world", 10))).replayed);
     assert!(accepted(&one(&engine, &post("lost", "world", "a", 10))).replayed);
-    verified(&store.inner);
+    verified(&store);
 }
 
 #[test]
 fn corruption_ends_the_engine_and_everybody_is_told() {
     let (store, clock, engine) = gated();
-    let arrived = store.arrivals();
-    store.close();
-    store.appends_find_corruption.store(true, Ordering::SeqCst);
+    let arrived = store.faults().arrivals();
+    store.faults().close_gate();
+    store.faults().plan(std::iter::repeat_n(Some(Fault::Corrupt), 10));
     let answers: Vec<_> =
         (0..5).map(|number| engine.enqueue(vec![post(&format!("k{number}"), "world", "a", 1)], Mode::Each).expect("a place")).collect();
-    store.wait_for_arrivals(arrived + 1);
-    store.open();
+    arrived_at_the_gate(&store, arrived + 1);
+    store.faults().open_gate();
     for answer in answers {
         let answer = answer.blocking_recv().expect("an answer");
         assert!(matches!(answer, Err(SubmitError::Corrupt(_))), "{answer:?}");
@@ -178,7 +176,7 @@ fn corruption_ends_the_engine_and_everybody_is_told() {
     engine.stop();
     assert!(!engine.is_running());
     // Another engine finds the journal as it was.
-    store.appends_find_corruption.store(false, Ordering::SeqCst);
+    store.faults().forget();
     let engine = engine_on(&store, &clock);
     assert!(!accepted(&one(&engine, &post("k0", "world", "a", 1))).replayed);
 }

@@ -1,7 +1,6 @@
 //! A command id is decided once: whenever, wherever and however often it is asked again, the first answer comes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
@@ -9,10 +8,10 @@ use cauri_engine::{CommandEnvelope, Engine, ManualClock, Mode, Outcome, Rejected
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
 
-use crate::story::gated::Gated;
 use crate::story::{
-    Kept, Story, accepted, as_replay, change_limits, close, close_journal, commits, config, entry_by, entry_of, floor_zero, freeze, hold,
-    limits, morning, one, open, post, post_entry, post_hold, refused, reopen, reverse, submit, transfer, unfreeze, verified, void_hold,
+    Kept, Story, accepted, arrived_at_the_gate, as_replay, change_limits, close, close_journal, commits, config, entry_by, entry_of,
+    floor_zero, freeze, hold, limits, morning, one, open, post, post_entry, post_hold, refused, reopen, reverse, submit, transfer,
+    unfreeze, verified, void_hold,
 };
 
 /// One command of every kind, in an order in which each is accepted, and some that are refused.
@@ -110,29 +109,29 @@ fn of_many_callers_with_one_id_one_is_first_and_the_others_are_told_the_same() {
 
 #[test]
 fn an_id_whose_first_answer_is_still_in_flight_is_not_decided_again() {
-    let store = Arc::new(Gated::new(MemoryStore::exclusive("ledger")));
-    let engine = Engine::start(store.clone(), config(&ManualClock::at(morning()))).expect("an engine");
+    let store = MemoryStore::exclusive("ledger");
+    let engine = Engine::start(Arc::new(store.clone()), config(&ManualClock::at(morning()))).expect("an engine");
     for address in ["a", "b"] {
         accepted(&one(&engine, &open(address, AccountKind::Liability, None)));
     }
-    let arrived = store.arrivals();
-    store.close();
+    let arrived = store.faults().arrivals();
+    store.faults().close_gate();
     let first = engine.enqueue(vec![post("in-flight", "a", "b", 10)], Mode::Each).expect("a place");
-    store.wait_for_arrivals(arrived + 1);
+    arrived_at_the_gate(&store, arrived + 1);
     // The first is with the store; these are decided while it is.
     let again = engine.enqueue(vec![post("in-flight", "a", "b", 10)], Mode::Each).expect("a place");
     let other = engine.enqueue(vec![post("in-flight", "a", "b", 11)], Mode::Each).expect("a place");
     let mut hold_again =
         engine.enqueue(vec![hold("h", "a", "b", 1, None), post_hold("p", "h", None), void_hold("v", "h")], Mode::Each).expect("a place");
     assert!(hold_again.try_recv().is_err(), "answered before it was durable");
-    store.open();
+    store.faults().open_gate();
     let [first, again, other] = [first, again, other].map(|answer| answer.blocking_recv().expect("an answer").expect("outcomes").remove(0));
     assert!(!accepted(&first).replayed);
     assert_eq!(again, as_replay(&first));
     assert_eq!(refused(&other).refusal.code, IdempotencyKeyReused);
     let hold_again = hold_again.blocking_recv().expect("an answer").expect("outcomes");
     assert_eq!(refused(&hold_again[2]).refusal.code, HoldAlreadyPosted);
-    let totals = verified(&store.inner).totals(&crate::story::address_of("b")).expect("an account");
+    let totals = verified(&store).totals(&crate::story::address_of("b")).expect("an account");
     assert_eq!((totals.credits_posted, totals.credits_pending), (11, 0));
 }
 
@@ -250,24 +249,24 @@ fn ids_of_the_engines_own_commands_are_not_for_callers() {
 
 #[test]
 fn a_retry_that_cannot_be_looked_up_is_not_decided() {
-    let store = Arc::new(Gated::new(MemoryStore::exclusive("ledger")));
-    let engine = Engine::start(store.clone(), config(&ManualClock::at(morning()))).expect("an engine");
+    let store = MemoryStore::exclusive("ledger");
+    let engine = Engine::start(Arc::new(store.clone()), config(&ManualClock::at(morning()))).expect("an engine");
     for address in ["a", "b"] {
         accepted(&one(&engine, &open(address, AccountKind::Liability, None)));
     }
     let first = one(&engine, &post("key", "a", "b", 10));
-    store.reads_fail.store(true, Ordering::SeqCst);
+    store.faults().fail_reads(true);
     for _ in 0..3 {
         let answer = engine.submit_blocking(vec![post("key", "a", "b", 10)], Mode::Each);
         assert!(matches!(answer, Err(SubmitError::NotDone(_))), "{answer:?}");
     }
-    store.reads_fail.store(false, Ordering::SeqCst);
+    store.faults().fail_reads(false);
     assert!(engine.is_running(), "a read that failed is not the end");
     assert_eq!(one(&engine, &post("key", "a", "b", 10)), as_replay(&first));
-    assert_eq!(commits(&store.inner).len(), 3);
+    assert_eq!(commits(&store).len(), 3);
     engine.stop();
     // Everything as before for an engine that starts now.
-    let engine = Engine::start(Arc::new(store.inner.clone()), config(&ManualClock::at(morning()))).expect("an engine");
+    let engine = Engine::start(Arc::new(store.for_another_engine()), config(&ManualClock::at(morning()))).expect("an engine");
     assert_eq!(submit(&engine, &[post("key", "a", "b", 10)], Mode::Atomic), [as_replay(&first)]);
-    assert_eq!(store.inner.head().expect("a head").position.get(), 3);
+    assert_eq!(store.head().expect("a head").position.get(), 3);
 }

@@ -7,14 +7,13 @@ use cauri_engine::{Engine, EngineConfig, ManualClock, Mode, Rejected, SubmitErro
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
 
-use crate::story::gated::Gated;
-use crate::story::{Kept, Story, accepted, config, morning, one, open, post, verified};
+use crate::story::{Kept, Story, accepted, arrived_at_the_gate, config, morning, one, open, post, verified};
 
 /// An engine whose store is at a gate, with two accounts.
-fn gated(queue_capacity: usize, max_batch: usize) -> (Arc<Gated>, Engine) {
-    let store = Arc::new(Gated::new(MemoryStore::exclusive("ledger")));
+fn gated(queue_capacity: usize, max_batch: usize) -> (MemoryStore, Engine) {
+    let store = MemoryStore::exclusive("ledger");
     let config = EngineConfig { queue_capacity, max_batch, ..config(&ManualClock::at(morning())) };
-    let engine = Engine::start(store.clone(), config).expect("an engine");
+    let engine = Engine::start(Arc::new(store.clone()), config).expect("an engine");
     for address in ["a", "b"] {
         accepted(&one(&engine, &open(address, AccountKind::Liability, None)));
     }
@@ -24,10 +23,10 @@ fn gated(queue_capacity: usize, max_batch: usize) -> (Arc<Gated>, Engine) {
 #[test]
 fn a_full_queue_turns_commands_away_and_does_not_grow() {
     let (store, engine) = gated(10, 4);
-    let arrived = store.arrivals();
-    store.close();
+    let arrived = store.faults().arrivals();
+    store.faults().close_gate();
     let mut taken = vec![engine.enqueue(vec![post("first", "a", "b", 1)], Mode::Each).expect("a place")];
-    store.wait_for_arrivals(arrived + 1);
+    arrived_at_the_gate(&store, arrived + 1);
     let (mut number, mut turned_away) = (0, 0);
     while turned_away < 1_000 {
         number += 1;
@@ -47,24 +46,24 @@ fn a_full_queue_turns_commands_away_and_does_not_grow() {
         engine.enqueue(vec![post("whole", "a", "b", 1); 11], Mode::Each).err().map(|error| error.to_string().len() > 10),
         Some(true)
     );
-    store.open();
+    store.faults().open_gate();
     let count = taken.len() as i64;
     for answer in taken {
         accepted(&answer.blocking_recv().expect("an answer").expect("outcomes")[0]);
     }
     assert_eq!(engine.stats().queued, 0);
     accepted(&one(&engine, &post("afterwards", "a", "b", 1)));
-    assert_eq!(verified(&store.inner).totals(&crate::story::address_of("b")).expect("an account").credits_posted, count + 1);
+    assert_eq!(verified(&store).totals(&crate::story::address_of("b")).expect("an account").credits_posted, count + 1);
 }
 
 #[test]
 fn stopping_finishes_everything_that_was_taken() {
     let (store, engine) = gated(1_000, 2);
-    let arrived = store.arrivals();
-    store.close();
+    let arrived = store.faults().arrivals();
+    store.faults().close_gate();
     let taken: Vec<_> =
         (0..50).map(|number| engine.enqueue(vec![post(&format!("k{number}"), "a", "b", 1)], Mode::Each).expect("a place")).collect();
-    store.wait_for_arrivals(arrived + 1);
+    arrived_at_the_gate(&store, arrived + 1);
     std::thread::scope(|scope| {
         let stopping = scope.spawn(|| engine.stop());
         while engine.is_running() {
@@ -73,12 +72,12 @@ fn stopping_finishes_everything_that_was_taken() {
         let late = engine.submit_blocking(vec![post("late", "a", "b", 1)], Mode::Each);
         assert_eq!(late, Err(SubmitError::Rejected(Rejected::Stopped)));
         assert!(!stopping.is_finished(), "stopped before what it had was written");
-        store.open();
+        store.faults().open_gate();
     });
     for answer in taken {
         accepted(&answer.blocking_recv().expect("an answer").expect("outcomes")[0]);
     }
-    assert_eq!(verified(&store.inner).totals(&crate::story::address_of("b")).expect("an account").credits_posted, 50);
+    assert_eq!(verified(&store).totals(&crate::story::address_of("b")).expect("an account").credits_posted, 50);
     engine.stop();
     assert!(!engine.is_running());
 }
@@ -105,24 +104,24 @@ fn a_stopped_engine_takes_nothing() {
 #[test]
 fn everybody_who_stops_an_engine_waits_until_it_has_stopped() {
     let (store, engine) = gated(1_000, 2);
-    let arrived = store.arrivals();
-    store.close();
+    let arrived = store.faults().arrivals();
+    store.faults().close_gate();
     let taken = engine.enqueue(vec![post("k", "a", "b", 1)], Mode::Each).expect("a place");
-    store.wait_for_arrivals(arrived + 1);
-    let head = store.inner.head().expect("a head");
+    arrived_at_the_gate(&store, arrived + 1);
+    let head = store.head().expect("a head");
     std::thread::scope(|scope| {
         let stoppers: Vec<_> = (0..3)
             .map(|_| {
                 scope.spawn(|| {
                     engine.stop();
-                    assert!(store.inner.head().expect("a head").position > head.position, "said to be stopped with a batch in hand");
+                    assert!(store.head().expect("a head").position > head.position, "said to be stopped with a batch in hand");
                 })
             })
             .collect();
         while engine.is_running() {
             std::thread::yield_now();
         }
-        store.open();
+        store.faults().open_gate();
         for stopper in stoppers {
             stopper.join().expect("a stopper");
         }

@@ -6,10 +6,9 @@ use cauri_domain::account::AccountKind;
 use cauri_engine::{CommandEnvelope, Engine, ManualClock, Mode, Outcome};
 use cauri_event_schemas::StreamVersion;
 
-use crate::story::gated::Gated;
 use crate::story::{
-    Kept, Story, accepted, as_replay, close_journal, config, freeze, hold, morning, one, open, post, post_hold, refused, reverse, unfreeze,
-    void_hold,
+    Kept, Story, accepted, arrived_at_the_gate, as_replay, close_journal, config, freeze, hold, morning, one, open, post, post_hold,
+    refused, reverse, unfreeze, void_hold,
 };
 use cauri_event_store::memory::MemoryStore;
 
@@ -73,22 +72,22 @@ fn a_retry_is_answered_before_its_version_is_looked_at() {
 
 #[test]
 fn versions_count_what_is_decided_and_not_yet_durable() {
-    let store = Arc::new(Gated::new(MemoryStore::exclusive("ledger")));
-    let engine = Engine::start(store.clone(), config(&ManualClock::at(morning()))).expect("an engine");
+    let store = MemoryStore::exclusive("ledger");
+    let engine = Engine::start(Arc::new(store.clone()), config(&ManualClock::at(morning()))).expect("an engine");
     for address in ["a", "b"] {
         accepted(&one(&engine, &open(address, AccountKind::Liability, None)));
     }
-    let arrived = store.arrivals();
-    store.close();
+    let arrived = store.faults().arrivals();
+    store.faults().close_gate();
     let enqueue = |command| engine.enqueue(vec![command], Mode::Each).expect("a place");
     let first = enqueue(at_version(1, freeze("first", "a")));
-    store.wait_for_arrivals(arrived + 1);
+    arrived_at_the_gate(&store, arrived + 1);
     let (second, third, fourth) = (
         enqueue(at_version(1, unfreeze("second", "a"))),
         enqueue(at_version(2, unfreeze("third", "a"))),
         enqueue(at_version(3, freeze("fourth", "a"))),
     );
-    store.open();
+    store.faults().open_gate();
     let [first, second, third, fourth] =
         [first, second, third, fourth].map(|answer| answer.blocking_recv().expect("an answer").expect("outcomes").remove(0));
     assert_eq!(second, mismatch(2));

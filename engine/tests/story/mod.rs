@@ -1,8 +1,6 @@
 //! What tests say to an engine, in few words, and what they look at afterwards.
 #![allow(dead_code, reason = "each test binary says some of it")]
 
-pub mod gated;
-
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -180,6 +178,11 @@ pub fn as_replay(outcome: &Outcome) -> Outcome {
         Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),
         other => other,
     }
+}
+
+/// Waits until so many appends have arrived at the store's gate since the beginning.
+pub fn arrived_at_the_gate(store: &MemoryStore, arrivals: usize) {
+    assert!(store.faults().wait_for_arrivals(arrivals, std::time::Duration::from_secs(60)), "no append arrived");
 }
 
 // Commands. The first argument is the idempotency key, where one can choose it.

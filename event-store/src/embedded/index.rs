@@ -381,7 +381,8 @@ impl Index {
 
     /// The newest snapshot whose bytes are whole.
     pub(super) fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
-        let read = |connection: &Connection| -> rusqlite::Result<Vec<(i64, Vec<u8>, i64, Vec<u8>)>> {
+        type Row = (i64, Vec<u8>, i64, Vec<u8>);
+        let read = |connection: &Connection| -> rusqlite::Result<Vec<Row>> {
             connection
                 .prepare("SELECT position, root, checksum, state FROM snapshots ORDER BY position DESC")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?

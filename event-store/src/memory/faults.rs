@@ -1,10 +1,15 @@
-//! What can go wrong in an append, on demand.
+//! What can go wrong in a store, on demand: appends that fail, wait at a gate, or find corruption; reads that fail.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// One thing that goes wrong.
+use cauri_event_schemas::Position;
+
+use crate::port::{Corruption, Failure, StoreError};
+
+/// One thing that goes wrong with an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing is written, and the store says so.
@@ -17,11 +22,27 @@ pub enum Fault {
     Delay(Duration),
     /// The batch arrives twice.
     Duplicate,
+    /// Nothing is written: what is stored contradicts itself.
+    Corrupt,
 }
 
-/// The faults of the next appends, in order; `None` for an append that goes well.
+/// The faults of the next appends, in order, a gate before them, and whether reads fail. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<VecDeque<Option<Fault>>>>);
+pub struct Faults(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    planned: Mutex<VecDeque<Option<Fault>>>,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+    reads_fail: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    closed: bool,
+    arrivals: usize,
+}
 
 impl Faults {
     /// The next append suffers this.
@@ -29,12 +50,70 @@ impl Faults {
         self.plan([Some(fault)]);
     }
 
-    /// The next appends suffer these, in order.
+    /// The next appends suffer these, in order; `None` is an append that goes well.
     pub fn plan(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+        self.planned().extend(faults);
     }
 
-    pub(super) fn next(&self) -> Option<Fault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().flatten()
+    /// Nothing more goes wrong with appends.
+    pub fn forget(&self) {
+        self.planned().clear();
     }
+
+    /// From here on appends wait at the gate.
+    pub fn close_gate(&self) {
+        self.gate().closed = true;
+    }
+
+    /// Lets every append pass.
+    pub fn open_gate(&self) {
+        self.gate().closed = false;
+        self.0.moved.notify_all();
+    }
+
+    /// How many appends have arrived at the gate, open or closed.
+    pub fn arrivals(&self) -> usize {
+        self.gate().arrivals
+    }
+
+    /// Waits until so many appends have arrived; `false` if they have not within `timeout`.
+    pub fn wait_for_arrivals(&self, arrivals: usize, timeout: Duration) -> bool {
+        let waited = self.0.moved.wait_timeout_while(self.gate(), timeout, |gate| gate.arrivals < arrivals);
+        waited.unwrap_or_else(PoisonError::into_inner).0.arrivals >= arrivals
+    }
+
+    /// Whether reads fail from here on.
+    pub fn fail_reads(&self, fail: bool) {
+        self.0.reads_fail.store(fail, Ordering::SeqCst);
+    }
+
+    /// An append arrives: waits at the gate and takes the next fault.
+    pub(super) fn next(&self) -> Option<Fault> {
+        let mut gate = self.gate();
+        gate.arrivals += 1;
+        self.0.moved.notify_all();
+        drop(self.0.moved.wait_while(gate, |gate| gate.closed).unwrap_or_else(PoisonError::into_inner));
+        self.planned().pop_front().flatten()
+    }
+
+    /// A read arrives.
+    pub(super) fn read(&self) -> Result<(), StoreError> {
+        if self.0.reads_fail.load(Ordering::SeqCst) {
+            return Err(Failure::NotDone("injected: nothing can be read".into()).into());
+        }
+        Ok(())
+    }
+
+    fn planned(&self) -> MutexGuard<'_, VecDeque<Option<Fault>>> {
+        self.0.planned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What [`Fault::Corrupt`] answers.
+pub(super) fn corruption(position: Position) -> StoreError {
+    Corruption::new(position, "injected: what is stored contradicts itself").into()
 }

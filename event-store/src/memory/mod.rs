@@ -63,7 +63,7 @@ impl MemoryStore {
         Self { name: name.into(), sharing, journal: Arc::new(journal), faults: Faults::default() }
     }
 
-    /// What is to go wrong in this clone's appends.
+    /// What is to go wrong in this clone.
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
@@ -127,6 +127,7 @@ impl EventStore for MemoryStore {
     }
 
     fn take_turn(&self) -> Result<Turn<'_>, StoreError> {
+        self.faults.read()?;
         if self.sharing == Sharing::Exclusive {
             return Ok(Turn::free());
         }
@@ -137,6 +138,7 @@ impl EventStore for MemoryStore {
     }
 
     fn tree(&self) -> Result<Tree, StoreError> {
+        self.faults.read()?;
         Ok(self.lock().tree.clone())
     }
 
@@ -148,6 +150,7 @@ impl EventStore for MemoryStore {
                 self.write(expected, batch);
                 Err(Failure::Unknown("injected: written, but the answer was lost".into()).into())
             }
+            Some(Fault::Corrupt) => Err(faults::corruption(expected.position)),
             Some(Fault::LoseBatch) => Err(Failure::Unknown("injected: not written, and nobody can tell".into()).into()),
             Some(Fault::Delay(time)) => {
                 std::thread::sleep(time);
@@ -164,12 +167,14 @@ impl EventStore for MemoryStore {
     }
 
     fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        self.faults.read()?;
         let state = self.lock();
         let at = state.batches.partition_point(|batch| batch.last < position);
         Ok(state.batches.get(at).filter(|batch| batch.first <= position).cloned())
     }
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+        self.faults.read()?;
         let positions = self.lock().streams.get(stream).cloned().unwrap_or_default();
         let mut records = Vec::new();
         for position in positions.into_iter().skip(from.get().saturating_sub(1) as usize) {
@@ -180,6 +185,7 @@ impl EventStore for MemoryStore {
     }
 
     fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+        self.faults.read()?;
         let state = self.lock();
         let found = lookups.iter().map(|lookup| match lookup {
             Lookup::Command(command) => state.commands.get(command).copied(),

@@ -122,6 +122,7 @@ pub fn play(node: &Node, clock: &DemoClock, seed: u64, commands: usize) -> Resul
                     counts.replayed += u64::from(accepted.replayed);
                 }
                 Outcome::Refused(refused) => {
+                    if std::env::var_os("DBG").is_some() && kind == day::Kind::PayoutPosted { eprintln!("{at} {}", refused.refusal); }
                     counts.refused += 1;
                     counts.replayed += u64::from(refused.replayed);
                     *report.refused.entry(refused.refusal.code.as_str()).or_default() += 1;

@@ -106,7 +106,7 @@ impl Runner {
         let (control, inbox) = crossbeam_channel::unbounded();
         let writer = writer::Writer::new(shared.clone(), path.to_owned(), config, control.clone(), inbox);
         let thread = std::thread::Builder::new()
-            .name("cauri-projections".into())
+            .name("cauri-rows".into())
             .spawn(move || writer.run(db))
             .map_err(|error| OpenError::Failure { path: path.to_owned(), reason: error.to_string() })?;
         Ok(Self { path: path.to_owned(), shared, control, thread: Mutex::new(Some(thread)) })

@@ -55,7 +55,7 @@ impl Reader {
         let (spent, returned) = crossbeam_channel::unbounded();
         let unwanted = Arc::new(AtomicBool::new(false));
         let journal = Journal { store, next: position.next(), sender, returned, unwanted: unwanted.clone() };
-        let thread = std::thread::Builder::new().name("cauri-projections-reader".into()).spawn(move || journal.run())?;
+        let thread = std::thread::Builder::new().name("cauri-journal".into()).spawn(move || journal.run())?;
         Ok((Self { messages, spent, unwanted }, thread))
     }
 

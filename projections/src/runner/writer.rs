@@ -443,7 +443,7 @@ impl<'a> Session<'a> {
             }
             let _ = control.send(Control::Digested { name: model.name, generation, digest: computed.ok() });
         };
-        match std::thread::Builder::new().name("cauri-projections-digest".into()).spawn(work) {
+        match std::thread::Builder::new().name("cauri-digest".into()).spawn(work) {
             Ok(thread) => self.threads.push(thread),
             Err(error) => tracing::error!(%error, "no thread for a digest"),
         }
