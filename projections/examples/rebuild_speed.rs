@@ -27,7 +27,8 @@ fn main() {
     let plain = arguments.next().is_some_and(|text| text == "plain");
 
     let began = Instant::now();
-    let ledger = fill(entries, accounts, plain);
+    let mut ledger = fill(entries, accounts, plain);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let head = ledger.store.head().unwrap().position;
     println!("{head} events decided and recorded in {:.1} s", began.elapsed().as_secs_f64());
 
@@ -52,8 +53,30 @@ fn main() {
     let sum = balanced.sums[0];
     assert_eq!(sum.debits_minor, sum.credits_minor);
     println!("trial balance of {} accounts in {:.0} ms", balanced.rows.len(), began.elapsed().as_secs_f64() * 1e3);
+    let began = Instant::now();
+    let half = ledger::at((entries / 20_000) as i64);
+    let trial = reads.snapshot().unwrap().trial_balance(Some(half), None).unwrap();
+    assert_eq!(trial.sums[0].debits_minor, trial.sums[0].credits_minor);
+    println!("the same as of half way in {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
+
+    // One entry a commit, one after the other: how long a query with `minPosition` waits.
+    let mut took: Vec<Duration> = (0..1_000)
+        .map(|_| {
+            ledger.post(PostEntry { transfers: vec![transfer(&name(0), &name(1), 1)], ..PostEntry::default() }).unwrap();
+            let began = Instant::now();
+            ledger.commit();
+            let position = ledger.position();
+            runtime.block_on(reads.wait_for(position, Duration::from_secs(10)));
+            began.elapsed()
+        })
+        .collect();
+    took.sort_unstable();
+    println!("an entry is visible after {:?} (median), {:?} (99 %), {:?} (worst of 1,000)", took[500], took[990], took[999]);
     drop(reads);
     runner.stop();
+    if std::env::var_os("CAURI_MEASURE_KEEP").is_some() {
+        println!("kept in {}", directory.keep().display());
+    }
     let size = std::fs::metadata(&path).unwrap().len();
     println!("the read store has {:.0} MB, {:.0} bytes an event", size as f64 / 1e6, size as f64 / head.get() as f64);
 }

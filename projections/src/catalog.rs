@@ -163,18 +163,26 @@ pub(crate) fn judge(path: &Path, error: &rusqlite::Error) -> OpenError {
     }
 }
 
-/// Where the read store was in the journal's history when it last wrote: position and root there.
-pub(crate) fn history(db: &Connection) -> rusqlite::Result<(Position, Option<Hash>)> {
-    db.query_row("SELECT position, root FROM read_store", [], |row| {
+/// Where the read store is in the journal's history: the last position that it shows, and the last root that it saw.
+pub(crate) fn history(db: &Connection) -> rusqlite::Result<(Position, Option<(Position, Hash)>)> {
+    let last = db.query_row("SELECT coalesce(max(position), 0) FROM read_models", [], |row| position(row, 0))?;
+    let root = db.query_row("SELECT position, root FROM read_store", [], |row| {
         let root = row.get_ref(1)?.as_blob_or_null()?.and_then(Hash::from_slice);
-        Ok((position(row, 0)?, root))
-    })
+        root.map(|root| Ok((position(row, 0)?, root))).transpose()
+    })?;
+    Ok((last, root))
 }
 
-/// Keeps where the read store is in the journal's history.
+/// Keeps the last root that was seen, and the journal's head.
 pub(crate) fn set_history(db: &Connection, position: Position, root: Option<Hash>, head: Position) -> rusqlite::Result<()> {
-    let mut statement = db.prepare_cached("UPDATE read_store SET position = ?1, root = ?2, head = ?3")?;
-    statement.execute((position.get() as i64, root.as_ref().map(|root| &root.0[..]), head.get() as i64))?;
+    match root {
+        Some(root) => db.prepare_cached("UPDATE read_store SET position = ?1, root = ?2, head = ?3")?.execute((
+            position.get() as i64,
+            &root.0[..],
+            head.get() as i64,
+        ))?,
+        None => db.prepare_cached("UPDATE read_store SET head = ?1")?.execute([head.get() as i64])?,
+    };
     Ok(())
 }
 

@@ -94,7 +94,7 @@ fn replay<E>(
             name: member.model.name,
             revision: member.model.revision,
             position: member.position,
-            digest: digest(&db, &member.model, member.generation).map_err(failure)?,
+            digest: digest(&db, &member.model, member.generation, &|| false).map_err(failure)?,
             stopped: member.stopped.as_ref().map(|stopped| (stopped.position, stopped.reason.clone())),
         });
     }
@@ -108,8 +108,8 @@ fn write(db: &Connection, feed: &mut Feed, events: Vec<Recorded<Event>>) -> rusq
     Ok(())
 }
 
-/// The digest of a generation's rows.
-pub(crate) fn digest(db: &Connection, model: &ReadModel, generation: Generation) -> rusqlite::Result<Hash> {
+/// The digest of a generation's rows, unless nobody wants it any more.
+pub(crate) fn digest(db: &Connection, model: &ReadModel, generation: Generation, unwanted: &dyn Fn() -> bool) -> rusqlite::Result<Hash> {
     let mut hasher = Sha256::new();
     let mut text: Vec<u8> = Vec::with_capacity(1 << 17);
     for table in model.tables {
@@ -124,6 +124,10 @@ pub(crate) fn digest(db: &Connection, model: &ReadModel, generation: Generation)
             if text.len() > 1 << 16 {
                 hasher.update(&text);
                 text.clear();
+                if unwanted() {
+                    let interrupted = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
+                    return Err(rusqlite::Error::SqliteFailure(interrupted, Some("nobody wants the digest any more".into())));
+                }
             }
         }
     }

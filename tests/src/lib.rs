@@ -2,4 +2,8 @@
 
 #![expect(clippy::missing_panics_doc, reason = "support of tests: a panic is a failed test")]
 
+pub mod ask;
+pub mod checker;
+pub mod maker;
+pub mod model;
 pub mod server;

@@ -60,9 +60,9 @@ fn a_collection_a_refund_and_a_settlement_leave_the_figures_of_the_domain() {
     assert_eq!(balance("income:fees:collection", &at), 100);
     assert_eq!(balance("liabilities:taxes:taf", &at), 10);
     assert_eq!(balance("expenses:providers:wave", &at), 50);
-    let sums = server.query("{ trialBalance { sums { currency debits credits } } }", Some(&at));
+    let sums = server.query("{ trialBalance { sums { currency debits { amount } credits { amount } } } }", Some(&at));
     let sum = &sums["trialBalance"]["sums"][0];
-    assert_eq!((sum["debits"].as_str(), sum["credits"].as_str()), (Some("10050"), Some("10050")), "{sums}");
+    assert_eq!((sum["debits"]["amount"].as_str(), sum["credits"]["amount"].as_str()), (Some("10050"), Some("10050")), "{sums}");
 
     let refund = |reference: &str, amount| {
         entry(&server, reference, vec![transfer("merchants:awa:available", "providers:wave:receivable", amount, "refund")])

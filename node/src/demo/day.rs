@@ -128,6 +128,8 @@ pub struct Day {
     per_slice: usize,
     slice: usize,
     holds: VecDeque<Hold>,
+    /// What merchants get back when a forgotten hold expires: the slice, the merchant, the amount.
+    expiring: VecDeque<(usize, usize, i64)>,
     collections: VecDeque<Collected>,
     recent: VecDeque<CommandEnvelope>,
     settled: bool,
@@ -200,6 +202,7 @@ impl Day {
             opening,
             slice: 0,
             holds: VecDeque::new(),
+            expiring: VecDeque::new(),
             collections: VecDeque::new(),
             recent: VecDeque::new(),
             settled: false,
@@ -211,6 +214,8 @@ impl Day {
         self.length
     }
 
+    pub fn estimates(&self) -> Vec<i64> { self.chart.merchants.iter().map(|m| m.available).collect() }
+    pub fn name(&self, i: usize) -> AccountAddress { self.chart.merchants[i].address.clone() }
     fn slices(&self) -> usize {
         let business = self.length.saturating_sub(self.chart.opening_len() + PROVIDERS.len());
         business.div_ceil(self.per_slice).max(1)
@@ -234,6 +239,12 @@ impl Day {
         let room = self.length - PROVIDERS.len();
         if self.made >= room {
             return None;
+        }
+        while let Some((due, merchant, amount)) = self.expiring.front().copied()
+            && due <= self.slice
+        {
+            self.expiring.pop_front();
+            self.chart.merchants[merchant].available += amount;
         }
         let (begin, end) = (self.end_of(self.slice), self.end_of(self.slice + 1));
         let mut slice = Slice::at(end);
@@ -300,8 +311,11 @@ impl Day {
                 self.push(slice, Kind::PayoutVoided, |_| LedgerCommand::entry(hold.id, EntryAction::VoidHold(void)));
                 amount + fee
             }
-            // The engine releases it when its time has passed, a little later than it is counted here.
-            Ending::Forgotten => amount + fee,
+            // The engine releases it when its time has passed.
+            Ending::Forgotten => {
+                self.expiring.push_back((self.slice + 5, hold.merchant, amount + fee));
+                0
+            }
         };
         self.chart.merchants[hold.merchant].available += given_back;
     }

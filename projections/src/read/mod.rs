@@ -174,7 +174,7 @@ impl ReadSnapshot {
             name: row.model.name,
             revision: row.revision,
             position: row.position,
-            digest: digest(self.db()?, &row.model, row.generation)?,
+            digest: digest(self.db()?, &row.model, row.generation, &|| false)?,
             stopped: row.stopped.as_ref().map(|stopped| (stopped.position, stopped.reason.clone())),
         }))
     }

@@ -9,7 +9,7 @@ use cauri_event_schemas::{Event, Position, Recorded};
 use cauri_event_store::{Corruption, EventStore, Hash, StoreError};
 use crossbeam_channel::{Receiver, Sender};
 
-/// Events that are handed on together where the journal's batches are smaller.
+/// Events that are handed on together, where there are so many.
 const CHUNK: usize = 4_096;
 /// How long a reader with nothing to do sleeps before it looks whether it is still wanted.
 const IDLE: Duration = Duration::from_millis(50);
@@ -24,12 +24,12 @@ pub(super) enum Message {
     Corrupt(Corruption),
 }
 
-/// Some events in order, to the end of a journal's batch.
+/// Some events in order, all of those at their positions.
 pub(super) struct Chunk {
     pub(super) events: Vec<Recorded<Event>>,
     /// Position of the last event.
     pub(super) last: Position,
-    /// The journal's root there, where the store keeps one.
+    /// The journal's root there, where a batch ends and the store keeps one.
     pub(super) root: Option<Hash>,
     /// The journal goes on behind it.
     pub(super) more: bool,
@@ -85,56 +85,90 @@ impl Journal {
         while !self.unwanted.load(Ordering::SeqCst) {
             self.returned.try_iter().for_each(drop);
             let message = match self.read() {
-                Ok(None) => continue,
-                Ok(Some(chunk)) => {
+                Ok(()) => {
                     retry = RETRY.0;
-                    Message::Chunk(chunk)
+                    continue;
                 }
-                Err(StoreError::Corruption(corruption)) => Message::Corrupt(corruption),
-                Err(StoreError::Failure(failure)) => {
+                Err(Ended::Unwanted) => return,
+                Err(Ended::Store(StoreError::Failure(failure))) => {
                     tracing::warn!(position = %self.next, %failure, "the journal cannot be read; it is tried again");
                     std::thread::sleep(retry);
                     retry = (retry * 2).min(RETRY.1);
                     continue;
                 }
+                Err(Ended::Store(StoreError::Corruption(corruption))) => Message::Corrupt(corruption),
             };
-            let last_message = matches!(message, Message::Corrupt(_));
-            if self.sender.send(message).is_err() || last_message {
-                return;
-            }
+            // Nobody listens any more, or nothing more is to be said.
+            let _ = self.sender.send(message);
+            return;
         }
     }
 
-    /// The next events, or none after a while without any.
-    fn read(&mut self) -> Result<Option<Chunk>, StoreError> {
+    /// Hands on what follows up to the head, or nothing after a while without any.
+    fn read(&mut self) -> Result<(), Ended> {
         let before = Position::new(self.next.get() - 1);
         let mut head = self.store.follow().head().position;
         if head <= before {
             head = self.store.follow().wait_beyond(before, IDLE).position;
         }
         let mut events = Vec::new();
-        let mut last = before;
-        let mut root = None;
-        let mut next = self.next;
-        while next <= head && events.len() < CHUNK {
-            let Some(stored) = self.store.read_batch(next)? else { break };
-            let batch = stored.check()?;
-            let Some(_) = batch.at(next) else {
-                let what = format!("the store gave the batch from {} to {} for it", batch.first(), batch.last());
-                return Err(Corruption::new(next, what).into());
+        let mut end = (before, None);
+        let read = self.read_to(head, &mut events, &mut end);
+        // What was decoded before something went wrong is sound.
+        if !events.is_empty() {
+            self.hand_on(events, end)?;
+        }
+        read
+    }
+
+    fn read_to(&mut self, head: Position, events: &mut Vec<Recorded<Event>>, end: &mut (Position, Option<Hash>)) -> Result<(), Ended> {
+        while end.0 < head {
+            let next = end.0.next();
+            let Some(stored) = self.store.read_batch(next)? else {
+                // The head was told before it can be read; soon it can.
+                std::thread::sleep(Duration::from_millis(1));
+                break;
             };
-            events.reserve(batch.records().len());
+            let batch = stored.check()?;
+            if batch.at(next).is_none() {
+                let what = format!("the store gave the batch from {} to {} for it", batch.first(), batch.last());
+                return Err(StoreError::from(Corruption::new(next, what)).into());
+            }
+            events.reserve(batch.records().len().min(CHUNK));
             for record in batch.records().filter(|record| record.position() >= next) {
                 events.append(&mut record.decode()?);
+                *end = (record.position(), batch.root().filter(|_| record.position() == batch.last()));
+                if events.len() >= CHUNK {
+                    self.hand_on(std::mem::take(events), *end)?;
+                }
             }
-            (last, root) = (batch.last(), batch.root());
-            next = last.next();
         }
-        self.next = next;
-        if events.is_empty() {
-            return Ok(None);
-        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self, events: Vec<Recorded<Event>>, (last, root): (Position, Option<Hash>)) -> Result<(), Ended> {
         let more = self.store.follow().head().position > last;
-        Ok(Some(Chunk { events, last, root, more }))
+        self.next = last.next();
+        self.sender.send(Message::Chunk(Chunk { events, last, root, more })).map_err(|_| Ended::Unwanted)
+    }
+}
+
+/// Why reading ended before the head.
+enum Ended {
+    /// Nobody takes the events any more.
+    Unwanted,
+    /// The store cannot give them.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Corruption> for Ended {
+    fn from(corruption: Corruption) -> Self {
+        Self::Store(corruption.into())
     }
 }

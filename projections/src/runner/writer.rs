@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -65,18 +66,16 @@ pub(super) fn open(
 fn compare_histories(store: &dyn EventStore, path: &Path, db: &Connection) -> Result<(), OpenError> {
     let foreign = |reason: String| OpenError::Foreign { path: path.to_owned(), reason };
     let failure = |error: StoreError| OpenError::Failure { path: path.to_owned(), reason: format!("the journal: {error}") };
-    let (position, root) = catalog::history(db).map_err(|error| catalog::judge(path, &error))?;
+    let (last, seen) = catalog::history(db).map_err(|error| catalog::judge(path, &error))?;
     let head = store.head().map_err(failure)?;
-    if position > head.position {
-        return Err(foreign(format!("it is at position {position}, the journal ends at {}", head.position)));
+    let last = seen.map_or(last, |(position, _)| last.max(position));
+    if last > head.position {
+        return Err(foreign(format!("it is at position {last}, the journal ends at {}", head.position)));
     }
-    if position == Position::ZERO {
-        return Ok(());
-    }
-    let Some(batch) = store.read_batch(position).map_err(failure)? else { return Ok(()) };
-    match (root, batch.root) {
-        (Some(ours), Some(theirs)) if batch.last == position && ours != theirs => {
-            Err(foreign(format!("its root at position {position} is {ours}, the journal's is {theirs}")))
+    let Some((position, ours)) = seen else { return Ok(()) };
+    match store.read_batch(position).map_err(failure)? {
+        Some(batch) if batch.last == position && batch.root.is_some_and(|theirs| theirs != ours) => {
+            Err(foreign(format!("the root that it saw at position {position} is not the journal's")))
         }
         _ => Ok(()),
     }
@@ -165,13 +164,23 @@ struct Session<'a> {
     /// The first serves what is nearest to the head; read models that caught up with it join it.
     lanes: Vec<Lane>,
     threads: &'a mut Vec<JoinHandle<()>>,
+    /// The head when it began: what is built for the first time answers once it is there.
+    goal: Position,
     /// Pages may be in the log that are not in the database.
     wrote: bool,
+    /// Tells threads that compute digests to leave off.
+    ended: Arc<AtomicBool>,
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
 }
 
 impl<'a> Session<'a> {
     fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
-        let mut session = Self { writer, db, lanes: Vec::new(), threads, wrote: true };
+        let mut session = Self { writer, db, lanes: Vec::new(), threads, goal: writer.shared.head(), wrote: true, ended: Arc::default() };
         let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();
         for row in catalog::rows(db, writer.shared.models())? {
             let member = Member::load(db, &row)?;
@@ -334,10 +343,9 @@ impl<'a> Session<'a> {
         if first.feed.members.iter().all(|member| member.live || member.digesting) {
             return Ok(());
         }
-        // Beside live read models it has caught up when it is where they are; else when little is left.
+        // Beside live read models it has caught up when it is where they are.
         let beside_live = first.feed.members.iter().any(|member| member.live && member.is_running());
-        let left = self.writer.shared.head().get().saturating_sub(first.position.get());
-        if !beside_live && left > self.writer.config.max_batch_beside_live as u64 {
+        if !beside_live && first.position < self.goal {
             return Ok(());
         }
         let (mut index, mut changed) = (0, false);
@@ -435,9 +443,9 @@ impl<'a> Session<'a> {
 
     /// Computes a digest beside the writer: it reads one snapshot, however far the writer goes on meanwhile.
     fn compute_digest(&mut self, model: ReadModel, generation: Generation) {
-        let (path, control) = (self.writer.path.clone(), self.writer.control.clone());
+        let (path, control, ended) = (self.writer.path.clone(), self.writer.control.clone(), self.ended.clone());
         let work = move || {
-            let computed = snapshot_digest(&path, &model, generation);
+            let computed = snapshot_digest(&path, &model, generation, &ended);
             if let Err(error) = &computed {
                 tracing::warn!(read_model = model.name, %error, "the digest of a rebuild could not be computed; it is tried again");
             }
@@ -481,12 +489,12 @@ impl<'a> Session<'a> {
     }
 }
 
-fn snapshot_digest(path: &Path, model: &ReadModel, generation: Generation) -> Result<(Position, Hash), String> {
+fn snapshot_digest(path: &Path, model: &ReadModel, generation: Generation, ended: &AtomicBool) -> Result<(Position, Hash), String> {
     let db = catalog::open_for_reading(path).map_err(|error| error.to_string())?;
     let digested = in_snapshot(&db, || {
         let rows = catalog::rows(&db, std::slice::from_ref(model))?;
         let row = rows.iter().find(|row| row.generation == generation).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        Ok((row.position, digest(&db, model, generation)?))
+        Ok((row.position, digest(&db, model, generation, &|| ended.load(Ordering::SeqCst))?))
     });
     digested.map_err(|error| error.to_string())
 }

@@ -1,0 +1,45 @@
+//! Random commands through real engines on failing stores, beside a naive model: every answer and every balance must agree.
+//!
+//! `lockstep` is deterministic: its seed repeats everything, to the batch that a fault hits. `threads` has several callers,
+//! engines and restarts at once: its seed repeats the workload. A failure prints the seed.
+//!
+//! `CAURI_SIMULATION_SEED=7` runs one seed; `CAURI_SIMULATION_SECONDS=600` goes on with new seeds for so long.
+
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+mod lockstep;
+mod threads;
+
+use std::panic::{catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+#[test]
+fn one_caller_in_lockstep_with_the_model() {
+    simulate("one_caller_in_lockstep_with_the_model", 60, lockstep::run);
+}
+
+#[test]
+fn many_callers_and_engines_beside_the_model() {
+    simulate("many_callers_and_engines_beside_the_model", 24, threads::run);
+}
+
+/// Runs seeds 0 to `seeds`, or what the environment asks for.
+fn simulate(name: &str, seeds: u64, run: fn(u64)) {
+    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().expect("a number"));
+    if let Some(seed) = number("CAURI_SIMULATION_SEED") {
+        return run(seed);
+    }
+    let soak = number("CAURI_SIMULATION_SECONDS").map(Duration::from_secs);
+    let start = Instant::now();
+    let mut seed = 0;
+    while soak.map_or(seed < seeds, |soak| start.elapsed() < soak) {
+        if let Err(panic) = catch_unwind(|| run(seed)) {
+            eprintln!(
+                "seed {seed} failed; once more: CAURI_SIMULATION_SEED={seed} cargo test --release -p cauri-tests --test simulation {name}"
+            );
+            resume_unwind(panic);
+        }
+        seed += 1;
+    }
+    println!("{name}: {seed} seeds in {:.1?}", start.elapsed());
+}

@@ -1,0 +1,186 @@
+//! What a command asks, in plain words and numbers: the naive model understands it as it is, the engine gets it translated.
+
+use std::sync::Arc;
+
+use cauri_domain::LedgerCommand;
+use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
+use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
+use cauri_domain::ids::{AccountAddress, EntryId};
+use cauri_domain::limits::{LimitAmount, UncheckedLimits};
+use cauri_domain::money::{Currency, UncheckedMoney};
+use cauri_domain::time::Timestamp;
+use cauri_engine::CommandEnvelope;
+use cauri_event_schemas::StreamVersion;
+use rust_decimal::Decimal;
+
+/// The two currencies of the simulation, as the model knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Coin {
+    /// XOF: no digits after the point.
+    Franc,
+    /// EUR: two digits after the point.
+    Euro,
+}
+
+/// `units` divided by 10 to the power of `decimals`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// The digits, with their sign.
+    pub units: i64,
+    /// How many of them stand after the point.
+    pub decimals: u32,
+    /// Of which currency.
+    pub coin: Coin,
+}
+
+/// One transfer as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The account on the left.
+    pub debit: String,
+    /// The account on the right.
+    pub credit: String,
+    /// How much, or how much at most.
+    pub amount: Amount,
+    /// At most that much.
+    pub up_to: bool,
+}
+
+/// What a command asks. Times are microseconds since 1970, entries are numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the domain's commands")]
+pub enum Ask {
+    Open { address: String, kind: AccountKind, coin: Coin, floor: Option<Amount>, ceiling: Option<Amount> },
+    Freeze { address: String },
+    Unfreeze { address: String },
+    Close { address: String, sweep_to: Option<String> },
+    Reopen { address: String },
+    Limits { address: String, floor: Option<Amount>, ceiling: Option<Amount> },
+    Post { entry: Option<u128>, moves: Vec<Move>, hold: Option<Option<i64>>, effective_at: Option<i64> },
+    PostHold { entry: u128, amounts: Option<Vec<Amount>>, effective_at: Option<i64> },
+    VoidHold { entry: u128 },
+    Reverse { entry: u128, by: Option<u128>, at_original_date: bool },
+    CloseJournal,
+}
+
+/// A command of the simulation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its idempotency key.
+    pub key: String,
+    /// What it asks.
+    pub ask: Ask,
+    /// Decide it only at this version.
+    pub expected_version: Option<u64>,
+}
+
+impl Asked {
+    /// The command as the engine takes it.
+    pub fn envelope(&self) -> CommandEnvelope {
+        let id = self.key.parse().expect("a command id");
+        let command = match &self.ask {
+            Ask::Open { address: at, kind, coin, floor, ceiling } => LedgerCommand::open_account(OpenAccount {
+                address: address(at),
+                chart_code: None,
+                currency: coin.currency(),
+                kind: *kind,
+                limits: Some(limits(*floor, *ceiling)),
+                metadata: Default::default(),
+                owner: None,
+            }),
+            Ask::Freeze { address: at } => LedgerCommand::account(address(at), AccountAction::Freeze(FreezeAccount::default())),
+            Ask::Unfreeze { address: at } => LedgerCommand::account(address(at), AccountAction::Unfreeze),
+            Ask::Close { address: at, sweep_to } => {
+                let close = CloseAccount { sweep_to: sweep_to.as_deref().map(address), ..CloseAccount::default() };
+                LedgerCommand::account(address(at), AccountAction::Close(close))
+            }
+            Ask::Reopen { address: at } => LedgerCommand::account(address(at), AccountAction::Reopen),
+            Ask::Limits { address: at, floor, ceiling } => {
+                LedgerCommand::account(address(at), AccountAction::ChangeLimits(ChangeLimits { limits: limits(*floor, *ceiling) }))
+            }
+            Ask::Post { entry, moves, hold, effective_at } => {
+                let post = PostEntry {
+                    id: entry.map(EntryId::from_u128),
+                    transfers: moves.iter().map(Move::request).collect(),
+                    hold: hold.map(|expires_at| HoldTerms { expires_at: expires_at.map(instant) }),
+                    effective_at: effective_at.map(instant),
+                    ..PostEntry::default()
+                };
+                LedgerCommand::post_entry(post, &id)
+            }
+            Ask::PostHold { entry, amounts, effective_at } => {
+                let amounts = amounts.as_ref().map(|amounts| amounts.iter().map(|amount| amount.money()).collect());
+                let post = PostHold { amounts, effective_at: effective_at.map(instant) };
+                LedgerCommand::entry(EntryId::from_u128(*entry), EntryAction::PostHold(post))
+            }
+            Ask::VoidHold { entry } => LedgerCommand::entry(EntryId::from_u128(*entry), EntryAction::VoidHold(VoidHold::default())),
+            Ask::Reverse { entry, by, at_original_date } => {
+                let reverse =
+                    ReverseEntry { at_original_date: *at_original_date, entry_id: by.map(EntryId::from_u128), ..ReverseEntry::default() };
+                LedgerCommand::entry(EntryId::from_u128(*entry), EntryAction::Reverse(reverse))
+            }
+            Ask::CloseJournal => LedgerCommand::CloseJournal(Arc::default()),
+        };
+        let mut envelope = CommandEnvelope::new(command, id, "operator:simulation".parse().expect("a short text"));
+        envelope.expected_version = self.expected_version.map(StreamVersion::new);
+        envelope
+    }
+
+    /// The number of the entry that this command makes where it names none.
+    pub fn derived_entry(&self) -> u128 {
+        EntryId::derived_from(&self.key.parse().expect("a command id")).as_u128()
+    }
+}
+
+impl Coin {
+    /// How many digits after the point.
+    pub fn digits(self) -> u32 {
+        match self {
+            Coin::Franc => 0,
+            Coin::Euro => 2,
+        }
+    }
+
+    /// The currency.
+    pub fn currency(self) -> Currency {
+        match self {
+            Coin::Franc => Currency::XOF,
+            Coin::Euro => Currency::EUR,
+        }
+    }
+}
+
+impl Amount {
+    /// A whole number of minor units.
+    pub fn minor(units: i64, coin: Coin) -> Self {
+        Self { units, decimals: coin.digits(), coin }
+    }
+
+    fn decimal(&self) -> Decimal {
+        Decimal::new(self.units, self.decimals)
+    }
+
+    fn money(&self) -> UncheckedMoney {
+        UncheckedMoney { amount: self.decimal(), currency: self.coin.currency() }
+    }
+}
+
+impl Move {
+    fn request(&self) -> TransferRequest {
+        let amount = if self.up_to { TransferAmount::UpTo(self.amount.money()) } else { TransferAmount::Exactly(self.amount.money()) };
+        TransferRequest { debit: address(&self.debit), credit: address(&self.credit), amount, reason: None }
+    }
+}
+
+fn limits(floor: Option<Amount>, ceiling: Option<Amount>) -> UncheckedLimits {
+    let bound = |amount: Amount| LimitAmount::Money(amount.money());
+    UncheckedLimits { ceiling: ceiling.map(bound), floor: floor.map(bound) }
+}
+
+fn address(text: &str) -> AccountAddress {
+    text.parse().expect("an address")
+}
+
+fn instant(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros).expect("an instant")
+}
