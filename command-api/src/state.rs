@@ -74,7 +74,10 @@ pub struct Shared {
 
 impl ApiState {
     /// Commands go to `engine` from callers that `verifier` knows, within `limits`.
+    ///
+    /// Installs the process's recorder of metrics, so that the first request counts.
     pub fn new(engine: Engine, verifier: Arc<Verifier>, limits: HttpLimits, ready_checks: Vec<ReadyCheck>) -> Self {
+        crate::telemetry::recorder();
         let bulk_permits = Arc::new(Semaphore::new(limits.bulk_in_flight.max(1)));
         Self(Arc::new(Shared {
             engine,

@@ -8,7 +8,7 @@ use cauri_command_api::auth::issuer::{DevIssuer, IssuerError};
 use cauri_command_api::auth::jwks::{Jwks, JwksError, JwksSource};
 use cauri_command_api::auth::token::Verifier;
 use cauri_command_api::state::ReadyCheck;
-use cauri_command_api::{ApiState, router_with};
+use cauri_command_api::{ApiState, router_with, telemetry};
 use cauri_engine::{Clock, Engine, StartError};
 use cauri_event_store::EventStore;
 use cauri_event_store::embedded::{EmbeddedStore, OpenError};
@@ -70,6 +70,8 @@ impl Node {
     /// # Errors
     /// When something of it cannot be opened; what was started is stopped again.
     pub fn open(args: &ServeArgs, clock: Option<Arc<dyn Clock>>) -> Result<Self, NodeError> {
+        // Before anything is counted: what was counted earlier would be lost.
+        telemetry::recorder();
         let data = DataDir::at(&args.data.data);
         data.create().map_err(|source| NodeError::Directory { path: data.path().to_owned(), source })?;
         // Keys first: without them nobody could use what would take the longest to open.

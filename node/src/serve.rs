@@ -74,8 +74,6 @@ pub fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ListenError>
 /// # Errors
 /// When the runtime cannot be made; the node is stopped all the same.
 pub fn serve(node: Node, listener: std::net::TcpListener, args: &ServeArgs) -> Result<(), Box<dyn Error>> {
-    // Metrics are recorded from the first request on, not from the first scrape.
-    telemetry::recorder();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("cauri-http").build()?;
     let served = runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;

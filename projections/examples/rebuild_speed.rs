@@ -38,7 +38,7 @@ fn main() {
     if let Ok(batch) = std::env::var("CAURI_MEASURE_BATCH") {
         config.max_batch = batch.parse().unwrap();
     }
-    let cpu = cpu_seconds();
+    let (cpu, memory) = (cpu_seconds(), memory_mb("VmRSS:"));
     let began = Instant::now();
     let runner = Runner::start(Arc::new(ledger.store.clone()), &path, config).unwrap();
     let reads = runner.read_store().unwrap();
@@ -47,6 +47,7 @@ fn main() {
     println!("rebuilt all read models to position {head} in {took:.2} s: {:.0} events/s", head.get() as f64 / took);
     let used = cpu_seconds() - cpu;
     println!("{used:.2} s of processor time, {:.1} us an event, over all threads", used * 1e6 / head.get() as f64);
+    println!("{:.0} MB of memory at most, beside the journal's", memory_mb("VmHWM:") - memory);
 
     let began = Instant::now();
     let balanced = reads.snapshot().unwrap().trial_balance(None, None).unwrap();
@@ -119,6 +120,13 @@ fn cpu_seconds() -> f64 {
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     // Fields 14 and 15, in ticks of a hundredth of a second; the name was field 2.
     after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// What `/proc` says of this process's memory, in MB.
+fn memory_mb(field: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() * 1_024.0 / 1e6
 }
 
 fn name(number: u64) -> String {

@@ -77,7 +77,10 @@ fn write(store: &EmbeddedStore, records: u64) {
             let (debit, credit) = (next(), next());
             let credit = if debit == credit { (credit + 1) % ACCOUNTS } else { credit };
             let (debit, credit) = (format!("clients:c{:06}", debit + 1), format!("clients:c{:06}", credit + 1));
-            scribe.post(id(u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) & 0x3fff_ffff_ffff_ffff), vec![transfer(&debit, &credit, xof(100 + number as i64 % 1_000))]);
+            scribe.post(
+                id(u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) & 0x3fff_ffff_ffff_ffff),
+                vec![transfer(&debit, &credit, xof(100 + number as i64 % 1_000))],
+            );
         }
         if number % 8_189 == 0 || number == records {
             written = scribe.append_rest_to(store, written);

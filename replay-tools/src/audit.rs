@@ -215,9 +215,8 @@ impl Audit {
         let transfers = &batch.movements[moved.transfers.clone()];
         let mut resolved = std::mem::take(&mut self.resolved);
         resolved.clear();
-        resolved.extend(transfers.iter().map(|movement| {
-            (self.ledger.find(batch, movement.debit), self.ledger.find(batch, movement.credit))
-        }));
+        resolved
+            .extend(transfers.iter().map(|movement| (self.ledger.find(batch, movement.debit), self.ledger.find(batch, movement.credit))));
         double_entry::accounts(batch, fact, moved, &resolved, &self.ledger, &mut self.findings);
         transitions::open(&self.ledger, fact, moved, &resolved, &mut self.findings);
         if self.transitions.entry(batch, fact, (id, hash), &resolved, &self.seed, &mut self.findings) {

@@ -37,9 +37,7 @@ impl Balances {
     /// The accounts at or below a prefix of whole segments, by address.
     pub(crate) fn accounts(&self, prefix: Option<&str>) -> Vec<&Account> {
         let below = |account: &&Account| {
-            prefix.is_none_or(|prefix| {
-                account.address.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-            })
+            prefix.is_none_or(|prefix| account.address.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
         };
         let mut accounts: Vec<&Account> = self.ledger.accounts().iter().filter(below).collect();
         accounts.sort_by(|left, right| left.address.cmp(&right.address));

@@ -99,7 +99,11 @@ impl Journal for Frames {
         let tree = peaks.and_then(|peaks| Tree::from_parts(size, peaks));
         let tree = tree.ok_or_else(|| Corruption::new(at, format!("the head's stored peaks do not fit its position, {size}")))?;
         if Hash::from_slice(&root) != Some(tree.root()) {
-            return Err(Corruption::new(at, format!("the head's stored peaks give the root {}, not the one stored beside them", tree.root())).into());
+            return Err(Corruption::new(
+                at,
+                format!("the head's stored peaks give the root {}, not the one stored beside them", tree.root()),
+            )
+            .into());
         }
         Ok(tree)
     }

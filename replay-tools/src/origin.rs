@@ -100,7 +100,11 @@ impl Origin {
             }
             None => {
                 let records = self.store()?.read_stream(stream, StreamVersion::ZERO)?;
-                Ok(records.iter().map(|record| record.as_record()).map(|record| Line { position: record.position(), bytes: record.bytes().to_vec() }).collect())
+                Ok(records
+                    .iter()
+                    .map(|record| record.as_record())
+                    .map(|record| Line { position: record.position(), bytes: record.bytes().to_vec() })
+                    .collect())
             }
         }
     }

@@ -44,7 +44,7 @@ pub(crate) fn count(number: u64) -> String {
 fn grouped(digits: &str, separator: &str) -> String {
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push_str(separator);
         }
         text.push(digit);

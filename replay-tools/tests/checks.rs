@@ -58,8 +58,7 @@ fn kofi_pays(amount: i64) -> Vec<cauri_domain::entry::Transfer> {
 fn a_sound_journal_leaves_every_check_silent() {
     let report = audit(shop().store());
     assert!(report.ok && report.findings.is_empty(), "{report}");
-    let idle: Vec<Check> =
-        report.checks.iter().filter(|check| check.verdict == Verdict::NotApplicable).map(|check| check.check).collect();
+    let idle: Vec<Check> = report.checks.iter().filter(|check| check.verdict == Verdict::NotApplicable).map(|check| check.check).collect();
     assert_eq!(idle, [Check::ExpectedHeads, Check::Snapshots, Check::ReadModels]);
     let (figures, head) = (report.figures, report.head.unwrap());
     assert_eq!((figures.records, figures.batches, figures.open_holds, head.position.get()), (22, 4, 1, 22));
@@ -100,9 +99,11 @@ fn checksums_a_batch_that_cannot_be_read_stops_what_needs_it_and_nothing_else() 
     store.batch(3).checksums[0] ^= 1;
     let report = audit(store);
     assert_eq!(report.failed(), [Check::Checksums], "{report}");
-    let found: Vec<(u64, &str)> =
-        report.findings.iter().map(|finding| (finding.position.unwrap().get(), finding.what.as_str())).collect();
-    assert!(matches!(found[..], [(7, first), (18, second)] if first.contains("7 to 10 cannot be read") && second.contains("checksum")), "{report}");
+    let found: Vec<(u64, &str)> = report.findings.iter().map(|finding| (finding.position.unwrap().get(), finding.what.as_str())).collect();
+    assert!(
+        matches!(found[..], [(7, first), (18, second)] if first.contains("7 to 10 cannot be read") && second.contains("checksum")),
+        "{report}"
+    );
     assert_eq!([Check::Limits, Check::Roots, Check::Index].map(|check| verdict(&report, check)), [const { Verdict::Stopped }; 3]);
     assert_eq!([Check::Time, Check::Canonical].map(|check| verdict(&report, check)), [const { Verdict::Ok }; 2]);
     assert_eq!(report.head, None);
@@ -201,7 +202,12 @@ fn expected_heads_a_journal_that_was_cut_is_told_by_a_head_that_was_noted() {
     let head = shop().store().tree.head();
     let cut = PaperStore::of(&shop().records[..17], &[6, 10, 17]);
     let wanted = Wanted { expected: vec![ExpectedHead(head)], ..Wanted::default() };
-    speaks_in(&verify_store(&cut.shared(), &wanted).unwrap(), Check::ExpectedHeads, Some(18), "a head at 22 was expected, the journal ends at 17");
+    speaks_in(
+        &verify_store(&cut.shared(), &wanted).unwrap(),
+        Check::ExpectedHeads,
+        Some(18),
+        "a head at 22 was expected, the journal ends at 17",
+    );
 }
 
 #[test]
@@ -290,7 +296,12 @@ fn time_goes_back() {
 fn transitions_a_hold_is_resolved_twice() {
     let mut scribe = wallets();
     scribe.hold(id(2), kofi_pays(100), None).void(id(2), kofi_pays(100)).void(id(2), kofi_pays(100));
-    speaks(scribe.store(), Check::Transitions, 7, "`entry.hold_voided` is not possible for entry 0190f1c2-7e4b-7000-8000-000000000002 that is hold_voided");
+    speaks(
+        scribe.store(),
+        Check::Transitions,
+        7,
+        "`entry.hold_voided` is not possible for entry 0190f1c2-7e4b-7000-8000-000000000002 that is hold_voided",
+    );
 }
 
 #[test]
@@ -332,7 +343,10 @@ fn transitions_a_reversal_links_to_no_entry() {
     scribe.forge(6, &format!("\"by\":\"{}\"", entry(3)), &format!("\"by\":\"{}\"", entry(4)));
     let report = audit(scribe.store());
     assert_eq!(report.failed(), [Check::Transitions], "{report}");
-    assert!(report.findings[0].what.contains("is reversed by 0190f1c2-7e4b-7000-8000-000000000004, which is not in the same commit"), "{report}");
+    assert!(
+        report.findings[0].what.contains("is reversed by 0190f1c2-7e4b-7000-8000-000000000004, which is not in the same commit"),
+        "{report}"
+    );
     assert!(report.findings[1].what.contains("which was not reversed by it"), "{report}");
 }
 

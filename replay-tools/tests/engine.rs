@@ -210,7 +210,7 @@ fn engines_fold(store: &dyn EventStore) -> Balances {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_the_engine_writes_is_well(asked in prop::collection::vec(asked(), 1..120)) {

@@ -69,7 +69,9 @@ fn every_tampered_export_is_wrong_for_both() {
         ("swapped lines", &|lines| lines.swap(8, 9)),
         ("a line twice", &|lines| lines.insert(9, lines[8].clone())),
         ("white space", &|lines| lines[9] = lines[9].replace("\"schema\":1", "\"schema\": 1")),
-        ("fields in another order", &|lines| lines[9] = lines[9].replace("\"schema\":1,", "").replace("{\"data\"", "{\"schema\":1,\"data\"")),
+        ("fields in another order", &|lines| {
+            lines[9] = lines[9].replace("\"schema\":1,", "").replace("{\"data\"", "{\"schema\":1,\"data\"")
+        }),
         ("a field twice", &|lines| lines[9] = lines[9].replace("\"schema\":1,", "\"schema\":1,\"schema\":1,")),
         ("a removed record, positions closed up", &|lines| {
             lines.remove(9);

@@ -58,6 +58,8 @@ pub fn run() {
             Subject::new("Cauri, durable", "requests/s", || client.block_on(drive(cauri, &token, &for_cauri, &mut at_cauri))),
         ],
     );
+    let stats = bench.engine.stats();
+    println!("\nCommands in a batch: {:.1}", stats.accepted as f64 / stats.batches as f64);
     for (name, mut latencies) in [("echo", at_echo), ("Cauri", at_cauri)] {
         latencies.sort_unstable();
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];

@@ -15,7 +15,9 @@ pub fn run() {
     let mut bench = Bench::with_accounts(10_000, EngineConfig::default());
     let models = tempfile::tempdir().expect("a directory");
     let runner = Runner::start(bench.store.clone(), &models.path().join("ledger.sqlite"), RunnerConfig::default()).expect("a runner");
-    println!("\n### Soak: {a_second} entries a second for {seconds} s, read models following\n\n| after | entries | resident MB | read models behind |\n|---|---|---|---|");
+    println!(
+        "\n### Soak: {a_second} entries a second for {seconds} s, read models following\n\n| after | entries | resident MB | read models behind |\n|---|---|---|---|"
+    );
     let start = Instant::now();
     let mut entries = 0;
     let slice = a_second / 10;
@@ -33,5 +35,10 @@ pub fn run() {
     runner.stop();
     bench.engine.stop();
     let (journal, index) = bench.store.disk_bytes();
-    println!("\nDisk: {:.1} bytes an event, of which {:.1} can be built again; head {}", (journal + index) as f64 / entries as f64, index as f64 / entries as f64, bench.store.head().expect("a head").position);
+    println!(
+        "\nDisk: {:.1} bytes an event, of which {:.1} can be built again; head {}",
+        (journal + index) as f64 / entries as f64,
+        index as f64 / entries as f64,
+        bench.store.head().expect("a head").position
+    );
 }

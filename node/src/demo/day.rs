@@ -214,8 +214,6 @@ impl Day {
         self.length
     }
 
-    pub fn estimates(&self) -> Vec<i64> { self.chart.merchants.iter().map(|m| m.available).collect() }
-    pub fn name(&self, i: usize) -> AccountAddress { self.chart.merchants[i].address.clone() }
     fn slices(&self) -> usize {
         let business = self.length.saturating_sub(self.chart.opening_len() + PROVIDERS.len());
         business.div_ceil(self.per_slice).max(1)

@@ -133,7 +133,7 @@ impl<'a> History<'a> {
         if block.min_effective_at > end.effective_at {
             return Ok(());
         }
-        if block.max_effective_at <= end.effective_at && block.last_position <= self.known_at {
+        if block.max_effective_at < end.effective_at && block.last_position <= self.known_at {
             *sum = plus(sum, &block.sums).ok_or_else(uncountable)?;
             return Ok(());
         }

@@ -107,7 +107,7 @@ impl Runner {
         let writer = writer::Writer::new(shared.clone(), path.to_owned(), config, control.clone(), inbox);
         let thread = std::thread::Builder::new()
             .name("cauri-rows".into())
-            .spawn(move || writer.run(db))
+            .spawn(move || writer.run_guarded(db))
             .map_err(|error| OpenError::Failure { path: path.to_owned(), reason: error.to_string() })?;
         Ok(Self { path: path.to_owned(), shared, control, thread: Mutex::new(Some(thread)) })
     }

@@ -22,8 +22,9 @@ use crate::read::OpenError;
 
 /// How often the lag is measured while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
-/// Pages in the log from which on it is copied into the database whenever nothing waits.
-const CHECKPOINT_PAGES: i64 = 1_024;
+/// Transactions after which the log is copied into the database as soon as nothing waits; a large one counts for as
+/// many as it has events in hundreds. Copying costs two fsyncs, so it is not done after each.
+const CHECKPOINT_AFTER: usize = 256;
 /// How long the writer waits after a failure, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -110,8 +111,17 @@ impl Writer {
         Self { shared, path, config, control, inbox }
     }
 
+    /// The same, for a thread: whoever waits for read models is told if this program is at fault.
+    pub(super) fn run_guarded(self, db: Connection) {
+        let shared = self.shared.clone();
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run(db))).is_err() {
+            tracing::error!("the projections' thread panicked: read models stay where they are until the next start");
+            shared.set_state(RunnerState::Stopped);
+        }
+    }
+
     /// Works until it is stopped; after a failure it begins again at the last checkpoints.
-    pub(super) fn run(self, db: Connection) {
+    fn run(self, db: Connection) {
         let mut opened = Some(db);
         let mut retry = RETRY.0;
         while !self.shared.is_stopping() {
@@ -166,8 +176,8 @@ struct Session<'a> {
     threads: &'a mut Vec<JoinHandle<()>>,
     /// The head when it began: what is built for the first time answers once it is there.
     goal: Position,
-    /// Pages may be in the log that are not in the database.
-    wrote: bool,
+    /// Transactions in the log that may not be in the database.
+    logged: usize,
     /// Tells threads that compute digests to leave off.
     ended: Arc<AtomicBool>,
 }
@@ -180,7 +190,7 @@ impl Drop for Session<'_> {
 
 impl<'a> Session<'a> {
     fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
-        let mut session = Self { writer, db, lanes: Vec::new(), threads, goal: writer.shared.head(), wrote: true, ended: Arc::default() };
+        let mut session = Self { writer, db, lanes: Vec::new(), threads, goal: writer.shared.head(), logged: 0, ended: Arc::default() };
         let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();
         for row in catalog::rows(db, writer.shared.models())? {
             let member = Member::load(db, &row)?;
@@ -225,8 +235,7 @@ impl<'a> Session<'a> {
     fn rest(&mut self) -> Result<(), Ended> {
         // A rebuild that had caught up before a restart, or of an empty journal, gets no events to do it after.
         self.settle()?;
-        if self.wrote {
-            self.wrote = false;
+        if self.logged >= CHECKPOINT_AFTER {
             self.checkpoint()?;
         }
         let mut select = Select::new();
@@ -234,18 +243,20 @@ impl<'a> Session<'a> {
         for lane in &self.lanes {
             select.recv(lane.reader.messages());
         }
-        if select.ready_timeout(TICK).is_err() {
+        let woken = select.ready_timeout(TICK).is_ok();
+        if !woken {
             self.measure();
+            if self.logged > 0 {
+                self.checkpoint()?;
+            }
         }
         Ok(())
     }
 
-    /// Copies the log into the database without waiting for anybody, if it has grown.
-    fn checkpoint(&self) -> Result<(), Ended> {
-        let log = std::fs::metadata(self.writer.path.with_file_name(log_name(&self.writer.path))).map_or(0, |log| log.len());
-        if log > CHECKPOINT_PAGES as u64 * 8_192 {
-            self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-        }
+    /// Copies the log into the database without waiting for anybody.
+    fn checkpoint(&mut self) -> Result<(), Ended> {
+        self.logged = 0;
+        self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
     }
 
@@ -306,7 +317,7 @@ impl<'a> Session<'a> {
         let Some(written) = written else { return Ok(()) };
         lane.reader.give_back(lane.feed.release());
         lane.position = written.last;
-        self.wrote = true;
+        self.logged += 1 + written.events / 100;
         self.show()?;
         metering::committed(written.events, began.elapsed());
         for (read_model, Unprojectable { position, reason }) in written.stopped {
@@ -385,7 +396,7 @@ impl<'a> Session<'a> {
         } else if !replaces {
             in_transaction(self.db, |db| catalog::completed(db, &model, generation, true))?;
         }
-        self.wrote = true;
+        self.logged += CHECKPOINT_AFTER;
         if replaces {
             member.digesting = true;
             self.compute_digest(model, generation);
@@ -436,7 +447,7 @@ impl<'a> Session<'a> {
             let member = Member::load(self.db, row)?;
             self.open_lane(row.position, vec![member])?;
         }
-        self.wrote = true;
+        self.logged += CHECKPOINT_AFTER;
         self.show()?;
         self.join_lanes()
     }
@@ -473,7 +484,7 @@ impl<'a> Session<'a> {
         }
         // Readers have moved on with the catalog; the old tables are nobody's.
         in_transaction(self.db, |db| catalog::sweep(db, self.writer.shared.models()))?;
-        self.wrote = true;
+        self.logged += CHECKPOINT_AFTER;
         tracing::info!(read_model = name, generation = generation.0, position = %digest.0, digest = %digest.1, "a rebuild has replaced the read model before it");
         self.show()
     }
@@ -504,11 +515,4 @@ fn in_snapshot<T>(db: &Connection, read: impl FnOnce() -> rusqlite::Result<T>) -
     let done = read();
     db.execute_batch("ROLLBACK")?;
     done
-}
-
-/// The name of a database's write-ahead log.
-fn log_name(path: &Path) -> std::ffi::OsString {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push("-wal");
-    name
 }

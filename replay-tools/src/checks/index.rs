@@ -39,7 +39,7 @@ impl Default for Spread {
 impl Spread {
     fn offer(&mut self, position: Position, text: impl FnOnce() -> String) {
         self.seen += 1;
-        if self.seen % self.every != 0 {
+        if !self.seen.is_multiple_of(self.every) {
             return;
         }
         self.taken.push((text(), position));

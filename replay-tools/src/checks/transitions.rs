@@ -307,3 +307,49 @@ fn name(event: &Happening) -> &'static str {
 pub(crate) fn shown(id: &EntryKey) -> EntryId {
     EntryId::from_u128(u128::from_be_bytes(*id))
 }
+
+#[cfg(test)]
+mod tests {
+    use cauri_domain::entry::{self, Entry, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldVoided};
+    use cauri_domain::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_auditors_pairs_are_those_of_the_domain() {
+        let at = Timestamp::UNIX_EPOCH;
+        let motion = |motion| {
+            Happening::Moved(Moved { motion, effective_at: 0, expires_at: None, reverses: None, transfers: 0..0 })
+        };
+        let (dimensions, transfers) = (Default::default(), || [].into());
+        let posted = EntryPosted { dimensions, effective_at: at, reference: None, reverses: None, transfers: transfers() };
+        let held = EntryHeld { dimensions: Default::default(), effective_at: at, expires_at: None, reference: None, transfers: transfers() };
+        let by = EntryId::from_u128(1);
+        let events = [
+            (EntryEvent::Posted(posted), motion(Motion::Posted)),
+            (EntryEvent::Held(held), motion(Motion::Held)),
+            (EntryEvent::HoldPosted(HoldPosted { effective_at: at, transfers: [].into() }), motion(Motion::HoldPosted)),
+            (EntryEvent::HoldVoided(HoldVoided { effective_at: at, reason: None, transfers: transfers() }), motion(Motion::HoldVoided)),
+            (EntryEvent::HoldExpired(HoldExpired { effective_at: at, transfers: transfers() }), motion(Motion::HoldExpired)),
+            (EntryEvent::Reversed(EntryReversed { by, reason: None }), Happening::Reversed { by: *by.as_bytes() }),
+        ];
+        // Every state that any legal history reaches, by walking on from nothing.
+        let mut reached = vec![(Entry::Unwritten, None, 0)];
+        let mut next = 0;
+        while next < reached.len() {
+            let (theirs, ours, version): (Entry, Option<EntryState>, u64) = reached[next].clone();
+            next += 1;
+            assert_eq!(theirs.status(), EntryState::status(ours));
+            assert_eq!(ours.map_or(0, EntryState::version), version);
+            for (event, happening) in &events {
+                let after = (entry::evolve(theirs.clone(), event).ok(), EntryState::after(ours, happening));
+                match after {
+                    (Some(theirs), Some(ours)) => reached.push((theirs, Some(ours), version + 1)),
+                    (None, None) => {}
+                    (theirs_after, ours_after) => panic!("{} on {theirs:?}: {theirs_after:?}, {ours_after:?}", event.name()),
+                }
+            }
+        }
+        assert_eq!(reached.len(), 1 + 2 + 3 + 2, "unwritten; posted, held; three ends of a hold; two reversals");
+    }
+}

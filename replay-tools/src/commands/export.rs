@@ -44,7 +44,15 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
         return Ok(Exit::Well);
     }
     write_file(&arguments.file, |lines| write(&frames, &header, stored, lines))?;
-    writeln!(out, "{} holds {} records of {}, head {}:{}", arguments.file.display(), count(head.position.get()), arguments.journal, head.position, head.root)?;
+    writeln!(
+        out,
+        "{} holds {} records of {}, head {}:{}",
+        arguments.file.display(),
+        count(head.position.get()),
+        arguments.journal,
+        head.position,
+        head.root
+    )?;
     Ok(Exit::Well)
 }
 
@@ -54,15 +62,16 @@ fn write(frames: &Frames, header: &ExportHeader, stored: Head, lines: &mut dyn W
     lines.write_all(b"\n")?;
     let mut failed = None;
     let mut last = Position::ZERO;
-    let replayed = origin::replay(frames.source(Some(header.head.position))?, stored, Some(header.head.position), "export", &mut |batch, fact| {
-        // An upcast makes several facts of one record.
-        if fact.position == last || failed.is_some() {
-            return;
-        }
-        last = fact.position;
-        let line = batch.line(fact.position).unwrap_or_default();
-        failed = lines.write_all(line).and_then(|()| lines.write_all(b"\n")).err();
-    })?;
+    let replayed =
+        origin::replay(frames.source(Some(header.head.position))?, stored, Some(header.head.position), "export", &mut |batch, fact| {
+            // An upcast makes several facts of one record.
+            if fact.position == last || failed.is_some() {
+                return;
+            }
+            last = fact.position;
+            let line = batch.line(fact.position).unwrap_or_default();
+            failed = lines.write_all(line).and_then(|()| lines.write_all(b"\n")).err();
+        })?;
     if let Some(error) = failed {
         return Err(error.into());
     }

@@ -43,7 +43,9 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
     let check = Check::ALL.into_iter().find(|check| check.name() == name).map(Check::manual);
     match command.or(check) {
         Some(manual) => write!(out, "{manual}")?,
-        None => return Err(CommandError::Usage(format!("there is neither a command nor a check {name:?}; `cauri-replay manual` lists them"))),
+        None => {
+            return Err(CommandError::Usage(format!("there is neither a command nor a check {name:?}; `cauri-replay manual` lists them")));
+        }
     }
     Ok(Exit::Well)
 }

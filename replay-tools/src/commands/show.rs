@@ -106,9 +106,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
 fn decoded(lines: &[Line]) -> Result<Vec<Recorded>, CommandError> {
     let mut events = Vec::with_capacity(lines.len());
     for Line { position, bytes } in lines {
-        let damaged = |error: cauri_event_schemas::registry::UndecodableEvent| {
-            CommandError::Damaged(Corruption::new(*position, error.to_string()))
-        };
+        let damaged =
+            |error: cauri_event_schemas::registry::UndecodableEvent| CommandError::Damaged(Corruption::new(*position, error.to_string()));
         let envelope = cauri_event_schemas::record::Envelope::parse(bytes).map_err(damaged)?;
         events.extend(envelope.decode().map_err(damaged)?);
     }

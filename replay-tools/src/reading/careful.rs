@@ -75,12 +75,8 @@ fn entry(batch: &mut ReadBatch, event: &EntryEvent, seed: &Seed) -> Happening {
             expires_at: held.expires_at.map(|at| at.as_micros()),
             ..moved(Motion::Held, held.effective_at, transfers(batch, &held.transfers, seed))
         },
-        EntryEvent::HoldVoided(voided) => {
-            moved(Motion::HoldVoided, voided.effective_at, transfers(batch, &voided.transfers, seed))
-        }
-        EntryEvent::HoldExpired(expired) => {
-            moved(Motion::HoldExpired, expired.effective_at, transfers(batch, &expired.transfers, seed))
-        }
+        EntryEvent::HoldVoided(voided) => moved(Motion::HoldVoided, voided.effective_at, transfers(batch, &voided.transfers, seed)),
+        EntryEvent::HoldExpired(expired) => moved(Motion::HoldExpired, expired.effective_at, transfers(batch, &expired.transfers, seed)),
         EntryEvent::HoldPosted(posted) => {
             let first = batch.movements.len();
             for transfer in posted.transfers.iter() {

@@ -7,6 +7,8 @@
 
 mod careful;
 mod strict;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use careful::{CarefulRecord, read as careful_read};
 

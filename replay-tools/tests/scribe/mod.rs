@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use cauri_domain::account::{AccountClosed, AccountEvent, AccountKind, AccountOpened};
 use cauri_domain::command::{CommandEvent, CommandRefused};
-use cauri_domain::entry::{EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer};
+use cauri_domain::entry::{
+    EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
+};
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
@@ -14,7 +16,8 @@ use cauri_domain::time::Timestamp;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
 use cauri_event_store::{
-    Appended, Batch, EventStore, Failure, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree, Turn,
+    Appended, Batch, EventStore, Failure, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree,
+    Turn,
 };
 
 /// An amount in francs.
@@ -148,8 +151,7 @@ impl Scribe {
     /// An `entry.posted`, effective now.
     pub fn posted(&self, entry: EntryId, transfers: Vec<Transfer>, reverses: Option<EntryId>) -> (StreamId, Event) {
         let effective_at = Timestamp::from_micros(self.now).expect("in range");
-        let posted =
-            EntryPosted { dimensions: Default::default(), effective_at, reference: None, reverses, transfers: transfers.into() };
+        let posted = EntryPosted { dimensions: Default::default(), effective_at, reference: None, reverses, transfers: transfers.into() };
         (StreamId::Entry(entry), EntryEvent::Posted(posted).into())
     }
 
@@ -262,10 +264,7 @@ pub fn shop() -> Scribe {
         .open_with("banks:eur", AccountKind::Asset, Currency::EUR, Limits::default())
         .open_with("positions:eur", AccountKind::Equity, Currency::EUR, Limits::default())
         .end_batch()
-        .post(
-            id(1),
-            vec![clearing(xof(9_890)), transfer("providers:wave:receivable", "income:fees:collection", xof(110))],
-        )
+        .post(id(1), vec![clearing(xof(9_890)), transfer("providers:wave:receivable", "income:fees:collection", xof(110))])
         .post(id(2), vec![transfer("banks:eur", "positions:eur", eur(123_456))])
         .hold(id(3), vec![transfer("merchants:awa:available", "clients:kofi", xof(5_000))], None)
         .hold(id(4), vec![transfer("merchants:awa:available", "clients:kofi", xof(1_000))], Some(at(600)))

@@ -1,0 +1,7 @@
+//! What `cauri` does, by the functions that its subcommands call.
+
+mod config;
+mod demo;
+mod load;
+mod serve;
+mod support;
