@@ -1,6 +1,7 @@
 //! One caller whose every step is chosen by the seed: which submissions share a batch, which append fails and how, when
 //! the clock moves, when the engine is stopped or killed, and what it starts from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ struct World {
     engine: Engine,
 }
 
-pub fn run(seed: u64) {
+/// Runs one seed; the answer is how often what was written.
+pub fn run(seed: u64) -> BTreeMap<String, u64> {
     let mut world = World::new(seed);
     for step in 0..STEPS {
         world.let_time_pass();
@@ -46,6 +48,7 @@ pub fn run(seed: u64) {
     }
     world.checker.check_balances(&world.store);
     world.engine.stop();
+    world.checker.tally
 }
 
 impl World {
@@ -161,9 +164,7 @@ impl World {
         self.checker.follow(&self.store);
         self.checker.check(submission, outcomes);
         for (asked, outcome) in submission.commands.iter().zip(outcomes) {
-            if matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(Refused { position: Some(_), .. })) {
-                self.maker.answered.push(asked.clone());
-            }
+            self.maker.learn(asked, outcome);
         }
         let has_mismatch = outcomes.iter().any(|outcome| matches!(outcome, Outcome::VersionMismatch { .. }));
         if self.random.once_in(5) && !has_mismatch {

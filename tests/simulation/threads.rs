@@ -1,12 +1,13 @@
 //! Several callers at once, on one engine or two, on a store that fails, with restarts between.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use cauri_engine::{Accepted, Clock, Coordination, Engine, EngineConfig, ManualClock, Mode, Outcome, Refused, Rejected, SubmitError};
 use cauri_event_store::EventStore;
-use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
+use cauri_event_store::embedded::{EmbeddedStore, IndexSize, OpenError};
 use cauri_event_store::memory::{Fault, MemoryStore};
 use cauri_tests::ask::Asked;
 use cauri_tests::checker::{Checker, Submission};
@@ -35,7 +36,8 @@ struct World {
     submitted: AtomicUsize,
 }
 
-pub fn run(seed: u64) {
+/// Runs one seed; the answer is how often what was written.
+pub fn run(seed: u64) -> BTreeMap<String, u64> {
     let world = World::new(seed);
     let opening = Submission { commands: opening(), mode: Mode::Each };
     let mut answers = vec![(opening.clone(), world.ask(0, &opening))];
@@ -61,6 +63,7 @@ pub fn run(seed: u64) {
         checker.check(submission, outcomes);
     }
     checker.check_balances(&*store);
+    let tally = checker.tally.clone();
     drop(checker);
 
     // Asked once more, of whatever engine: the same answers.
@@ -76,6 +79,7 @@ pub fn run(seed: u64) {
     for engine in &world.engines {
         engine.read().expect("an engine").as_ref().expect("an engine").stop();
     }
+    tally
 }
 
 impl World {
@@ -128,7 +132,14 @@ impl World {
             Journal::Memory(stores) => Arc::new(stores[number].clone()),
             Journal::Embedded(dir) => {
                 let size = IndexSize { keys_in_memory: 200, keys_a_chunk: 8, fan_in: 2, key_bits: 64 };
-                Arc::new(EmbeddedStore::open_with(dir.path(), "ledger", size).expect("a store"))
+                // Callers who were just told "stopped" may hold the last engine, and so its store, for a moment.
+                loop {
+                    match EmbeddedStore::open_with(dir.path(), "ledger", size) {
+                        Ok(store) => break Arc::new(store),
+                        Err(OpenError::Locked { .. }) => std::thread::yield_now(),
+                        Err(other) => panic!("{other}"),
+                    }
+                }
             }
         };
         *place = Some(Engine::start(store, self.config.clone()).expect("an engine"));
@@ -197,10 +208,13 @@ impl World {
             self.submitted.fetch_add(1, Ordering::SeqCst);
             let submission = self.some_submission(&mut maker);
             let outcomes = self.ask(caller, &submission);
-            for (asked, outcome) in submission.commands.iter().zip(&outcomes) {
-                if matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(Refused { position: Some(_), .. })) {
-                    maker.answered.push(asked.clone());
+            {
+                let mut entries = self.entries.lock().expect("entries");
+                (maker.entries, maker.holds) = entries.clone();
+                for (asked, outcome) in submission.commands.iter().zip(&outcomes) {
+                    maker.learn(asked, outcome);
                 }
+                *entries = (maker.entries.clone(), maker.holds.clone());
             }
             answers.push((submission, outcomes));
             self.clock.advance_micros(maker.random.below(60_000) as i64);
@@ -226,7 +240,6 @@ impl World {
                 again.unwrap_or_else(|| maker.fresh(now))
             })
             .collect();
-        *self.entries.lock().expect("entries") = (maker.entries.clone(), maker.holds.clone());
         let mode = if maker.random.once_in(3) { Mode::Atomic } else { Mode::Each };
         Submission { commands, mode }
     }

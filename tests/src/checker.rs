@@ -1,6 +1,6 @@
 //! Compares what an engine answered and wrote with the naive model, command by command in the order of the journal.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use cauri_domain::RefusalCode;
 use cauri_domain::fold::{Balances, LedgerRules};
@@ -38,6 +38,8 @@ pub struct Checker {
     groups: Vec<Vec<(CommandId, Fingerprint)>>,
     written: HashMap<CommandId, (Fingerprint, Written)>,
     followed: Position,
+    /// How often each kind of command was accepted, and each refusal given.
+    pub tally: BTreeMap<String, u64>,
 }
 
 /// The events of one command as they stand in the journal.
@@ -56,6 +58,7 @@ impl Checker {
             groups: Vec::new(),
             written: HashMap::new(),
             followed: Position::ZERO,
+            tally: BTreeMap::new(),
         }
     }
 
@@ -87,6 +90,7 @@ impl Checker {
             let now = first.recorded_at.as_micros();
             self.followed = last.position;
             if let Some(entry) = commit.command.as_str().strip_prefix("hold-expiry/") {
+                self.count("hold_expired");
                 let id = entry.parse::<cauri_domain::ids::EntryId>().expect("an entry").as_u128();
                 assert_eq!(self.model.due(now).first(), Some(&id), "{} expired out of turn", commit.command);
                 assert!(self.model.expire(id, now), "{} was not due", commit.command);
@@ -229,8 +233,16 @@ impl Checker {
         done
     }
 
+    fn count(&mut self, what: &str) {
+        *self.tally.entry(what.to_owned()).or_default() += 1;
+    }
+
     fn compare(&mut self, commit: Commit, verdict: Result<Done, RefusalCode>) {
         let (first, last) = (commit.records[0].position, commit.records[commit.records.len() - 1].position);
+        match &commit.records[0].event {
+            Event::Command(cauri_domain::command::CommandEvent::Refused(refused)) => self.count(refused.code.as_str()),
+            event => self.count(event.name()),
+        }
         let written = match (&commit.records[0].event, verdict) {
             (Event::Command(cauri_domain::command::CommandEvent::Refused(refused)), verdict) => {
                 assert_eq!(verdict, Err(refused.code), "{}: {}", commit.command, refused.detail);

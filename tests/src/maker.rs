@@ -1,6 +1,7 @@
 //! Makes commands at random: mostly sensible ones, and every way of being refused now and then.
 
 use cauri_domain::account::AccountKind;
+use cauri_engine::{Outcome, Refused};
 
 use crate::ask::{Amount, Ask, Asked, Coin, Move};
 
@@ -57,12 +58,12 @@ pub struct Maker {
     pub random: Random,
     caller: String,
     made: u64,
-    /// Entries that were asked for, by whoever.
+    /// Entries that were written, by whoever.
     pub entries: Vec<u128>,
-    /// Entries that hold, as far as is known.
+    /// Those of them that held.
     pub holds: Vec<u128>,
-    /// The commands that this caller was answered.
-    pub answered: Vec<Asked>,
+    /// The commands of this caller that were decided.
+    answered: Vec<Asked>,
 }
 
 /// The commands that open the accounts of every run and put money on some.
@@ -105,17 +106,6 @@ impl Maker {
         if self.random.once_in(25) {
             asked.expected_version = Some(self.random.below(4));
         }
-        match &asked.ask {
-            Ask::Post { entry, hold, .. } => {
-                let id = entry.unwrap_or_else(|| asked.derived_entry());
-                self.entries.push(id);
-                if hold.is_some() {
-                    self.holds.push(id);
-                }
-            }
-            Ask::Reverse { by, .. } => self.entries.push(by.unwrap_or_else(|| asked.derived_entry())),
-            _ => {}
-        }
         asked
     }
 
@@ -131,6 +121,22 @@ impl Maker {
             return (other.ask != asked.ask).then_some(other);
         }
         Some(asked)
+    }
+
+    /// Learns what became of a command.
+    pub fn learn(&mut self, asked: &Asked, outcome: &Outcome) {
+        match outcome {
+            Outcome::Accepted(accepted) => {
+                let entry = accepted.entry.map(|entry| entry.as_u128());
+                self.entries.extend(entry);
+                if matches!(asked.ask, Ask::Post { hold: Some(_), .. }) {
+                    self.holds.extend(entry);
+                }
+                self.answered.push(asked.clone());
+            }
+            Outcome::Refused(Refused { position: Some(_), .. }) => self.answered.push(asked.clone()),
+            Outcome::Refused(_) | Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } => {}
+        }
     }
 
     /// What a command that several callers ask under one key is about: the body depends on the caller.
@@ -156,13 +162,13 @@ impl Maker {
                 let by = self.random.once_in(10).then(|| self.entry());
                 Ask::Reverse { entry: self.entry(), by, at_original_date: self.random.once_in(2) }
             }
-            83..86 => Ask::Freeze { address: self.address(Coin::Franc) },
-            86..90 => Ask::Unfreeze { address: self.address(Coin::Franc) },
-            90..92 => {
+            83 => Ask::Freeze { address: self.address(Coin::Franc) },
+            84..90 => Ask::Unfreeze { address: self.address(Coin::Franc) },
+            90 => {
                 let sweep_to = (!self.random.once_in(4)).then(|| self.address(Coin::Franc));
                 Ask::Close { address: self.address(Coin::Franc), sweep_to }
             }
-            92..95 => Ask::Reopen { address: self.address(Coin::Franc) },
+            91..95 => Ask::Reopen { address: self.address(Coin::Franc) },
             95..98 => {
                 let (floor, ceiling) = self.limits(Coin::Franc);
                 Ask::Limits { address: self.address(Coin::Franc), floor, ceiling }

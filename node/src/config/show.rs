@@ -58,14 +58,23 @@ pub fn markdown() -> String {
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
         let _ = write!(page, "\n## `cauri {}`\n\n{about}.\n\n", subcommand.get_name());
-        options(&mut page, subcommand);
+        // Said once: what `serve` takes is not repeated where all of it is taken as well.
+        let serve = command.find_subcommand("serve").filter(|serve| {
+            serve.get_name() != subcommand.get_name()
+                && serve.get_arguments().all(|arg| subcommand.get_arguments().any(|other| other.get_id() == arg.get_id()))
+        });
+        if serve.is_some() {
+            page.push_str("All that `cauri serve` takes, and:\n\n");
+        }
+        options(&mut page, subcommand, serve);
     }
     page
 }
 
-fn options(page: &mut String, command: &Command) {
+fn options(page: &mut String, command: &Command, but: Option<&Command>) {
     page.push_str("| option | variable | default | what it is |\n|---|---|---|---|\n");
-    for arg in command.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
+    let said = |arg: &&Arg| but.is_some_and(|but| but.get_arguments().any(|other| other.get_id() == arg.get_id()));
+    for arg in command.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version") && !said(arg)) {
         let variable = arg.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(page, "| {} | {variable} | {} | {} |", name(arg), default(arg), escaped(&help));

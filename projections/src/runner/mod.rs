@@ -29,7 +29,7 @@ use writer::Control;
 /// How a runner works; the defaults suit a machine with two cores and more.
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
-    /// Events that one transaction takes at most. A larger batch rebuilds faster and needs more memory (about 1.5 KB an event).
+    /// Events that one transaction takes at most. A larger batch rebuilds faster and needs more memory, about 2 KB an event.
     pub max_batch: usize,
     /// The same while other read models answer queries and must not wait long for the writer.
     pub max_batch_beside_live: usize,

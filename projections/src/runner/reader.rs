@@ -83,7 +83,6 @@ impl Journal {
     fn run(mut self) {
         let mut retry = RETRY.0;
         while !self.unwanted.load(Ordering::SeqCst) {
-            self.returned.try_iter().for_each(drop);
             let message = match self.read() {
                 Ok(()) => {
                     retry = RETRY.0;
@@ -109,6 +108,7 @@ impl Journal {
         let before = Position::new(self.next.get() - 1);
         let mut head = self.store.follow().head().position;
         if head <= before {
+            self.returned.try_iter().for_each(drop);
             head = self.store.follow().wait_beyond(before, IDLE).position;
         }
         let mut events = Vec::new();
@@ -149,6 +149,7 @@ impl Journal {
     fn hand_on(&mut self, events: Vec<Recorded<Event>>, (last, root): (Position, Option<Hash>)) -> Result<(), Ended> {
         let more = self.store.follow().head().position > last;
         self.next = last.next();
+        self.returned.try_iter().for_each(drop);
         self.sender.send(Message::Chunk(Chunk { events, last, root, more })).map_err(|_| Ended::Unwanted)
     }
 }

@@ -52,6 +52,11 @@ impl Idempotency {
         fact.part == 0 && (fact.has_fingerprint || self.last != Some(fact.command_hash))
     }
 
+    /// Looks where a command with this hash would stand, so that it is in the cache when it is looked for.
+    pub(crate) fn touch(&self, hash: u64) {
+        std::hint::black_box(self.seen.find(hash, |_| false).is_some());
+    }
+
     /// How many commands were carried out.
     pub(crate) fn commands(&self) -> u64 {
         self.seen.len() as u64
