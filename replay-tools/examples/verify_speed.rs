@@ -48,17 +48,27 @@ fn main() {
     println!("SHA-256 of the same bytes  {:8.0} MB/s", megabytes / hashing);
     println!("read and unpack, 1 thread  {:8.0} MB/s", megabytes / reading);
     for _ in 0..3 {
-        let began = Instant::now();
+        let (began, busy) = (Instant::now(), processor_seconds());
         let report = verify_directory(&dir, "ledger", &Wanted::default()).expect("readable");
         let seconds = began.elapsed().as_secs_f64();
         assert!(report.ok, "{report}");
+        let busy = processor_seconds().zip(busy).map(|(after, before)| (after - before) * 1e9 / records as f64);
         println!(
-            "verify                     {:8.0} MB/s  {:.0} records/s  {:.2} of SHA-256",
+            "verify                     {:8.0} MB/s  {:.0} records/s  {:.2} of SHA-256, {:.0} ns of processor a record",
             megabytes / seconds,
             records as f64 / seconds,
-            hashing / seconds
+            hashing / seconds,
+            busy.unwrap_or(f64::NAN)
         );
     }
+}
+
+/// What this process has used of all processors, where the system tells (Linux, in hundredths of a second).
+fn processor_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(ticks as f64 / 100.0)
 }
 
 /// Entries of one transfer between random accounts, in batches of 8,189.

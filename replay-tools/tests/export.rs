@@ -75,8 +75,8 @@ fn every_tampered_export_is_wrong_for_both() {
         ("a field twice", &|lines| lines[9] = lines[9].replace("\"schema\":1,", "\"schema\":1,\"schema\":1,")),
         ("a removed record, positions closed up", &|lines| {
             lines.remove(9);
-            for number in 9..lines.len() {
-                lines[number] = lines[number].replace(&position(number + 1), &position(number));
+            for (number, line) in lines.iter_mut().enumerate().skip(9) {
+                *line = line.replace(&position(number + 1), &position(number));
             }
         }),
         ("another root in the header", &|lines| lines[0] = lines[0].replace("\"root\":\"", "\"root\":\"0").replacen("0\"}", "\"}", 1)),

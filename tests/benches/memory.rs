@@ -11,8 +11,7 @@ pub fn run() {
     let accounts = measure::number("BENCH_ACCOUNTS", 1_000_000);
     let holds = measure::number("BENCH_HOLDS", 500_000);
     let small = resident();
-    let mut config = EngineConfig::default();
-    config.snapshot_every = u64::MAX;
+    let config = EngineConfig { snapshot_every: u64::MAX, ..EngineConfig::default() };
     let mut bench = Bench::with_accounts(accounts as u64, config);
     let with_accounts = resident();
     for _ in 0..holds / MAX_COMMANDS {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
 use cauri_event_store::{Corruption, EventStore, Hash, StoreError};
-use crossbeam_channel::{Receiver, Select, Sender};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use rusqlite::Connection;
 
 use super::progress::Shared;
@@ -46,7 +46,13 @@ enum Ended {
 
 impl From<rusqlite::Error> for Ended {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Failure(format!("the read store: {error}"))
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Failure(format!(
+                "the read store is damaged ({error}): stop, delete it with its -wal and -shm files, start; that only costs a rebuild"
+            )),
+            _ => Self::Failure(format!("the read store: {error}")),
+        }
     }
 }
 
@@ -111,7 +117,7 @@ impl Writer {
         Self { shared, path, config, control, inbox }
     }
 
-    /// The same, for a thread: whoever waits for read models is told if this program is at fault.
+    /// [`Writer::run`]; whoever waits for read models is told if this program is at fault.
     pub(super) fn run_guarded(self, db: Connection) {
         let shared = self.shared.clone();
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run(db))).is_err() {
@@ -222,8 +228,12 @@ impl<'a> Session<'a> {
                 self.obey(control)?;
             }
             // What answers queries goes first.
-            let ready = self.lanes.iter().enumerate().find_map(|(index, lane)| Some((index, lane.reader.messages().try_recv().ok()?)));
-            match ready {
+            let ready = self.lanes.iter().enumerate().find_map(|(index, lane)| match lane.reader.messages().try_recv() {
+                Ok(message) => Some(Ok((index, message))),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => Some(Err(Ended::Failure("a reader of the journal ended without a word".into()))),
+            });
+            match ready.transpose()? {
                 Some((index, message)) => self.take(index, message)?,
                 None => self.rest()?,
             }

@@ -1,7 +1,7 @@
 //! From stored bytes to facts: each batch on its own, so that several threads can read at once.
 //!
-//! A record is read by [`strict`], which accepts only the canonical text of an entry's event and is fast, and
-//! where that gives up by [`careful`], which reads every version of every type as the engine does and says
+//! A record is read by `strict`, which accepts only the canonical text of an entry's event and is fast, and
+//! where that gives up by `careful`, which reads every version of every type as the engine does and says
 //! what is wrong. **Invariant:** what `strict` accepts, `careful` reads as the same fact; a property test
 //! compares them.
 
