@@ -1,6 +1,7 @@
 //! `cauri serve`: a data directory on a port until it is told to stop.
 
 use std::error::Error;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,7 +158,7 @@ async fn wait_for_signal() {
 /// When the filter cannot be understood. A subscriber that is there already stays.
 pub fn log_to_stderr(args: &LogArgs) -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_new(&args.log).map_err(|error| format!("--log {:?} is no level and no filter: {error}", args.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let set = match args.log_format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -59,7 +59,8 @@ fn test(arguments: &[String]) -> Result<(), String> {
     tidy::check()?;
     needs::install()?;
     // Stories and crash tests run the real binaries.
-    cargo(&["build", "--release", "--package", "cauri-node", "--package", "cauri-replay-tools", "--bins"])?;
+    // The whole workspace, because cargo then compiles dependencies with the features that the tests use.
+    cargo(&["build", "--release", "--workspace", "--bins"])?;
     cargo(&["test", "--release", "--workspace"])
 }
 

@@ -25,6 +25,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// Transactions after which the log is copied into the database as soon as nothing waits; a large one counts for as
 /// many as it has events in hundreds. Copying costs two fsyncs, so it is not done after each.
 const CHECKPOINT_AFTER: usize = 256;
+/// How often in a row the first lane goes first.
+const PREFERRED: usize = 4;
 /// How long the writer waits after a failure, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -182,6 +184,8 @@ struct Session<'a> {
     threads: &'a mut Vec<JoinHandle<()>>,
     /// The head when it began: what is built for the first time answers once it is there.
     goal: Position,
+    /// How often in a row the first lane was asked first.
+    preferred: usize,
     /// Transactions in the log that may not be in the database.
     logged: usize,
     /// Tells threads that compute digests to leave off.
@@ -196,7 +200,8 @@ impl Drop for Session<'_> {
 
 impl<'a> Session<'a> {
     fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
-        let mut session = Self { writer, db, lanes: Vec::new(), threads, goal: writer.shared.head(), logged: 0, ended: Arc::default() };
+        let mut session =
+            Self { writer, db, lanes: Vec::new(), threads, goal: writer.shared.head(), preferred: 0, logged: 0, ended: Arc::default() };
         let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();
         for row in catalog::rows(db, writer.shared.models())? {
             let member = Member::load(db, &row)?;
@@ -227,18 +232,26 @@ impl<'a> Session<'a> {
             while let Ok(control) = self.writer.inbox.try_recv() {
                 self.obey(control)?;
             }
-            // What answers queries goes first.
-            let ready = self.lanes.iter().enumerate().find_map(|(index, lane)| match lane.reader.messages().try_recv() {
-                Ok(message) => Some(Ok((index, message))),
-                Err(TryRecvError::Empty) => None,
-                Err(TryRecvError::Disconnected) => Some(Err(Ended::Failure("a reader of the journal ended without a word".into()))),
-            });
-            match ready.transpose()? {
+            match self.next_message()? {
                 Some((index, message)) => self.take(index, message)?,
                 None => self.rest()?,
             }
         }
         Ok(())
+    }
+
+    /// What is ready to be taken. What answers queries goes first, but a rebuild gets its turn beside a busy journal.
+    fn next_message(&mut self) -> Result<Option<(usize, Message)>, Ended> {
+        let receive = |(index, lane): (usize, &Lane)| match lane.reader.messages().try_recv() {
+            Ok(message) => Some(Ok((index, message))),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(Ended::Failure("a reader of the journal ended without a word".into()))),
+        };
+        let mut lanes = self.lanes.iter().enumerate();
+        let others_turn = self.preferred >= PREFERRED;
+        let ready = if others_turn { lanes.rev().find_map(receive) } else { lanes.find_map(receive) };
+        self.preferred = if others_turn { 0 } else { self.preferred + 1 };
+        ready.transpose()
     }
 
     /// Nothing waits: tidy up, then sleep until something does.
@@ -256,6 +269,11 @@ impl<'a> Session<'a> {
         let woken = select.ready_timeout(TICK).is_ok();
         if !woken {
             self.measure();
+            // More was announced, but does not come: what is there is shown.
+            for index in 0..self.lanes.len() {
+                self.write(index)?;
+            }
+            self.join_lanes()?;
             if self.logged > 0 {
                 self.checkpoint()?;
             }
