@@ -12,9 +12,10 @@ use cauri_domain::time::Timestamp;
 use cauri_engine::CommandEnvelope;
 use cauri_event_schemas::StreamVersion;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 /// The two currencies of the simulation, as the model knows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Coin {
     /// XOF: no digits after the point.
     Franc,
@@ -23,7 +24,7 @@ pub enum Coin {
 }
 
 /// `units` divided by 10 to the power of `decimals`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
     /// The digits, with their sign.
     pub units: i64,
@@ -34,7 +35,7 @@ pub struct Amount {
 }
 
 /// One transfer as asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// The account on the left.
     pub debit: String,
@@ -47,7 +48,7 @@ pub struct Move {
 }
 
 /// What a command asks. Times are microseconds since 1970, entries are numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the domain's commands")]
 pub enum Ask {
     Open { address: String, kind: AccountKind, coin: Coin, floor: Option<Amount>, ceiling: Option<Amount> },
@@ -64,7 +65,7 @@ pub enum Ask {
 }
 
 /// A command of the simulation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Its idempotency key.
     pub key: String,
