@@ -157,3 +157,21 @@ fn an_import_keeps_commits_whole_at_the_edge_of_a_batch() {
     let (code, out, _) = desk.run("cauri-replay verify --data DESK/restored");
     assert!(code == 0 && out.contains("8,190 in 2 batches"), "{out}");
 }
+
+/// The journal that `docs/reference/journal-format.md` looks into.
+#[test]
+fn the_example_in_the_documentation_is_this_shop() {
+    let desk = Desk::with(&mut shop());
+    let (path, _) = exported(&desk);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/example-journal.jsonl");
+    let written = std::fs::read_to_string(path).unwrap();
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+        std::fs::write(&example, &written).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(example).unwrap(), written);
+    let manual = include_str!("../../docs/reference/journal-format.md");
+    let record = written.lines().nth(7).unwrap();
+    assert!(manual.contains(record), "the record in the manual is not the one in the example: {record}");
+    let header = written.lines().next().unwrap();
+    assert!(manual.contains(header), "the header in the manual is not the example's: {header}");
+}

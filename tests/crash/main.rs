@@ -111,7 +111,6 @@ impl Test {
         let left = self.dir.path().join("left");
         copy(&self.data(), &left);
         let store = Arc::new(EmbeddedStore::open_with(&left.join("journal"), "ledger", INDEX).expect("a store"));
-        store.check_index(|_| {}).unwrap_or_else(|error| panic!("round {round}: {error}"));
 
         let mut answered = Vec::new();
         for seen in self.diary.read(&self.dir.path().join("diary")) {
@@ -158,6 +157,7 @@ impl Test {
         copy(&self.data(), &left);
         let store = Arc::new(EmbeddedStore::open_with(&left.join("journal"), "ledger", INDEX).expect("a store"));
         material::check(&*store);
+        store.check_index(|_| {}).expect("an index that leads everywhere");
         self.checker.check_balances(&*store);
         let head = store.head().expect("a head").position;
         let rebuilt = digest_of_replay(events(&*store), head).expect("a replay");
@@ -212,7 +212,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A first look at how long all of this takes.
 #[test]
 fn a_child_that_is_not_killed_stops_by_itself() {
     let dir = tempfile::tempdir().expect("a directory");

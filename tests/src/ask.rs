@@ -47,6 +47,13 @@ pub struct Move {
     pub up_to: bool,
 }
 
+/// Hold instead of posting at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Until this time, if it ends by itself.
+    pub expires_at: Option<i64>,
+}
+
 /// What a command asks. Times are microseconds since 1970, entries are numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the domain's commands")]
@@ -57,7 +64,7 @@ pub enum Ask {
     Close { address: String, sweep_to: Option<String> },
     Reopen { address: String },
     Limits { address: String, floor: Option<Amount>, ceiling: Option<Amount> },
-    Post { entry: Option<u128>, moves: Vec<Move>, hold: Option<Option<i64>>, effective_at: Option<i64> },
+    Post { entry: Option<u128>, moves: Vec<Move>, hold: Option<Hold>, effective_at: Option<i64> },
     PostHold { entry: u128, amounts: Option<Vec<Amount>>, effective_at: Option<i64> },
     VoidHold { entry: u128 },
     Reverse { entry: u128, by: Option<u128>, at_original_date: bool },
@@ -103,7 +110,7 @@ impl Asked {
                 let post = PostEntry {
                     id: entry.map(EntryId::from_u128),
                     transfers: moves.iter().map(Move::request).collect(),
-                    hold: hold.map(|expires_at| HoldTerms { expires_at: expires_at.map(instant) }),
+                    hold: hold.map(|hold| HoldTerms { expires_at: hold.expires_at.map(instant) }),
                     effective_at: effective_at.map(instant),
                     ..PostEntry::default()
                 };
@@ -184,4 +191,20 @@ fn address(text: &str) -> AccountAddress {
 
 fn instant(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros).expect("an instant")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::maker::Maker;
+
+    #[test]
+    fn what_was_asked_is_the_same_command_after_a_round_trip() {
+        let mut maker = Maker::new("c", 7);
+        for _ in 0..20_000 {
+            let asked = maker.fresh(1_773_648_000_000_000);
+            let again: super::Asked = serde_json::from_str(&serde_json::to_string(&asked).expect("text")).expect("a command");
+            assert_eq!(again, asked);
+            assert_eq!(again.envelope().fingerprint, asked.envelope().fingerprint, "{asked:?}");
+        }
+    }
 }

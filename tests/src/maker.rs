@@ -3,7 +3,7 @@
 use cauri_domain::account::AccountKind;
 use cauri_engine::{Outcome, Refused};
 
-use crate::ask::{Amount, Ask, Asked, Coin, Move};
+use crate::ask::{Amount, Ask, Asked, Coin, Hold, Move};
 
 /// A small generator that repeats (SplitMix64): a failure names its seed.
 #[derive(Clone, Debug)]
@@ -194,7 +194,8 @@ impl Maker {
                 up_to: self.random.once_in(7),
             })
             .collect();
-        let hold = hold.then(|| (!self.random.once_in(3)).then(|| now + self.random.below(8_000_000) as i64 - 500_000));
+        let hold =
+            hold.then(|| Hold { expires_at: (!self.random.once_in(3)).then(|| now + self.random.below(8_000_000) as i64 - 500_000) });
         // An id of the caller's own, and sometimes one that is there already.
         let entry = match self.random.below(20) {
             0 if !self.entries.is_empty() => Some(self.entry()),

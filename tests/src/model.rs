@@ -3,12 +3,13 @@
 //! It shares with the engine the words (refusal codes, kinds of account) and nothing else: every rule that says no is
 //! collected, and the first by precedence is the answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use cauri_domain::RefusalCode;
 use cauri_domain::account::{AccountKind, Side};
 
-use crate::ask::{Amount, Ask, Asked, Coin, Move};
+use crate::ask::{Amount, Ask, Asked, Coin, Hold, Move};
 
 /// No transfer may move more, in minor units.
 const MOST: i128 = 1_000_000_000_000_000_000;
@@ -78,7 +79,9 @@ pub type Verdict = Result<Done, RefusalCode>;
 pub struct Model {
     /// Every account that was ever opened.
     pub accounts: BTreeMap<String, Account>,
-    entries: HashMap<u128, Entry>,
+    // Shared, because the whole model is copied wherever something may have to be taken back.
+    entries: HashMap<u128, Arc<Entry>>,
+    held: BTreeSet<u128>,
     closed: bool,
     max_future_micros: i64,
 }
@@ -96,38 +99,25 @@ impl Model {
 
     /// The holds that must have expired at `now`, first things first.
     pub fn due(&self, now: i64) -> Vec<u128> {
-        let open = self.entries.iter().filter(|(_, entry)| entry.state == State::Held);
+        let open = self.held.iter().map(|id| (*id, &self.entries[id]));
         let mut due: Vec<(i64, u128)> =
-            open.filter_map(|(id, entry)| Some((entry.expires_at?, *id))).filter(|(expires_at, _)| *expires_at <= now).collect();
+            open.filter_map(|(id, entry)| Some((entry.expires_at?, id))).filter(|(expires_at, _)| *expires_at <= now).collect();
         due.sort_unstable();
         due.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Entries whose hold is open.
     pub fn open_holds(&self) -> Vec<u128> {
-        let mut open: Vec<u128> = self.entries.iter().filter(|(_, entry)| entry.state == State::Held).map(|(id, _)| *id).collect();
-        open.sort_unstable();
-        open
-    }
-
-    /// All entries ever written.
-    pub fn entries(&self) -> Vec<u128> {
-        let mut entries: Vec<u128> = self.entries.keys().copied().collect();
-        entries.sort_unstable();
-        entries
+        self.held.iter().copied().collect()
     }
 
     /// The time of a hold has passed; the answer is whether it was open, and due.
     pub fn expire(&mut self, id: u128, now: i64) -> bool {
-        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let Some(entry) = self.entries.get(&id) else { return false };
         if entry.state != State::Held || entry.expires_at.is_none_or(|expires_at| expires_at > now) || self.closed {
             return false;
         }
-        entry.state = State::HoldExpired;
-        entry.version += 1;
-        for (debit, credit, minor) in entry.moved.clone() {
-            self.pend(&debit, &credit, -minor);
-        }
+        self.release(id, State::HoldExpired);
         true
     }
 
@@ -212,13 +202,7 @@ impl Model {
             Ask::PostHold { entry, amounts, effective_at } => self.post_hold(*entry, amounts.as_deref(), *effective_at, now),
             Ask::VoidHold { entry } => {
                 self.must_be_held(*entry)?;
-                let held = self.entries.get_mut(entry).expect("a hold");
-                held.state = State::HoldVoided;
-                held.version += 1;
-                let (moved, version) = (held.moved.clone(), held.version);
-                for (debit, credit, minor) in moved {
-                    self.pend(&debit, &credit, -minor);
-                }
+                let version = self.release(*entry, State::HoldVoided);
                 Ok(Done { events: 1, version, entry: None })
             }
             Ask::Reverse { entry, by, at_original_date } => self.reverse(*entry, by.unwrap_or(derived), *at_original_date, now),
@@ -250,14 +234,7 @@ impl Model {
     }
 
     /// Writes an entry, unless a rule says no.
-    fn post(
-        &mut self,
-        id: u128,
-        moves: &[Move],
-        hold: Option<Option<i64>>,
-        effective_at: Option<i64>,
-        now: i64,
-    ) -> Result<(), RefusalCode> {
+    fn post(&mut self, id: u128, moves: &[Move], hold: Option<Hold>, effective_at: Option<i64>, now: i64) -> Result<(), RefusalCode> {
         let mut no = Vec::new();
         if self.entries.contains_key(&id) {
             no.push(RefusalCode::EntryExists);
@@ -281,7 +258,7 @@ impl Model {
         if effective_at > now + self.max_future_micros {
             no.push(RefusalCode::EffectiveInFutureTooFar);
         }
-        let expires_at = hold.flatten();
+        let expires_at = hold.and_then(|hold| hold.expires_at);
         if expires_at.is_some_and(|expires_at| expires_at <= now) {
             no.push(RefusalCode::HoldExpired);
         }
@@ -311,7 +288,10 @@ impl Model {
             return Err(code);
         }
         let state = if hold.is_some() { State::Held } else { State::Posted };
-        self.entries.insert(id, Entry { state, effective_at, expires_at, moved, version: 1 });
+        if state == State::Held {
+            self.held.insert(id);
+        }
+        self.entries.insert(id, Arc::new(Entry { state, effective_at, expires_at, moved, version: 1 }));
         Ok(())
     }
 
@@ -346,7 +326,7 @@ impl Model {
             }
         }
         first_of(no)?;
-        let held = self.entries[&id].clone();
+        let held = Entry::clone(&self.entries[&id]);
         let mut moved = Vec::new();
         for (index, (debit, credit, most)) in held.moved.iter().enumerate() {
             let amount = amounts.map_or(Ok(*most), |amounts| minor(amounts[index]))?;
@@ -355,7 +335,8 @@ impl Model {
             moved.push((debit.clone(), credit.clone(), amount));
         }
         let (version, effective_at) = (held.version + 1, effective_at.unwrap_or(now).max(held.effective_at));
-        self.entries.insert(id, Entry { state: State::HoldPosted, effective_at, moved, version, ..held });
+        self.held.remove(&id);
+        self.entries.insert(id, Arc::new(Entry { state: State::HoldPosted, effective_at, moved, version, ..held }));
         Ok(Done { events: 1, version, entry: None })
     }
 
@@ -383,10 +364,23 @@ impl Model {
             *self = before;
             return Err(code);
         }
-        let reversed = self.entries.get_mut(&id).expect("the original");
+        let reversed = Arc::make_mut(self.entries.get_mut(&id).expect("the original"));
         reversed.version += 1;
         reversed.state = if reversed.state == State::Posted { State::Reversed } else { State::HoldReversed };
         Ok(Done { events: 2, version: reversed.version, entry: Some(by) })
+    }
+
+    /// Gives back what was held; the answer is the entry's version.
+    fn release(&mut self, id: u128, state: State) -> u64 {
+        self.held.remove(&id);
+        let entry = Arc::make_mut(self.entries.get_mut(&id).expect("a hold"));
+        entry.state = state;
+        entry.version += 1;
+        let (moved, version) = (entry.moved.clone(), entry.version);
+        for (debit, credit, minor) in moved {
+            self.pend(&debit, &credit, -minor);
+        }
+        version
     }
 
     fn must_be_open(&self, address: &str) -> Result<(), RefusalCode> {
