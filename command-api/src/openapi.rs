@@ -157,6 +157,7 @@ pub fn answered(answers: &[(&str, Value)]) -> Document {
     for (name, schema) in others {
         schemas.insert(name, to_value(schema));
     }
+    either_or(&mut schemas);
     bulk_items(&mut schemas);
     let mut schemas = Value::Object(schemas);
     bound_integers(&mut schemas);
@@ -268,8 +269,8 @@ fn parameters(operation: &Operation, examples: &[&Example]) -> Value {
         add("traceparent", "header", "W3C trace context; recorded if it is valid, ignored if not.", json!({ "type": "string" }));
     }
     if operation.permission.is_some() {
-        let id = json!({ "type": "string", "minLength": 1, "maxLength": 128 });
-        add("X-Request-Id", "header", "The request's id in logs and problems; one is made if it is absent.", id);
+        let description = "The request's id in logs and problems: 1 to 128 visible ASCII characters; else one is made.";
+        add("X-Request-Id", "header", description, json!({ "type": "string" }));
     }
     Value::Array(found)
 }
@@ -399,6 +400,21 @@ fn problem_responses() -> Map<String, Value> {
         (format!("Problem{status}"), response)
     });
     described.into_iter().collect()
+}
+
+/// What the types say in code and their derived schemas do not: of two members there is one.
+fn either_or(schemas: &mut Map<String, Value>) {
+    let only =
+        |one: &str, other: &str| json!({ "required": [one], "properties": { one: { "type": "object" }, other: { "type": "null" } } });
+    if let Some(transfer) = schemas.get_mut("TransferRequest") {
+        transfer["oneOf"] = json!([only("amount", "up_to"), only("up_to", "amount")]);
+    }
+    if let Some(post) = schemas.get_mut("PostHold") {
+        post["not"] = json!({
+            "required": ["amount", "amounts"],
+            "properties": { "amount": { "type": "object" }, "amounts": { "type": "array" } },
+        });
+    }
 }
 
 /// The schemas of bulk items: those of the single commands with what stands beside.

@@ -18,12 +18,12 @@ use cauri_domain::RefusalCode;
 
 #[test]
 fn one_caller_in_lockstep_with_the_model() {
-    simulate("one_caller_in_lockstep_with_the_model", 60, lockstep::run);
+    simulate("one_caller_in_lockstep_with_the_model", 180, lockstep::run);
 }
 
 #[test]
 fn many_callers_and_engines_beside_the_model() {
-    simulate("many_callers_and_engines_beside_the_model", 24, threads::run);
+    simulate("many_callers_and_engines_beside_the_model", 120, threads::run);
 }
 
 /// Runs seeds 0 to `seeds`, or what the environment asks for.

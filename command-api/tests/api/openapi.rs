@@ -210,6 +210,8 @@ async fn what_the_schema_forbids_is_refused() {
         json!({"transfers": [["bank", "awa", {"amount": "5", "currency": "XOF"}]]}),
         json!({"transfers": [{"debit": "bank", "credit": "awa", "amount": ["5", "XOF"]}]}),
         json!({"transfers": []}),
+        json!({"transfers": [{"debit": "bank", "credit": "awa"}]}),
+        json!({"transfers": [{"debit": "bank", "credit": "awa", "amount": {"amount": "5", "currency": "XOF"}, "up_to": {"amount": "5", "currency": "XOF"}}]}),
         with("reference", json!("")),
         with("reference", json!(7)),
         with("dimensions", json!({"Not A Key": "x"})),

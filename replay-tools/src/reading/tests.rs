@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cauri_domain::entry::{EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer};
+use cauri_domain::entry::{
+    EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
+};
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
 use cauri_domain::money::{Currency, MAX_MINOR, Money};
 use cauri_domain::text::{Key, ShortText};
@@ -40,8 +42,12 @@ fn id() -> impl Strategy<Value = EntryId> {
 }
 
 fn transfers() -> impl Strategy<Value = Arc<[Transfer]>> {
-    let one = (money(), address(), address(), prop::option::of(short_text()))
-        .prop_map(|(amount, credit, debit, reason)| Transfer { amount, credit, debit, reason });
+    let one = (money(), address(), address(), prop::option::of(short_text())).prop_map(|(amount, credit, debit, reason)| Transfer {
+        amount,
+        credit,
+        debit,
+        reason,
+    });
     prop::collection::vec(one, 0..4).prop_map(Arc::from)
 }
 
@@ -71,8 +77,11 @@ fn event() -> impl Strategy<Value = EntryEvent> {
         ),
         (instant(), posted_transfers())
             .prop_map(|(effective_at, transfers)| EntryEvent::HoldPosted(HoldPosted { effective_at, transfers })),
-        (instant(), text(), transfers())
-            .prop_map(|(effective_at, reason, transfers)| EntryEvent::HoldVoided(HoldVoided { effective_at, reason, transfers })),
+        (instant(), text(), transfers()).prop_map(|(effective_at, reason, transfers)| EntryEvent::HoldVoided(HoldVoided {
+            effective_at,
+            reason,
+            transfers
+        })),
         (instant(), transfers()).prop_map(|(effective_at, transfers)| EntryEvent::HoldExpired(HoldExpired { effective_at, transfers })),
         (id(), text()).prop_map(|(by, reason)| EntryEvent::Reversed(EntryReversed { by, reason })),
     ]
