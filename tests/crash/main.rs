@@ -6,8 +6,6 @@
 //!
 //! `CAURI_CRASH_ROUNDS=1000` kills more often; `CAURI_CRASH_SEED=7` chooses other moments.
 
-#![expect(clippy::panic, reason = "a test fails by panicking")]
-
 mod child;
 mod diary;
 

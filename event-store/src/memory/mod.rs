@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::follow::HeadWatch;
 use crate::merkle::Tree;
 use crate::port::{Appended, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
-use crate::stored::{OwnedRecord, StoredBatch};
+use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 
 /// A journal in memory. Cloning shares it: each clone may serve an engine of its own.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ struct Journal {
 struct State {
     tree: Tree,
     batches: Vec<StoredBatch>,
+    /// The same, unpacked once: streams are read record by record.
+    checked: Vec<Arc<CheckedBatch>>,
     streams: HashMap<StreamId, Vec<Position>>,
     commands: HashMap<CommandId, Position>,
     snapshot: Option<Snapshot>,
@@ -93,13 +95,15 @@ impl MemoryStore {
         for (position, command) in batch.commands() {
             state.commands.entry(command.clone()).or_insert(position);
         }
-        state.batches.push(StoredBatch {
+        let stored = StoredBatch {
             first: batch.first(),
             last: batch.head().position,
             root: Some(batch.head().root),
             checksums: batch.checksums().to_vec(),
             lines: batch.lines().to_vec(),
-        });
+        };
+        state.checked.push(Arc::new(stored.clone().check().expect("a batch has its own checksums")));
+        state.batches.push(stored);
         state.tree = batch.tree().clone();
         drop(state);
         self.journal.heads.publish(batch.head());
@@ -175,13 +179,13 @@ impl EventStore for MemoryStore {
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
         self.faults.read()?;
-        let positions = self.lock().streams.get(stream).cloned().unwrap_or_default();
-        let mut records = Vec::new();
-        for position in positions.into_iter().skip(from.get().saturating_sub(1) as usize) {
-            let Some(stored) = self.read_batch(position)? else { continue };
-            records.extend(stored.check()?.at(position).map(|record| record.to_owned()));
-        }
-        Ok(records)
+        let state = self.lock();
+        let positions = state.streams.get(stream).into_iter().flatten().skip(from.get().saturating_sub(1) as usize);
+        let records = positions.filter_map(|position| {
+            let at = state.checked.partition_point(|batch| batch.last() < *position);
+            state.checked.get(at)?.at(*position).map(|record| record.to_owned())
+        });
+        Ok(records.collect())
     }
 
     fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
