@@ -158,6 +158,35 @@ fn an_import_keeps_commits_whole_at_the_edge_of_a_batch() {
     assert!(code == 0 && out.contains("8,190 in 2 batches"), "{out}");
 }
 
+#[test]
+fn an_old_shape_and_texts_beyond_ascii_are_well_for_both() {
+    let mut scribe = Scribe::new();
+    scribe.open("bank", cauri_domain::account::AccountKind::Asset).open("kofi", cauri_domain::account::AccountKind::Liability);
+    scribe.forge(
+        2,
+        r#"{"currency":"XOF","kind":"liability","limits":{}}"#,
+        r#"{"currency":"XOF","floor":"0","frozen":false,"kind":"liability"}"#,
+    );
+    scribe.forge(2, "\"schema\":2", "\"schema\":1");
+    scribe.post(id(1), vec![transfer("bank", "kofi", xof(10))]).post(id(2), vec![transfer("kofi", "bank", xof(10))]);
+    scribe.forge(3, "operator:ada", "opératrice:aïda \\\"😀\\\\");
+    let desk = Desk::with(&mut scribe);
+    let (path, lines) = exported(&desk);
+    assert!(lines[3].contains("aïda"), "{}", lines[3]);
+    let (code, out, _) = desk.run("cauri-replay verify --export DESK/ledger.jsonl");
+    assert_eq!(code, 0, "{out}");
+    let Some((code, answer)) = outsider(&path, &[]) else { return };
+    assert_eq!(code, 0, "{answer}");
+    // The floor of the old shape counts: 11 is more than there is.
+    let mut changed = lines;
+    changed[4] = changed[4].replace("\"amount\":\"10\"", "\"amount\":\"11\"");
+    changed[0] = forged_header(&changed[1..]);
+    std::fs::write(&path, changed.join("\n") + "\n").unwrap();
+    assert_eq!(desk.run("cauri-replay verify --export DESK/ledger.jsonl").0, 1);
+    let Some((code, answer)) = outsider(&path, &[]) else { return };
+    assert!(code == 1 && answer.contains("its floor is 0"), "{answer}");
+}
+
 /// The journal that `docs/reference/journal-format.md` looks into.
 #[test]
 fn the_example_in_the_documentation_is_this_shop() {
