@@ -56,16 +56,8 @@ impl CommandHeaders {
     }
 
     /// The command with everything its record will say of it.
-    ///
-    /// # Errors
-    /// When the caller's name does not fit into a record.
-    pub fn envelope(&self, command: LedgerCommand, id: CommandId, caller: &Principal) -> Result<CommandEnvelope, Problem> {
-        Ok(self.envelope_by(command, id, actor_of(caller).map_err(|problem| self.tell(problem))?))
-    }
-
-    /// The same for an actor whose name was looked at before.
-    pub fn envelope_by(&self, command: LedgerCommand, id: CommandId, actor: ShortText) -> CommandEnvelope {
-        let mut envelope = CommandEnvelope::new(command, id, actor);
+    pub fn envelope(&self, command: LedgerCommand, id: CommandId, caller: &Principal) -> CommandEnvelope {
+        let mut envelope = CommandEnvelope::new(command, id, caller.actor().clone());
         envelope.causation.clone_from(&self.causation);
         envelope.correlation.clone_from(&self.correlation);
         envelope.traceparent.clone_from(&self.traceparent);
@@ -85,17 +77,6 @@ impl CommandHeaders {
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_ref().and_then(|id| id.header_value().to_str().ok())
     }
-}
-
-/// The caller as records name it.
-///
-/// # Errors
-/// When the name is too long for a record: the token's subject is.
-pub fn actor_of(caller: &Principal) -> Result<ShortText, Problem> {
-    caller
-        .actor()
-        .parse()
-        .map_err(|_| Problem::forbidden("the token's `sub` is too long to stand in the journal: role and subject may have 256 characters"))
 }
 
 /// An id for a command whose caller gave none.

@@ -171,7 +171,10 @@ impl Engine {
             return Err(Rejected::QueueFull { queued, capacity: self.shared.queue_capacity });
         }
         let (reply, answer) = oneshot::channel();
-        self.shared.input.send(Input::Request(Request { commands, mode, reply })).map_err(|_| Rejected::Stopped)?;
+        if self.shared.input.send(Input::Request(Request { commands, mode, reply })).is_err() {
+            self.shared.gauges.queued.fetch_sub(count, Ordering::Relaxed);
+            return Err(Rejected::Stopped);
+        }
         Ok(answer)
     }
 

@@ -38,13 +38,13 @@ pub fn run() {
     let echo = server.block_on(serve(axum::Router::new().route("/v1/entries", post(echo))));
 
     let (mut at_cauri, mut at_echo) = (Vec::new(), Vec::new());
-    let mut random = crate::load::Random(11);
+    let mut random = fastrand::Rng::with_seed(11);
     let mut bodies = || -> Vec<Bytes> {
         (0..requests)
             .map(|_| {
-                let debit = random.below(10_000);
-                let (debit, credit) = (crate::load::address(debit), crate::load::address((debit + 1 + random.below(9_999)) % 10_000));
-                let amount = 1 + random.below(100);
+                let debit = random.u64(..10_000);
+                let (debit, credit) = (crate::load::address(debit), crate::load::address((debit + 1 + random.u64(..9_999)) % 10_000));
+                let amount = 1 + random.u64(..100);
                 format!(r#"{{"transfers":[{{"debit":"{debit}","credit":"{credit}","amount":{{"amount":"{amount}","currency":"XOF"}}}}]}}"#)
                     .into()
             })

@@ -13,24 +13,7 @@ use cauri_domain::money::{Currency, Money};
 use cauri_domain::text::ShortText;
 use cauri_engine::{CommandEnvelope, Engine, EngineConfig, MAX_COMMANDS, Mode, Outcome};
 use cauri_event_store::embedded::EmbeddedStore;
-
-/// A small deterministic generator (SplitMix64): benchmarks must repeat.
-#[derive(Clone)]
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
+use fastrand::Rng;
 
 pub fn address(number: u64) -> AccountAddress {
     format!("customers:{number:06}:wallet").parse().expect("an address")
@@ -83,7 +66,7 @@ pub struct Bench {
     pub store: Arc<EmbeddedStore>,
     pub engine: Engine,
     addresses: Vec<AccountAddress>,
-    random: Random,
+    random: Rng,
     next_id: u128,
 }
 
@@ -97,7 +80,7 @@ impl Bench {
             all_accepted(&engine.submit_blocking(chunk.to_vec(), Mode::Each).expect("opened"));
         }
         let addresses = (0..accounts).map(address).collect();
-        Self { dir, store, engine, addresses, random: Random(7), next_id: 0 }
+        Self { dir, store, engine, addresses, random: Rng::with_seed(7), next_id: 0 }
     }
 
     /// Entries between random accounts; all from or to the first account where it is `hot`.
@@ -105,10 +88,10 @@ impl Bench {
         let accounts = self.addresses.len() as u64;
         let entry = |_| {
             self.next_id += 1;
-            let debit = if hot { 0 } else { self.random.below(accounts) };
-            let credit = (debit + 1 + self.random.below(accounts - 1)) % accounts;
-            let id = u128::from(self.random.next()) << 64 | self.next_id;
-            let amount = 1 + self.random.below(100) as i64;
+            let debit = if hot { 0 } else { self.random.u64(..accounts) };
+            let credit = (debit + 1 + self.random.u64(..accounts - 1)) % accounts;
+            let id = u128::from(self.random.u64(..)) << 64 | self.next_id;
+            let amount = 1 + self.random.u64(..100) as i64;
             transfer(&self.addresses[debit as usize], &self.addresses[credit as usize], amount, id)
         };
         (0..count).map(entry).collect()

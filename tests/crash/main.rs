@@ -64,7 +64,7 @@ impl Test {
         std::fs::create_dir(dir.path().join("diary")).expect("a directory");
         let diary = Diary::default();
         let checker = Checker::new(LedgerRules::default());
-        Self { random: Random(seed), dir, checker, diary, told: Vec::new(), acknowledged: 0, unanswered: 0 }
+        Self { random: Random::of_seed(seed), dir, checker, diary, told: Vec::new(), acknowledged: 0, unanswered: 0 }
     }
 
     fn data(&self) -> PathBuf {

@@ -53,7 +53,7 @@ pub fn run(seed: u64) -> BTreeMap<String, u64> {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::of_seed(seed);
         let clock = ManualClock::at("2026-03-16T08:00:00Z".parse::<Timestamp>().expect("an instant"));
         let config =
             EngineConfig { snapshot_every: random.of(&[30, 200, u64::MAX]), clock: Arc::new(clock.clone()), ..EngineConfig::default() };
@@ -195,7 +195,10 @@ impl World {
         if self.random.once_in(2) {
             self.old_snapshot = kept;
         }
-        self.store = copy_of(&self.store, left);
+        self.store = material::copy_of(&self.store);
+        if let Some(snapshot) = left {
+            self.store.save_snapshot(&snapshot).expect("a snapshot");
+        }
         self.engine = Engine::start(Arc::new(self.store.clone()), self.config.clone()).expect("an engine");
     }
 
@@ -229,24 +232,4 @@ fn as_replay(outcome: &Outcome) -> Outcome {
         Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),
         other => other,
     }
-}
-
-/// The same journal with this snapshot or none.
-fn copy_of(store: &MemoryStore, snapshot: Option<Snapshot>) -> MemoryStore {
-    let copy = MemoryStore::exclusive("ledger");
-    let mut position = Position::ZERO.next();
-    while let Some(stored) = store.read_batch(position).expect("a batch") {
-        let checked = stored.check().expect("whole records");
-        let tree = copy.tree().expect("a tree");
-        let mut batch = Batch::after(tree.clone());
-        for record in checked.records() {
-            batch.push_bytes(record.bytes()).expect("the next record");
-        }
-        assert!(matches!(copy.append(tree.head(), &batch).expect("an append"), Appended::Done(_)));
-        position = checked.last().next();
-    }
-    if let Some(snapshot) = snapshot {
-        copy.save_snapshot(&snapshot).expect("a snapshot");
-    }
-    copy
 }

@@ -86,7 +86,7 @@ pub fn run(seed: u64) -> BTreeMap<String, u64> {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::of_seed(seed);
         let clock = ManualClock::at("2026-03-16T08:00:00Z".parse().expect("an instant"));
         let (journal, coordination) = match seed % 4 {
             0 => (Journal::Memory(vec![MemoryStore::exclusive("ledger")]), Coordination::Exclusive),
@@ -154,7 +154,7 @@ impl World {
 
     fn plan_faults(&self) {
         let Journal::Memory(stores) = &self.journal else { return };
-        let mut random = Random(self.seed);
+        let mut random = Random::of_seed(self.seed);
         for store in stores {
             store.faults().plan((0..400).map(|_| match random.below(14) {
                 0 => Some(Fault::Fail),

@@ -5,23 +5,24 @@ use cauri_engine::{Outcome, Refused};
 
 use crate::ask::{Amount, Ask, Asked, Coin, Hold, Move};
 
-/// A small generator that repeats (SplitMix64): a failure names its seed.
+/// Chances that repeat: a failure names their seed.
 #[derive(Clone, Debug)]
-pub struct Random(pub u64);
+pub struct Random(fastrand::Rng);
 
 impl Random {
+    /// The chances of a seed.
+    pub fn of_seed(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
     /// The next 64 bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.u64(..)
     }
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.bits() % bound
+        self.0.u64(..bound)
     }
 
     /// True once in `times`.
@@ -94,7 +95,7 @@ impl Maker {
     /// A caller with a name and a seed.
     pub fn new(caller: &str, seed: u64) -> Self {
         let (entries, holds, answered) = (Vec::new(), Vec::new(), Vec::new());
-        Self { random: Random(seed), caller: caller.to_owned(), made: 0, entries, holds, answered }
+        Self { random: Random::of_seed(seed), caller: caller.to_owned(), made: 0, entries, holds, answered }
     }
 
     /// A command that was never asked before, at a time in microseconds.

@@ -106,7 +106,7 @@ pub fn authorize(verifier: &Verifier, bearer: Option<&str>, permission: Permissi
 /// use cauri_command_api::auth::layer::{Authorized, AuthState, Write};
 ///
 /// async fn submit(caller: Authorized<Write>) -> String {
-///     caller.actor()
+///     caller.actor().to_string()
 /// }
 /// let router: axum::Router<AuthState> = axum::Router::new().route("/commands", axum::routing::post(submit));
 /// # drop(router);

@@ -102,9 +102,19 @@ fn a_good_token_gives_the_principal_it_names() {
     let principal = verifier.verify(&token).expect("the token is good");
     assert_eq!(principal.subject(), "alice");
     assert_eq!(principal.roles().iter().collect::<Vec<_>>(), [Role::Operator, Role::Reader]);
-    assert_eq!(principal.actor(), "operator:alice");
+    assert_eq!(principal.actor().as_str(), "operator:alice");
     assert_eq!(verifier.remembered(), 1);
     assert_eq!(verifier.verify(&token), Ok(principal), "remembered and verified are the same");
+}
+
+#[test]
+fn a_subject_must_fit_into_a_record_behind_its_role() {
+    let (verifier, _folder) = verifier();
+    let named = |subject: &str| verifier.verify(&ISSUERS.sign(&claims(json!({"sub": subject, "roles": ["operator"]}))));
+    assert_eq!(named(&"ï".repeat(247)).expect("it fits").actor().as_str().chars().count(), 256);
+    for subject in ["ï".repeat(248), String::new(), "two\nlines".to_owned()] {
+        assert!(matches!(named(&subject), Err(AuthProblem::Malformed(why)) if why.starts_with("sub ")), "{subject:?}");
+    }
 }
 
 #[test]
@@ -395,7 +405,7 @@ fn two_that_start_at_once_end_up_with_the_same_key() {
     let verifier = verifier_of(issuers[0].jwks_path());
     for issuer in &issuers {
         let token = issuer.issue("alice", &[Role::Admin], Duration::from_secs(60)).expect("a token is issued");
-        assert_eq!(verifier.verify(&token).map(|principal| principal.actor()), Ok("admin:alice".to_owned()));
+        assert_eq!(verifier.verify(&token).map(|principal| principal.actor().to_string()), Ok("admin:alice".to_owned()));
     }
 
     // The rest needs a folder with a key, and making one is slow.
@@ -430,7 +440,7 @@ fn a_permission_is_asked_of_the_roles_and_the_scheme_may_be_left_out() {
         let token = ISSUERS.sign(&claims(json!({"roles": [role]})));
         for permission in Permission::ALL {
             for bearer in [token.clone(), format!("Bearer {token}"), format!("bearer  {token} ")] {
-                let outcome = authorize(&verifier, Some(&bearer), permission).map(|principal| principal.actor());
+                let outcome = authorize(&verifier, Some(&bearer), permission).map(|principal| principal.actor().to_string());
                 let expected =
                     if role.may(permission) { Ok(format!("{role}:alice")) } else { Err(AuthProblem::RoleNotSufficient(permission)) };
                 assert_eq!(outcome, expected, "{role} and {permission}");
@@ -450,7 +460,7 @@ struct State {
 
 fn router(verifier: Verifier) -> Router {
     async fn submit(caller: Authorized<Write>) -> String {
-        caller.actor()
+        caller.actor().to_string()
     }
     async fn query(caller: Authorized<Read>) -> String {
         caller.into_principal().subject().to_owned()

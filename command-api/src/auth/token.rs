@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use cauri_domain::text::ShortText;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
@@ -19,8 +20,6 @@ use crate::auth::role::{Permission, Role, Roles};
 const LEEWAY: u64 = 30;
 /// A token with a few claims is one kilobyte. The bound keeps hashing and parsing cheap for whoever sends more.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The subject is written into every event as part of the actor.
-const MAX_SUBJECT_BYTES: usize = 256;
 /// Callers at one time are far fewer. Full means somebody is making tokens up at speed, and starting afresh is cheap.
 const CACHE_CAPACITY: usize = 1024;
 
@@ -44,21 +43,20 @@ impl Default for Trust {
 pub struct Principal {
     subject: Arc<str>,
     roles: Roles,
-    highest: Role,
+    actor: ShortText,
 }
 
 impl Principal {
     /// A principal of that name and those roles, for callers that authenticate by other means than a token.
     ///
     /// # Errors
-    /// When there is no role, or when the subject could not stand in the journal: empty, longer than 256 bytes or with
-    /// control characters.
+    /// When there is no role, or when `role:subject` could not stand in the journal: the subject is empty, has control
+    /// characters, or is too long.
     pub fn new(subject: &str, roles: Roles) -> Result<Self, AuthProblem> {
-        if subject.is_empty() || subject.len() > MAX_SUBJECT_BYTES || subject.chars().any(char::is_control) {
-            return Err(AuthProblem::Malformed("sub must be 1 to 256 bytes without control characters"));
-        }
         let highest = roles.highest().ok_or(AuthProblem::NoKnownRole)?;
-        Ok(Self { subject: Arc::from(subject), roles, highest })
+        let actor = format!("{highest}:{subject}").parse().ok().filter(|_| !subject.is_empty());
+        let actor = actor.ok_or(AuthProblem::Malformed("sub must have 1 to 247 characters and no control characters"))?;
+        Ok(Self { subject: Arc::from(subject), roles, actor })
     }
 
     /// The `sub` of the token.
@@ -89,8 +87,8 @@ impl Principal {
 
     /// How the journal names the principal: its highest role and its subject, such as `operator:alice`.
     #[must_use]
-    pub fn actor(&self) -> String {
-        format!("{}:{}", self.highest, self.subject)
+    pub const fn actor(&self) -> &ShortText {
+        &self.actor
     }
 }
 

@@ -112,7 +112,7 @@ async fn command(
     command: LedgerCommand,
 ) -> Result<Response, Problem> {
     let target = Target::of(&command);
-    let envelope = headers.envelope(command, headers.command_id(), caller)?;
+    let envelope = headers.envelope(command, headers.command_id(), caller);
     let outcome = submit_one(state, envelope).await.map_err(|problem| headers.tell(problem))?;
     Ok(of_outcome(state, headers, &target, outcome))
 }

@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cauri_domain::RefusalCode;
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
-use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{CommandEnvelope, Mode, Outcome};
 use cauri_event_schemas::{Position, StreamVersion};
@@ -19,9 +18,10 @@ use serde_json::value::RawValue;
 
 use crate::answer::{Status, Target, json, mismatch, problem_of, put, token};
 use crate::auth::layer::{Authorized, Write};
+use crate::auth::token::Principal;
 use crate::body::{require, whole};
 use crate::bulk::{BulkItem, items_of_array};
-use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED, actor_of, fresh_command_id};
+use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED, fresh_command_id};
 use crate::json::decode;
 use crate::problem::{FieldProblem, PROBLEM_JSON, Problem, kind};
 use crate::state::ApiState;
@@ -168,7 +168,7 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
     };
     let bytes = whole(body, &parts.headers, state.limits.bulk_bytes, state.limits.time_out).await?;
     let reader =
-        Reader { actor: actor_of(caller)?, headers: headers.clone(), most: state.limits.bulk_commands, ndjson: media_type == NDJSON };
+        Reader { caller: Principal::clone(caller), headers: headers.clone(), most: state.limits.bulk_commands, ndjson: media_type == NDJSON };
     let read = if bytes.len() <= READ_IN_PLACE {
         reader.read(&bytes, asked_atomic)
     } else {
@@ -223,7 +223,7 @@ impl Place {
 
 /// What reading a body needs to know of its request.
 struct Reader {
-    actor: ShortText,
+    caller: Principal,
     headers: CommandHeaders,
     most: usize,
     ndjson: bool,
@@ -296,7 +296,7 @@ impl Reader {
             (None, None) => fresh_command_id(),
         };
         let expected_version = item.expected_version;
-        let mut envelope = self.headers.envelope_by(item.into_command(&id), id, self.actor.clone());
+        let mut envelope = self.headers.envelope(item.into_command(&id), id, &self.caller);
         envelope.expected_version = expected_version;
         Ok(envelope)
     }

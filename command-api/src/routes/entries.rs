@@ -63,7 +63,7 @@ pub(super) async fn post(
     let id = headers.command_id();
     let command = LedgerCommand::post_entry(post, &id);
     let target = Target::of(&command);
-    let envelope = headers.envelope(command, id, &caller)?;
+    let envelope = headers.envelope(command, id, &caller);
     let outcome = submit_one(&state, envelope).await.map_err(|problem| headers.tell(problem))?;
     Ok(of_outcome(&state, &headers, &target, outcome))
 }
@@ -133,7 +133,7 @@ async fn act(
     let id = id_in(id).map_err(|problem| headers.tell(problem))?;
     let command = LedgerCommand::entry(id, action);
     let target = Target::of(&command);
-    let envelope = headers.envelope(command, headers.command_id(), caller)?;
+    let envelope = headers.envelope(command, headers.command_id(), caller);
     let outcome = submit_one(state, envelope).await.map_err(|problem| headers.tell(problem))?;
     Ok((target, outcome))
 }

@@ -22,7 +22,7 @@ pub(super) async fn close(
 ) -> Result<Response, Problem> {
     let command = LedgerCommand::CloseJournal(close.into());
     let target = Target::of(&command);
-    let envelope = headers.envelope(command, headers.command_id(), &caller)?;
+    let envelope = headers.envelope(command, headers.command_id(), &caller);
     let outcome = submit_one(&state, envelope).await.map_err(|problem| headers.tell(problem))?;
     Ok(of_outcome(&state, &headers, &target, outcome))
 }

@@ -8,9 +8,10 @@ use cauri_domain::account::AccountKind;
 use cauri_engine::{CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome, SubmitError};
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::{Fault, MemoryStore};
+use fastrand::Rng;
 
 use crate::story::{
-    Random, accepted, address_of, arrived_at_the_gate, close_journal, commits, config, floor_zero, hold, morning, one, open, post, refused,
+    accepted, address_of, arrived_at_the_gate, close_journal, commits, config, floor_zero, hold, morning, one, open, post, refused,
     some_command, submit, types_from, verified, wallets,
 };
 
@@ -192,13 +193,13 @@ fn asked_until_told(engine: &Engine, commands: &[CommandEnvelope], mode: Mode) -
     }
 }
 
-fn some_faults(random: &mut Random, count: usize) -> Vec<Option<Fault>> {
+fn some_faults(random: &mut Rng, count: usize) -> Vec<Option<Fault>> {
     (0..count)
-        .map(|_| match random.below(12) {
+        .map(|_| match random.u64(..12) {
             0 | 1 => Some(Fault::Fail),
             2 | 3 => Some(Fault::LoseAnswer),
             4 | 5 => Some(Fault::LoseBatch),
-            6 => Some(Fault::Delay(Duration::from_micros(random.below(2_000)))),
+            6 => Some(Fault::Delay(Duration::from_micros(random.u64(..2_000)))),
             7 => Some(Fault::Duplicate),
             _ => None,
         })
@@ -208,16 +209,16 @@ fn some_faults(random: &mut Random, count: usize) -> Vec<Option<Fault>> {
 #[test]
 fn whatever_fails_every_command_has_one_effect_and_one_answer() {
     for seed in 0..12 {
-        let mut random = Random(seed);
+        let mut random = Rng::with_seed(seed);
         let (journal, clock) = (MemoryStore::exclusive("ledger"), ManualClock::at(morning()));
-        let config = EngineConfig { snapshot_every: 30, max_batch: 1 + random.below(20) as usize, ..config(&clock) };
+        let config = EngineConfig { snapshot_every: 30, max_batch: 1 + random.u64(..20) as usize, ..config(&clock) };
         let engine = Engine::start(Arc::new(journal.clone()), config.clone()).expect("an engine");
         submit(&engine, &wallets(), Mode::Each);
         journal.faults().plan(some_faults(&mut random, 400));
         let answers: Vec<(CommandEnvelope, Outcome)> = std::thread::scope(|scope| {
             let callers: Vec<_> = (0..4_u64)
                 .map(|caller| {
-                    let (engine, clock, mut random) = (&engine, &clock, Random(seed << 8 | caller));
+                    let (engine, clock, mut random) = (&engine, &clock, Rng::with_seed(seed << 8 | caller));
                     scope.spawn(move || {
                         let (mut made, mut answers) = (Vec::new(), Vec::new());
                         for number in 0..60 {

@@ -8,38 +8,22 @@ use cauri_engine::{Engine, EngineConfig, ManualClock, Mode, Outcome, StartError}
 use cauri_event_schemas::Position;
 use cauri_event_store::memory::{Fault, MemoryStore};
 use cauri_event_store::{Appended, Batch, EventStore, Hash, Head, Snapshot, StoreError};
+use fastrand::Rng;
 
 use crate::story::{
-    Kept, Random, Story, accepted, as_replay, config, events, floor_zero, hold, morning, one, open, post, refused, some_command, submit,
+    Kept, Story, accepted, as_replay, config, events, floor_zero, hold, morning, one, open, post, refused, some_command, submit,
     verified, wallets,
 };
-
-/// The same journal without its snapshots.
-fn copy_of(store: &dyn EventStore) -> MemoryStore {
-    let copy = MemoryStore::exclusive("ledger");
-    let mut position = Position::ZERO.next();
-    while let Some(stored) = store.read_batch(position).expect("a batch") {
-        let checked = stored.check().expect("whole records");
-        let tree = copy.tree().expect("a tree");
-        let mut batch = Batch::after(tree.clone());
-        for record in checked.records() {
-            batch.push_bytes(record.bytes()).expect("the next record");
-        }
-        assert!(matches!(copy.append(tree.head(), &batch).expect("an append"), Appended::Done(_)));
-        position = checked.last().next();
-    }
-    copy
-}
 
 fn engine_on(store: &MemoryStore, clock: &ManualClock, snapshot_every: u64) -> Engine {
     Engine::start(Arc::new(store.clone()), EngineConfig { snapshot_every, ..config(clock) }).expect("an engine")
 }
 
 /// Runs so many commands, a few at a time.
-fn run(engine: &Engine, random: &mut Random, clock: &ManualClock, made: &mut Vec<String>, count: usize) -> Vec<Outcome> {
+fn run(engine: &Engine, random: &mut Rng, clock: &ManualClock, made: &mut Vec<String>, count: usize) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     while outcomes.len() < count {
-        let commands: Vec<_> = (0..1 + random.below(4))
+        let commands: Vec<_> = (0..1 + random.u64(..4))
             .map(|_| {
                 let key = format!("k{}", made.len());
                 let command = some_command(random, &key, made, cauri_engine::Clock::now(clock));
@@ -47,9 +31,9 @@ fn run(engine: &Engine, random: &mut Random, clock: &ManualClock, made: &mut Vec
                 command
             })
             .collect();
-        let mode = if random.below(3) == 0 { Mode::Atomic } else { Mode::Each };
+        let mode = if random.u64(..3) == 0 { Mode::Atomic } else { Mode::Each };
         outcomes.extend(submit(engine, &commands, mode));
-        clock.advance_micros(random.below(1_500_000) as i64);
+        clock.advance_micros(random.u64(..1_500_000) as i64);
     }
     outcomes
 }
@@ -57,7 +41,7 @@ fn run(engine: &Engine, random: &mut Random, clock: &ManualClock, made: &mut Vec
 #[test]
 fn a_snapshot_and_the_tail_recover_what_the_whole_journal_recovers() {
     for seed in 0..8 {
-        let (mut random, mut made, clock) = (Random(seed), Vec::new(), ManualClock::at(morning()));
+        let (mut random, mut made, clock) = (Rng::with_seed(seed), Vec::new(), ManualClock::at(morning()));
         let journal = MemoryStore::exclusive("ledger");
         let first = engine_on(&journal, &clock, 60);
         submit(&first, &wallets(), Mode::Each);
@@ -69,7 +53,7 @@ fn a_snapshot_and_the_tail_recover_what_the_whole_journal_recovers() {
         run(&second, &mut random, &clock, &mut made, 150);
 
         // What a crash would leave now: a snapshot that is behind. Beside it the same journal without one.
-        let (with, without) = (copy_of(&journal), copy_of(&journal));
+        let (with, without) = (material::copy_of(&journal), material::copy_of(&journal));
         with.save_snapshot(&snapshot).expect("a snapshot");
         assert!(snapshot.head.position < with.head().expect("a head").position);
         let answers = [&with, &without].map(|store| {
@@ -127,7 +111,7 @@ fn a_snapshot_that_does_not_belong_to_the_journal_is_ignored() {
         ("another format", at(head.position.get(), head.root, &[&[99], &whole.state[1..]].concat())),
     ];
     for (what, snapshot) in cases {
-        let copy = copy_of(&journal);
+        let copy = material::copy_of(&journal);
         copy.save_snapshot(&snapshot).expect("a snapshot");
         let engine = engine_on(&copy, &clock, u64::MAX);
         assert_eq!((engine.stats().accounts, engine.stats().open_holds), (2, 1), "{what}");

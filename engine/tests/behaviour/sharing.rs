@@ -12,9 +12,10 @@ use cauri_engine::{CommandEnvelope, Coordination, Engine, EngineConfig, ManualCl
 use cauri_event_schemas::StreamVersion;
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::{Fault, MemoryStore};
+use fastrand::Rng;
 
 use crate::story::{
-    Random, accepted, as_replay, close, commits, config, events, floor_zero, freeze, hold, limits, morning, one, open, post, post_hold,
+    accepted, as_replay, close, commits, config, events, floor_zero, freeze, hold, limits, morning, one, open, post, post_hold,
     refused, reverse, some_command, submit, unfreeze, verified, void_hold, wallets,
 };
 
@@ -180,7 +181,7 @@ fn collide(two: &Two, seed: u64, commands: usize) -> Told {
                 let (engine, clock) = (&two.engines[caller as usize % 2], &two.clocks[0]);
                 let pair = caller / 2;
                 scope.spawn(move || {
-                    let (mut random, mut made, mut asked) = (Random(seed << 8 | pair), Vec::new(), Vec::new());
+                    let (mut random, mut made, mut asked) = (Rng::with_seed(seed << 8 | pair), Vec::new(), Vec::new());
                     for number in 0..commands {
                         let key = format!("p{pair}-{number}");
                         // Both of a pair must ask for the same: expiries are counted from the morning.
@@ -235,13 +236,13 @@ fn engines_that_collide_on_a_failing_store_lose_and_double_nothing() {
         for seed in 10..14 {
             let two = two(coordination);
             submit(&two.engines[0], &wallets(), Mode::Each);
-            let mut random = Random(seed);
+            let mut random = Rng::with_seed(seed);
             for store in &two.stores {
-                store.faults().plan((0..300).map(|_| match random.below(10) {
+                store.faults().plan((0..300).map(|_| match random.u64(..10) {
                     0 => Some(Fault::Fail),
                     1 | 2 => Some(Fault::LoseAnswer),
                     3 => Some(Fault::LoseBatch),
-                    4 => Some(Fault::Delay(Duration::from_micros(random.below(1_000)))),
+                    4 => Some(Fault::Delay(Duration::from_micros(random.u64(..1_000)))),
                     5 => Some(Fault::Duplicate),
                     _ => None,
                 }));

@@ -18,6 +18,7 @@ use cauri_event_store::EventStore;
 use cauri_event_store::conformance::material;
 use cauri_event_store::embedded::EmbeddedStore;
 use cauri_event_store::memory::MemoryStore;
+use fastrand::Rng;
 use tempfile::TempDir;
 
 /// Where a story's journal is kept.
@@ -387,43 +388,21 @@ pub fn wallets() -> Vec<CommandEnvelope> {
 }
 
 /// A command that may or may not be accepted; `made` are the keys of commands before it.
-pub fn some_command(random: &mut Random, key: &str, made: &[String], now: Timestamp) -> CommandEnvelope {
-    let wallet = |random: &mut Random| format!("w{}", random.below(5));
+pub fn some_command(random: &mut Rng, key: &str, made: &[String], now: Timestamp) -> CommandEnvelope {
+    let wallet = |random: &mut Rng| format!("w{}", random.u64(..5));
     let (debit, credit) = (wallet(random), wallet(random));
-    let minor = 1 + random.below(90) as i64;
-    let earlier = if made.is_empty() { key.to_owned() } else { random.of(&made[made.len().saturating_sub(40)..]) };
-    match random.below(20) {
+    let minor = 1 + random.u64(..90) as i64;
+    let earlier = random.choice(&made[made.len().saturating_sub(40)..]).cloned().unwrap_or_else(|| key.to_owned());
+    match random.u64(..20) {
         0..7 => post(key, &debit, &credit, minor),
         7 => post(key, "world", &credit, minor),
         8..11 => hold(key, &debit, &credit, minor, None),
-        11 => hold(key, &debit, &credit, minor, Some(now.saturating_add_secs(1 + random.below(5) as i64))),
-        12..14 => post_hold(key, &earlier, (random.below(2) == 0).then_some(minor)),
+        11 => hold(key, &debit, &credit, minor, Some(now.saturating_add_secs(1 + random.u64(..5) as i64))),
+        12..14 => post_hold(key, &earlier, (random.u64(..2) == 0).then_some(minor)),
         14 => void_hold(key, &earlier),
         15..17 => reverse(key, &earlier),
         17 => freeze(key, &debit),
         18 => unfreeze(key, &debit),
         _ => post_entry(key, entry_of(vec![up_to(&debit, &credit, minor), transfer("world", &debit, minor)])),
-    }
-}
-
-/// A small generator that repeats (SplitMix64): a failure names its seed.
-#[derive(Clone, Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub fn of<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize].clone()
     }
 }

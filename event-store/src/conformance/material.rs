@@ -15,6 +15,7 @@ use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
 
 use crate::batch::Batch;
+use crate::memory::MemoryStore;
 use crate::merkle::Tree;
 use crate::port::{Appended, EventStore, Head, Lookup};
 use crate::stored::OwnedRecord;
@@ -241,6 +242,23 @@ pub fn check(store: &(impl EventStore + ?Sized)) {
         let found: Vec<u64> = records.iter().map(|record| record.as_record().envelope().expect("an envelope").version.get()).collect();
         assert_eq!(found, (1..=last.get()).collect::<Vec<_>>(), "the stream {stream}");
     }
+}
+
+/// The same journal in a store of its own, without its snapshots.
+pub fn copy_of(store: &(impl EventStore + ?Sized)) -> MemoryStore {
+    let copy = MemoryStore::exclusive(store.name());
+    let mut next = Position::ZERO.next();
+    while let Some(stored) = store.read_batch(next).expect("a batch") {
+        let checked = stored.check().expect("whole records");
+        let tree = copy.tree().expect("a tree");
+        let mut batch = Batch::after(tree.clone());
+        for record in checked.records() {
+            batch.push_bytes(record.bytes()).expect("the next record");
+        }
+        assert!(matches!(copy.append(tree.head(), &batch).expect("an append"), Appended::Done(_)));
+        next = checked.last().next();
+    }
+    copy
 }
 
 /// A look-up as a key.

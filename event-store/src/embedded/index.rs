@@ -702,6 +702,8 @@ fn load_runs(connection: &Connection) -> rusqlite::Result<Vec<Arc<Run>>> {
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
+    // Merging runs writes all of them at once; the log does not stay that long.
+    connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
     // Derived data: what a crash takes is built again.
     connection.pragma_update(None, "synchronous", "normal")
 }
