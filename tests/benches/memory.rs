@@ -96,7 +96,10 @@ fn of_engine(accounts: usize) {
     let store = Arc::new(EmbeddedStore::open(&dir, "ledger").expect("a store"));
     let engine = Engine::start(store, EngineConfig::default()).expect("an engine");
     assert_eq!(engine.stats().accounts, accounts + 1);
-    println!("| an account in a process that was started on their journal, with everything | {} |", (resident() - before) / accounts as u64);
+    println!(
+        "| an account in a process that was started on their journal, with everything | {} |",
+        (resident() - before) / accounts as u64
+    );
 }
 
 /// Memory of this process that no file stands behind, in bytes.

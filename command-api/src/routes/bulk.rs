@@ -167,8 +167,12 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
         return Err(Problem::overloaded(std::time::Duration::from_secs(1)));
     };
     let bytes = whole(body, &parts.headers, state.limits.bulk_bytes, state.limits.time_out).await?;
-    let reader =
-        Reader { caller: Principal::clone(caller), headers: headers.clone(), most: state.limits.bulk_commands, ndjson: media_type == NDJSON };
+    let reader = Reader {
+        caller: Principal::clone(caller),
+        headers: headers.clone(),
+        most: state.limits.bulk_commands,
+        ndjson: media_type == NDJSON,
+    };
     let read = if bytes.len() <= READ_IN_PLACE {
         reader.read(&bytes, asked_atomic)
     } else {

@@ -6,13 +6,14 @@ use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
 use cauri_engine::{Engine, EngineConfig, ManualClock, Mode, Outcome, StartError};
 use cauri_event_schemas::Position;
+use cauri_event_store::conformance::material;
 use cauri_event_store::memory::{Fault, MemoryStore};
-use cauri_event_store::{Appended, Batch, EventStore, Hash, Head, Snapshot, StoreError};
+use cauri_event_store::{Batch, EventStore, Hash, Head, Snapshot, StoreError};
 use fastrand::Rng;
 
 use crate::story::{
-    Kept, Story, accepted, as_replay, config, events, floor_zero, hold, morning, one, open, post, refused, some_command, submit,
-    verified, wallets,
+    Kept, Story, accepted, as_replay, config, events, floor_zero, hold, morning, one, open, post, refused, some_command, submit, verified,
+    wallets,
 };
 
 fn engine_on(store: &MemoryStore, clock: &ManualClock, snapshot_every: u64) -> Engine {

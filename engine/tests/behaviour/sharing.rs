@@ -15,8 +15,8 @@ use cauri_event_store::memory::{Fault, MemoryStore};
 use fastrand::Rng;
 
 use crate::story::{
-    accepted, as_replay, close, commits, config, events, floor_zero, freeze, hold, limits, morning, one, open, post, post_hold,
-    refused, reverse, some_command, submit, unfreeze, verified, void_hold, wallets,
+    accepted, as_replay, close, commits, config, events, floor_zero, freeze, hold, limits, morning, one, open, post, post_hold, refused,
+    reverse, some_command, submit, unfreeze, verified, void_hold, wallets,
 };
 
 const MODES: [Coordination; 2] = [Coordination::Turns, Coordination::Optimistic];
