@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
@@ -18,7 +19,7 @@ pub const MAX_EXPONENT: u32 = 8;
 /// The largest amount of one transfer, in minor units; totals of an account stay below `i64::MAX`.
 pub const MAX_MINOR: i64 = 1_000_000_000_000_000_000;
 
-/// Currencies and their exponents: ISO 4217 (2024 list, active codes) and a few crypto assets.
+/// Currencies and their exponents: ISO 4217 (active codes of 2025) and a few crypto assets.
 ///
 /// By code, because it is searched by halving. A code is never taken out: codes are stored, the index is not.
 const CURRENCIES: &[(&str, u8)] = &[
@@ -175,6 +176,7 @@ const CURRENCIES: &[(&str, u8)] = &[
     ("WST", 2),
     ("XAF", 0),
     ("XCD", 2),
+    ("XCG", 2),
     ("XOF", 0),
     ("XPF", 0),
     ("YER", 2),
@@ -187,7 +189,10 @@ const CURRENCIES: &[(&str, u8)] = &[
 ///
 /// XOF and XAF have the same exponent and are different currencies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Currency(u8);
+pub struct Currency(
+    /// The place in the table, from 1: a zero would cost an `Option<Money>` four bytes.
+    NonZeroU8,
+);
 
 /// A currency code that Cauri does not know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -207,26 +212,37 @@ impl Currency {
         while index < CURRENCIES.len() {
             let (candidate, wanted) = (CURRENCIES[index].0.as_bytes(), code.as_bytes());
             if candidate.len() == wanted.len() && candidate[0] == wanted[0] && candidate[1] == wanted[1] && candidate[2] == wanted[2] {
-                return Currency(index as u8);
+                return Currency::at(index);
             }
             index += 1;
         }
         panic!("not in the table of currencies");
     }
 
+    const fn at(index: usize) -> Currency {
+        match NonZeroU8::new(index as u8 + 1) {
+            Some(place) => Currency(place),
+            None => panic!("the table has fewer than 256 currencies"),
+        }
+    }
+
+    fn row(self) -> (&'static str, u8) {
+        CURRENCIES[usize::from(self.0.get()) - 1]
+    }
+
     /// The code, for example `XOF`.
     pub fn code(self) -> &'static str {
-        CURRENCIES[usize::from(self.0)].0
+        self.row().0
     }
 
     /// Digits after the point.
     pub fn exponent(self) -> u32 {
-        u32::from(CURRENCIES[usize::from(self.0)].1)
+        u32::from(self.row().1)
     }
 
     /// Every currency that Cauri knows, by code.
     pub fn all() -> impl Iterator<Item = Currency> {
-        (0..CURRENCIES.len()).map(|index| Currency(index as u8))
+        (0..CURRENCIES.len()).map(Currency::at)
     }
 }
 
@@ -236,7 +252,7 @@ impl FromStr for Currency {
     fn from_str(code: &str) -> Result<Self, UnknownCurrency> {
         CURRENCIES
             .binary_search_by(|(candidate, _)| (*candidate).cmp(code))
-            .map(|index| Currency(index as u8))
+            .map(Currency::at)
             .map_err(|_| UnknownCurrency(code.chars().take(16).collect()))
     }
 }

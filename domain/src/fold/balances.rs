@@ -1,8 +1,10 @@
 //! `Balances`: every account's state and totals, and every open hold: what entries are decided against.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use super::totals::Totals;
@@ -68,6 +70,11 @@ struct HeldTransfer {
     reason: Option<ShortText>,
 }
 
+/// Fixed, because a fold has no randomness: addresses are of the operator's making, and a look-up is of one account.
+fn hash_of(address: &AccountAddress) -> u64 {
+    FixedState::default().hash_one(address)
+}
+
 /// Every account's state and totals and every open hold, at one position of the journal.
 ///
 /// Invariants, checked whenever an event is folded: no account beyond its limits; pending totals are the
@@ -76,9 +83,11 @@ struct HeldTransfer {
 pub struct Balances {
     rules: LedgerRules,
     rows: Vec<AccountRow>,
+    /// By the hash of the address, which stands in the row: a second copy here would be a fifth of an account's memory.
     #[serde(skip)]
-    numbers: HashMap<AccountAddress, AccountNo, FixedState>,
-    holds: HashMap<EntryId, OpenHold, FixedState>,
+    numbers: HashTable<AccountNo>,
+    /// Boxed: a table of the holds themselves would be half empty.
+    holds: HashMap<EntryId, Box<OpenHold>, FixedState>,
     /// Accounts that the event in hand touched; kept so that folding an event allocates nothing.
     #[serde(skip)]
     touched: Vec<AccountNo>,
@@ -98,7 +107,10 @@ impl Balances {
     #[must_use]
     pub fn reindexed(mut self, rules: LedgerRules) -> Self {
         self.rules = rules;
-        self.numbers = self.rows.iter().zip(0..).map(|(row, number)| (row.address.clone(), AccountNo(number))).collect();
+        self.numbers = HashTable::with_capacity(self.rows.len());
+        for (row, number) in self.rows.iter().zip(0..) {
+            self.numbers.insert_unique(hash_of(&row.address), AccountNo(number), |number| hash_of(&self.rows[number.index()].address));
+        }
         self.expiries = self.holds.iter().filter_map(|(id, hold)| Some((hold.expires_at?, *id))).collect();
         self
     }
@@ -115,7 +127,7 @@ impl Balances {
 
     /// The number of an opened account.
     pub fn number(&self, address: &AccountAddress) -> Option<AccountNo> {
-        self.numbers.get(address).copied()
+        self.numbers.find(hash_of(address), |number| self.rows[number.index()].address == *address).copied()
     }
 
     /// The account's state.
@@ -232,7 +244,7 @@ impl Balances {
                     .map(AccountNo)
                     .map_err(|_| IllegalTransition::new("the ledger", "full: it counts 4 billion accounts", event.name()))?;
                 self.rows.push(AccountRow { address: address.clone(), account: next, totals: Totals::default(), version: 1 });
-                self.numbers.insert(address.clone(), number);
+                self.numbers.insert_unique(hash_of(address), number, |number| hash_of(&self.rows[number.index()].address));
                 self.undo.push(PreImage::Opened(number));
                 self.check_within(number, event.name())
             }
@@ -268,7 +280,7 @@ impl Balances {
                 if let Some(at) = hold.expires_at {
                     self.expiries.insert((at, *id));
                 }
-                if self.holds.insert(*id, hold).is_some() {
+                if self.holds.insert(*id, Box::new(hold)).is_some() {
                     return Err(IllegalTransition::new(format!("entry {id}"), "held", name));
                 }
                 self.undo.push(PreImage::HoldMade(*id));
@@ -315,7 +327,9 @@ impl Balances {
                 PreImage::Opened(number) => {
                     let row = self.rows.pop().expect("what was opened stands last");
                     assert_eq!(number.index(), self.rows.len(), "openings are taken back newest first");
-                    self.numbers.remove(&row.address);
+                    if let Ok(found) = self.numbers.find_entry(hash_of(&row.address), |found| *found == number) {
+                        found.remove();
+                    }
                 }
                 PreImage::State(number, account) => {
                     let row = &mut self.rows[number.index()];
@@ -358,7 +372,7 @@ impl Balances {
         id: &EntryId,
         said: impl ExactSizeIterator<Item = (&'a AccountAddress, &'a AccountAddress, &'a Money)>,
         event: &'static str,
-    ) -> Result<OpenHold, IllegalTransition> {
+    ) -> Result<Box<OpenHold>, IllegalTransition> {
         let hold = self.holds.remove(id).ok_or_else(|| IllegalTransition::new(format!("entry {id}"), "not an open hold", event))?;
         let same = |(held, (debit, credit, money)): (&HeldTransfer, (&AccountAddress, &AccountAddress, &Money))| {
             self.address(held.debit) == debit

@@ -18,7 +18,7 @@ pub(super) enum PreImage {
     State(AccountNo, Account),
     Totals(AccountNo, Totals),
     HoldMade(EntryId),
-    HoldResolved(EntryId, OpenHold),
+    HoldResolved(EntryId, Box<OpenHold>),
 }
 
 /// Pre-images since the oldest moment that may still be rolled back to.
