@@ -11,7 +11,7 @@ use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use cauri_domain::ids::AccountAddress;
 use cauri_event_schemas::Position;
 use cauri_event_store::{EventStore, OwnedRecord, StoreError};
-use cauri_projections::read::{AccountRow, ReadError, ReadSnapshot, ReadStore};
+use cauri_projections::read::{AccountRow, Interrupter, ReadError, ReadSnapshot, ReadStore};
 use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::cursor;
@@ -111,8 +111,8 @@ struct Opened {
     snapshot: Arc<Mutex<Held>>,
 }
 
-/// The snapshot with the turn that it was opened in. A query that was given up may still be reading: the turn ends
-/// with the reading.
+/// The snapshot with the turn that it was opened in. A query that was given up may be reading for another moment: the
+/// turn ends with the reading.
 struct Held {
     snapshot: ReadSnapshot,
     _turn: OwnedSemaphorePermit,
@@ -136,8 +136,27 @@ impl Window {
         F: FnOnce(&ReadSnapshot) -> Result<T, ReadError> + Send + 'static,
     {
         // The task waits for its turn, not a thread: fields of one query would otherwise use the threads up.
-        let held = self.opened().await?.snapshot.clone().lock_owned().await;
-        Ok(blocking(move || ask(&held.snapshot)).await??)
+        let snapshot = self.opened().await?.snapshot.clone();
+        let held = snapshot.clone().lock_owned().await;
+        let mut reading = Reading { interrupter: Some(held.snapshot.interrupter()?), _snapshot: snapshot };
+        let answer = blocking(move || ask(&held.snapshot)).await;
+        reading.interrupter = None;
+        Ok(answer??)
+    }
+}
+
+/// A reading in progress. Dropped before it ended, because the query was given up, it is stopped.
+struct Reading {
+    interrupter: Option<Interrupter>,
+    /// Kept until the interrupter is gone: the connection must not be somebody else's by then.
+    _snapshot: Arc<Mutex<Held>>,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(interrupter) = self.interrupter.take() {
+            interrupter.interrupt();
+        }
     }
 }
 

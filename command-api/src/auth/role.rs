@@ -15,9 +15,9 @@ pub enum Role {
     Admin,
     /// Moves money: commands and queries.
     Operator,
-    /// Examines: queries, the journal, its proofs and its history. Never writes.
+    /// Examines: queries, and what is for auditors alone. Never writes.
     Auditor,
-    /// Looks: queries only.
+    /// Looks: queries only, the journal's events among them.
     Reader,
 }
 
@@ -85,7 +85,8 @@ pub enum Permission {
     Write,
     /// Change the deployment: rebuilds, exports, configuration.
     Administer,
-    /// Read the journal itself, its proofs and the history behind a balance.
+    /// Read what is for auditors alone, such as proofs. Nothing asks for it yet: the journal's events are a read model
+    /// like any other, and need [`Permission::Read`].
     Audit,
     /// Query the read models.
     Read,

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 
 pub use error::{OpenError, ReadError};
 pub use page::{Cursor, Item, MAX_PAGE, Page};
@@ -179,6 +179,13 @@ impl ReadSnapshot {
         }))
     }
 
+    /// A handle that stops, from another thread, what this snapshot is asked at the moment.
+    ///
+    /// Let go of it before the snapshot: the connection is used again.
+    pub fn interrupter(&self) -> Result<Interrupter, ReadError> {
+        Ok(Interrupter(self.db()?.get_interrupt_handle()))
+    }
+
     fn has_reached(&self, position: Position) -> Option<bool> {
         if self.position >= position {
             return Some(true);
@@ -203,6 +210,22 @@ impl ReadSnapshot {
             Some(asked) => Ok(asked),
             None => Ok(self.position),
         }
+    }
+}
+
+/// Stops a question whose answer nobody waits for any more: it ends with an error.
+pub struct Interrupter(InterruptHandle);
+
+impl Interrupter {
+    /// Stops what is being read now; nothing if nothing is.
+    pub fn interrupt(&self) {
+        self.0.interrupt();
+    }
+}
+
+impl fmt::Debug for Interrupter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interrupter")
     }
 }
 

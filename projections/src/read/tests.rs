@@ -340,3 +340,28 @@ fn an_account_is_not_known_before_it_was_opened() {
     let balance = snapshot.balance(&bank, Some(at(-3_600)), None).unwrap().unwrap();
     assert_eq!(balance.totals.debits_posted, 100);
 }
+
+#[test]
+fn a_question_whose_answer_nobody_waits_for_is_stopped() {
+    let (_dir, runner, reads) = projected(&ledger_of(&[]), RunnerConfig::default());
+    let snapshot = reads.snapshot().unwrap();
+    let interrupter = snapshot.interrupter().unwrap();
+    let endless = std::thread::spawn(move || {
+        let count = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT count(*) FROM numbers";
+        let answer = snapshot.db().unwrap().query_row(count, [], |row| row.get::<_, i64>(0));
+        (snapshot, answer)
+    });
+    while !endless.is_finished() {
+        interrupter.interrupt();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(interrupter);
+    let (snapshot, answer) = endless.join().unwrap();
+    assert_eq!(answer.unwrap_err().sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
+    // The snapshot, and the connection after it, are as good as before.
+    let position = snapshot.position();
+    assert!(snapshot.account(&address(ACCOUNTS[0].0)).unwrap().is_some());
+    drop(snapshot);
+    assert_eq!(reads.snapshot().unwrap().position(), position);
+    runner.stop();
+}
