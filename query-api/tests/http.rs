@@ -7,7 +7,7 @@ use cauri_query_api::Limits;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::support::{Api, Ledger, TOKENS, token};
+use crate::support::{Api, ISSUER, Ledger, token};
 
 #[tokio::test]
 async fn every_role_may_read_and_nobody_else() {
@@ -41,9 +41,8 @@ async fn every_role_may_read_and_nobody_else() {
 
 /// A good token of our own issuer with roles that it would not issue.
 pub fn token_with_roles(roles: &[&str]) -> String {
-    let folder = TOKENS.dir.path().join("dev-issuer");
-    let pem = std::fs::read(folder.join("private.pem")).expect("a key");
-    let keys: Value = serde_json::from_slice(&std::fs::read(TOKENS.issuer.jwks_path()).expect("a key set")).expect("JSON");
+    let pem = std::fs::read(ISSUER.jwks_path().with_file_name("private.pem")).expect("a key");
+    let keys: Value = serde_json::from_slice(&std::fs::read(ISSUER.jwks_path()).expect("a key set")).expect("JSON");
     let header = Header { kid: keys["keys"][0]["kid"].as_str().map(str::to_owned), ..Header::new(Algorithm::RS256) };
     let claims = json!({ "iss": "cauri-dev", "aud": "cauri", "sub": "mallory", "roles": roles, "exp": 4_102_444_800_u64 });
     jsonwebtoken::encode(&header, &claims, &EncodingKey::from_rsa_pem(&pem).expect("a key")).expect("a token")

@@ -1,6 +1,6 @@
 //! A whole deployment in one process: journal in memory, engine, read models in a file, query API, tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -37,24 +37,20 @@ pub fn instant(text: &str) -> Timestamp {
     text.parse().expect("an instant")
 }
 
-/// One issuer for all tests: making its key takes longer than anything else.
-pub struct Tokens {
-    pub dir: TempDir,
-    pub issuer: DevIssuer,
-}
+/// Where the issuer of all tests keeps its key: making one takes longer than anything else.
+const ISSUER_DIR: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/query-api");
 
-pub static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a folder");
-    let issuer = DevIssuer::open_or_create(dir.path()).expect("an issuer");
-    Tokens { dir, issuer }
+pub static ISSUER: LazyLock<DevIssuer> = LazyLock::new(|| {
+    std::fs::create_dir_all(ISSUER_DIR).expect("a folder");
+    DevIssuer::open_or_create(Path::new(ISSUER_DIR)).expect("an issuer")
 });
 
 pub fn token(role: Role) -> String {
-    TOKENS.issuer.issue("awa", &[role], Duration::from_secs(3_600)).expect("a token")
+    ISSUER.issue("awa", &[role], Duration::from_secs(3_600)).expect("a token")
 }
 
 pub fn verifier() -> Arc<Verifier> {
-    let keys = Jwks::load(JwksSource::File(TOKENS.issuer.jwks_path().to_owned())).expect("a key set");
+    let keys = Jwks::load(JwksSource::File(ISSUER.jwks_path().to_owned())).expect("a key set");
     Arc::new(Verifier::new(keys, &Trust::default()))
 }
 

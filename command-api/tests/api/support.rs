@@ -1,6 +1,7 @@
 //! A ledger behind the router, and a short way to say what is sent and what must come back.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -17,26 +18,26 @@ use cauri_domain::time::Timestamp;
 use cauri_engine::{Engine, EngineConfig, ManualClock};
 use cauri_event_store::memory::MemoryStore;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// When every ledger of these tests begins.
 pub const BEGIN: &str = "2026-03-16T08:00:00Z";
 
 /// One issuer for all tests: making its key takes longer than a test.
-static ISSUER: LazyLock<(DevIssuer, TempDir)> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    (DevIssuer::open_or_create(folder.path()).unwrap(), folder)
+static ISSUER: LazyLock<DevIssuer> = LazyLock::new(|| {
+    let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/command-api");
+    std::fs::create_dir_all(folder).unwrap();
+    DevIssuer::open_or_create(Path::new(folder)).unwrap()
 });
 
 /// A token for somebody with these roles.
 pub fn token(roles: &[Role]) -> String {
-    ISSUER.0.issue("awa", roles, Duration::from_secs(600)).unwrap()
+    ISSUER.issue("awa", roles, Duration::from_secs(600)).unwrap()
 }
 
 /// A verifier that trusts the issuer of these tests.
 pub fn verifier() -> Arc<Verifier> {
-    let keys = Jwks::load(JwksSource::from(ISSUER.0.jwks_path())).unwrap();
+    let keys = Jwks::load(JwksSource::from(ISSUER.jwks_path())).unwrap();
     Arc::new(Verifier::new(keys, &Trust::default()))
 }
 
