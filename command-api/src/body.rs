@@ -81,15 +81,19 @@ pub(crate) fn require<'a>(headers: &HeaderMap, supported: &[&'a str]) -> Result<
 /// # Errors
 /// 413 as soon as it is known to be longer than `limit`: at once where its length is announced. 408 when it takes longer
 /// than `time_out`; 400 when the connection breaks off.
-pub(crate) async fn whole(body: Body, headers: &HeaderMap, limit: usize, time_out: Duration) -> Result<Bytes, Problem> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
+pub async fn whole(body: Body, headers: &HeaderMap, limit: usize, time_out: Duration) -> Result<Bytes, Problem> {
+    if announced(headers).is_some_and(|length| length > limit as u64) {
         return Err(Problem::payload_too_large(limit as u64));
     }
     match tokio::time::timeout(time_out, collect(body, limit)).await {
         Ok(collected) => collected,
         Err(_) => Err(Problem::of(&kind::REQUEST_TIME_OUT, format!("the body did not arrive within {} seconds", time_out.as_secs()))),
     }
+}
+
+/// How long the body is, where the request says so. The server lets no more bytes through.
+pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
 }
 
 async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {

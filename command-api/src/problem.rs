@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Extensions, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -69,14 +69,10 @@ problems! {
         "`aud` does not name this deployment. Ask the issuer for a token for its audience.";
     TOKEN_KEY_UNKNOWN: "token_key_unknown", 401, "The key of the token is not known",
         "The issuer does not publish a usable key with this `kid`. A new key is noticed within 30 seconds.";
-    UNAUTHORIZED: "unauthorized", 401, "Who is asking is not known",
-        "The request could not be attributed to anybody, for a reason that has no code of its own.";
     ROLE_UNKNOWN: "role_unknown", 403, "The token names no known role",
         "`roles` must hold at least one of `admin`, `operator`, `auditor`, `reader`.";
     ROLE_NOT_SUFFICIENT: "role_not_sufficient", 403, "The roles do not suffice",
         "The token is good, but none of its roles grants what the request needs. `detail` names the permission.";
-    FORBIDDEN: "forbidden", 403, "This is not allowed",
-        "It is known who is asking, and they may not do this.";
     NOT_FOUND: "not_found", 404, "There is no such thing",
         "Nothing exists at this address, or not yet at the position that was asked for.";
     METHOD_NOT_ALLOWED: "method_not_allowed", 405, "The method is not allowed here",
@@ -86,11 +82,11 @@ problems! {
     PRECONDITION_FAILED: "precondition_failed", 412, "The version is not the current one",
         "`If-Match` named a version that somebody else has moved on from. Read again, decide again.";
     PAYLOAD_TOO_LARGE: "payload_too_large", 413, "The request is too large",
-        "The body is larger than the limit in `detail`. Split it; bulk requests may be split anywhere.";
+        "The body, the number of commands or what they move is more than the limit in `detail`. Nothing was done. Split it; bulk requests may be split anywhere.";
     UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type", 415, "The media type is not supported",
         "`Content-Type` is not one this address takes. `detail` names those it does.";
     REFUSED: "refused", 422, "The command was refused",
-        "The command was understood and the rules say no. `code` holds the refusal's own name instead of `refused`, such as `hold_already_posted`; the manual lists them. The refusal is remembered: the same `Idempotency-Key` gets the same answer.";
+        "The command was understood and the rules say no. `code` holds the refusal's own name instead of `refused`, such as `hold_already_posted`; the manual lists them. The refusal is remembered: the same `Idempotency-Key` gets the same answer. Only `idempotency_key_reused` and `journal_closed` are not: they say something about the request, or leave no room for a record.";
     INTERNAL: "internal", 500, "Something went wrong here",
         "An error that has no better name. The log has it under the request id in `instance`. Nothing says whether the command was done: retry with the same `Idempotency-Key`.";
     JOURNAL_CORRUPT: "journal_corrupt", 500, "The journal contradicts itself",
@@ -166,7 +162,6 @@ pub struct ProblemDocument {
 struct Headers {
     www_authenticate: Option<HeaderValue>,
     retry_after: Option<HeaderValue>,
-    allow: Option<HeaderValue>,
 }
 
 /// A problem on its way to the caller. Boxed, so that a `Result` with it stays small on the path where all goes well.
@@ -195,30 +190,10 @@ impl Problem {
         problem
     }
 
-    /// 401, for reasons that no [`crate::auth::challenge::AuthProblem`] covers; those convert by themselves.
-    #[must_use]
-    pub fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::of(&kind::UNAUTHORIZED, detail).with_www_authenticate(r#"Bearer realm="cauri""#)
-    }
-
-    /// 403, for reasons that no [`crate::auth::challenge::AuthProblem`] covers; those convert by themselves.
-    #[must_use]
-    pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::of(&kind::FORBIDDEN, detail)
-    }
-
     /// 404: there is no such thing.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::of(&kind::NOT_FOUND, detail)
-    }
-
-    /// 405: the address has other methods, `allowed`, such as `GET, HEAD`.
-    #[must_use]
-    pub fn method_not_allowed(allowed: &str) -> Self {
-        let mut problem = Self::of(&kind::METHOD_NOT_ALLOWED, format!("this address takes {allowed}"));
-        problem.headers.allow = HeaderValue::from_str(allowed).ok();
-        problem
     }
 
     /// 412: `If-Match` names a version that is not the current one.
@@ -287,20 +262,6 @@ impl Problem {
     #[must_use]
     pub fn with_instance(mut self, request_id: impl Into<String>) -> Self {
         self.instance = Some(request_id.into());
-        self
-    }
-
-    /// Says where in the request's body the trouble is.
-    #[must_use]
-    pub fn with_pointer(mut self, pointer: impl Into<String>) -> Self {
-        self.pointer = Some(pointer.into());
-        self
-    }
-
-    /// Puts the consistency token in.
-    #[must_use]
-    pub fn with_position(mut self, position: impl Into<String>) -> Self {
-        self.position = Some(position.into());
         self
     }
 
@@ -395,12 +356,11 @@ impl IntoResponse for Problem {
             Vec::new()
         });
         let mut response = (status, body).into_response();
-        let Headers { www_authenticate, retry_after, allow } = self.0.headers;
-        let fixed: [(HeaderName, Option<HeaderValue>); 4] = [
+        let Headers { www_authenticate, retry_after } = self.0.headers;
+        let fixed: [(HeaderName, Option<HeaderValue>); 3] = [
             (CONTENT_TYPE, Some(HeaderValue::from_static(PROBLEM_JSON))),
             (WWW_AUTHENTICATE, www_authenticate),
             (RETRY_AFTER, retry_after),
-            (ALLOW, allow),
         ];
         for (name, value) in fixed {
             if let Some(value) = value {
@@ -438,10 +398,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let constructed = [
             (Problem::validation(Vec::new()), 400),
-            (Problem::unauthorized(""), 401),
-            (Problem::forbidden(""), 403),
             (Problem::not_found(""), 404),
-            (Problem::method_not_allowed("GET"), 405),
             (Problem::precondition_failed(""), 412),
             (Problem::payload_too_large(1), 413),
             (Problem::unsupported_media_type("application/json"), 415),
@@ -481,7 +438,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_carries_its_own_name_and_the_position_it_was_decided_at() {
-        let problem = Problem::refused("hold_already_posted", "the hold was posted").with_position("ledger@7");
+        let mut problem = Problem::refused("hold_already_posted", "the hold was posted");
+        problem.position = Some("ledger@7".to_owned());
         let (status, _, body) = sent(problem).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(body["code"], "hold_already_posted");
@@ -503,17 +461,14 @@ mod tests {
         assert_eq!(headers[RETRY_AFTER], "1");
         let (_, headers, _) = sent(Problem::not_done("").with_retry_after(Duration::from_millis(2_001))).await;
         assert_eq!(headers[RETRY_AFTER], "3");
-        let (_, headers, _) = sent(Problem::unauthorized("")).await;
-        assert_eq!(headers[WWW_AUTHENTICATE], r#"Bearer realm="cauri""#);
-        let (_, headers, _) = sent(Problem::method_not_allowed("GET, HEAD")).await;
-        assert_eq!(headers[ALLOW], "GET, HEAD");
         let (_, headers, _) = sent(Problem::not_found("")).await;
         assert!(!headers.contains_key(RETRY_AFTER) && !headers.contains_key(WWW_AUTHENTICATE));
     }
 
     #[test]
     fn a_problem_can_be_read_back_by_a_client() {
-        let problem = Problem::refused("limit_exceeded", "over the limit").with_pointer("/amount").with_position("t");
+        let mut problem = Problem::refused("limit_exceeded", "over the limit");
+        (problem.pointer, problem.position) = (Some("/amount".to_owned()), Some("t".to_owned()));
         let read: Problem =
             serde_json::from_slice(&serde_json::to_vec(&problem).expect("a problem serializes")).expect("a problem deserializes");
         assert_eq!(read, problem);

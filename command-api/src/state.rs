@@ -43,6 +43,9 @@ impl Default for HttpLimits {
     }
 }
 
+/// Histories that are read at once: each unpacks batches of the journal, on a thread of its own.
+const JOURNAL_READS: usize = 16;
+
 /// Something besides the engine that must be well before this process takes requests, such as the lag of read models.
 pub struct ReadyCheck {
     /// What is looked at, as it stands in the answer of `/readyz`.
@@ -69,6 +72,8 @@ pub struct Shared {
     pub telemetry: Telemetry,
     /// A permit for each bulk body that may be in memory.
     pub(crate) bulk_permits: Arc<Semaphore>,
+    /// A permit for each history that is read out of the journal; others wait, without a thread.
+    pub(crate) journal_reads: Arc<Semaphore>,
     in_flight: AtomicUsize,
 }
 
@@ -86,6 +91,7 @@ impl ApiState {
             ready_checks,
             telemetry: Telemetry::default(),
             bulk_permits,
+            journal_reads: Arc::new(Semaphore::new(JOURNAL_READS)),
             in_flight: AtomicUsize::new(0),
         }))
     }

@@ -37,7 +37,9 @@ pub(crate) async fn submit_one(state: &ApiState, command: CommandEnvelope) -> Re
 fn no_outcome(error: SubmitError) -> Problem {
     match error {
         SubmitError::Rejected(Rejected::QueueFull { .. }) => Problem::overloaded(QUEUE_RETRY),
-        SubmitError::Rejected(too_many @ Rejected::TooMany { .. }) => Problem::of(&kind::PAYLOAD_TOO_LARGE, too_many.to_string()),
+        SubmitError::Rejected(too_many @ (Rejected::TooMany { .. } | Rejected::TooManyTransfers { .. })) => {
+            Problem::of(&kind::PAYLOAD_TOO_LARGE, too_many.to_string())
+        }
         SubmitError::Rejected(reserved @ Rejected::ReservedId) => {
             Problem::validation(vec![FieldProblem::new("reserved_key", "", reserved.to_string())])
         }

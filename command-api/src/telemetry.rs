@@ -91,8 +91,12 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
         describe_histogram!("cauri_http_request_seconds", "From the head of a request to the head of its answer");
         describe_gauge!("cauri_http_requests_in_flight", "Requests that are being answered");
         describe_gauge!("cauri_engine_running", "1 while the engine takes commands");
-        describe_gauge!("cauri_engine_queue_commands", "Commands that wait");
+        describe_gauge!("cauri_engine_queue_commands", "Commands that wait, an entry counting as many as it has transfers");
         describe_gauge!("cauri_engine_queue_capacity", "Commands that may wait");
+        describe_counter!("cauri_engine_accepted_total", "Commands answered as accepted");
+        describe_counter!("cauri_engine_refused_total", "Commands answered as refused");
+        describe_counter!("cauri_engine_batches_total", "Batches made durable");
+        describe_counter!("cauri_engine_conflicts_total", "Batches decided again because another engine appended first");
         describe_gauge!("cauri_engine_accounts", "Accounts ever opened");
         describe_gauge!("cauri_engine_open_holds", "Holds that are neither posted, voided nor expired");
         describe_gauge!("cauri_journal_position", "The last position of the journal");
@@ -111,6 +115,14 @@ pub fn scrape(state: &ApiState) -> String {
     of_journal("cauri_engine_running").set(if state.engine.is_running() { 1.0 } else { 0.0 });
     of_journal("cauri_engine_queue_commands").set(stats.queued as f64);
     of_journal("cauri_engine_queue_capacity").set(stats.queue_capacity as f64);
+    for (name, count) in [
+        ("cauri_engine_accepted_total", stats.accepted),
+        ("cauri_engine_refused_total", stats.refused),
+        ("cauri_engine_batches_total", stats.batches),
+        ("cauri_engine_conflicts_total", stats.conflicts),
+    ] {
+        counter!(name, "journal" => journal.clone()).absolute(count);
+    }
     of_journal("cauri_engine_accounts").set(stats.accounts as f64);
     of_journal("cauri_engine_open_holds").set(stats.open_holds as f64);
     of_journal("cauri_journal_position").set(head.position.get() as f64);

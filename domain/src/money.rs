@@ -419,7 +419,7 @@ impl Money {
     }
 
     /// Parts in proportion to `weights`, rounded down; what is left goes, one minor unit each, to the
-    /// first parts, so the parts always sum to the whole (`domain.md` §1; Numscript's rule). A weight of
+    /// first parts, so the parts always sum to the whole (Numscript's rule). A weight of
     /// zero gets nothing, not even of what is left.
     ///
     /// `None` if the weights are empty, negative, all zero or more than 37 digits apart, or the amount is

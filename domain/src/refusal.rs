@@ -38,7 +38,7 @@ impl Refusal {
 /// Declares the codes once: enum, text, meaning and order come from the same list.
 macro_rules! refusal_codes {
     ($($variant:ident = $code:literal: $meaning:literal,)+) => {
-        /// Every refusal, in order of precedence: the first that applies is the answer (`domain.md` §2).
+        /// Every refusal, in order of precedence: the first that applies is the answer.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum RefusalCode {
             $(#[doc = $meaning] $variant,)+

@@ -1,6 +1,6 @@
 //! The rules against a second, deliberately simple ledger, over random command sequences.
 //!
-//! The model is written from `domain.md` §2, not from the code: it looks for everything that is wrong with a
+//! The model is written from the rules, not from the code: it looks for everything that is wrong with a
 //! command and answers the first of the list, keeps balances in a map, and recounts open holds each time.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,7 +17,7 @@ use crate::support::{Ledger, address, entry_id};
 const ACCOUNTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const ENTRIES: [&str; 12] = ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "e10", "e11", "e12"];
 
-/// The list of `domain.md` §2 with the codes that stand between in the manual.
+/// The order of precedence, with the codes that stand between in the manual.
 const PRECEDENCE: [&str; 25] = [
     "entry_exists",
     "account_exists",

@@ -202,7 +202,7 @@ fn what_a_split_leaves_over_goes_one_unit_each_to_the_first_shares() {
 
 #[test]
 fn a_collection_of_25_000_is_split_as_in_the_worked_example() {
-    // `domain.md`, worked example 2: fee 1 %, tax 10 % of the fee, net split 70 / 25 / 5.
+    // Worked example 2, a split: fee 1 %, tax 10 % of the fee, net split 70 / 25 / 5.
     let fee = xof(25_000).split(&weights(&["1", "99"])).expect("a split")[0];
     let tax = fee.split(&weights(&["10", "90"])).expect("a split")[0];
     let net = xof(25_000).checked_sub(fee).and_then(|rest| rest.checked_sub(tax)).expect("a net amount");

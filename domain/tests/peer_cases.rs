@@ -1,4 +1,4 @@
-//! Published cases of other ledgers, as far as they need no engine (`peer-cases.md`, the numbers are its own).
+//! Published cases of other ledgers, as far as they need no engine (`docs/reference/peer-cases.md`).
 //!
 //! Case 17 (splits) stands in `money.rs`. Cases 4, 9 and 10 ask for idempotency and bulk requests: the engine's.
 
@@ -181,7 +181,7 @@ fn case_11_limits_count_after_all_transfers_of_one_entry() {
     }
 }
 
-/// `domain.md` §3, worked example 1: a collection with fee, tax and the provider's cost is one entry.
+/// Worked example 1: a collection with fee, tax and the provider's cost is one entry.
 #[test]
 fn worked_example_1_a_collection_of_10_000() {
     let ledger = Ledger::after(
@@ -205,7 +205,7 @@ fn worked_example_1_a_collection_of_10_000() {
     assert_eq!(ledger.balances.sums().iter().map(|(_, debits, credits)| (*debits, *credits)).collect::<Vec<_>>(), [(10_050, 10_050)]);
 }
 
-/// `domain.md` §3, worked example 3: a payout that timed out stays held, then the statement decides.
+/// Worked example 3: a payout that timed out stays held, then the statement decides.
 #[test]
 fn worked_example_3_a_payout_that_timed_out() {
     let script = "open world \n open float asset \n open awa floor 0 \n open fees income
@@ -220,7 +220,7 @@ fn worked_example_3_a_payout_that_timed_out() {
     assert_eq!([failed.balance("awa"), failed.balance("float"), failed.balance("fees")], [(9_890, 9_890), (100_000, 100_000), (0, 0)]);
 }
 
-/// `domain.md` §3, worked example 6: a ceiling refuses by one franc.
+/// Worked example 6: a ceiling refuses by one franc.
 #[test]
 fn worked_example_6_a_ceiling_of_an_identified_wallet() {
     let mut ledger = Ledger::after("open world \n open wallet floor 0 ceiling 2000000 \n post fund world->wallet 1990000");

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, SystemClock};
 use crate::ledger::ENGINE_COMMANDS;
 use crate::sequencer::{Answer, Gauges, Input, Request, Sequencer};
-use crate::submission::{CommandEnvelope, Mode, Rejected, SubmitError};
+use crate::submission::{CommandEnvelope, Mode, Rejected, SubmitError, places};
 
 /// The most commands that one submission may have: what a batch of TigerBeetle has.
 pub const MAX_COMMANDS: usize = 8_189;
@@ -96,7 +96,7 @@ pub enum StartError {
 /// Figures of an engine at work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EngineStats {
-    /// Commands that wait.
+    /// Commands that wait; an entry counts as many as it has transfers.
     pub queued: usize,
     /// How many may wait.
     pub queue_capacity: usize,
@@ -165,14 +165,16 @@ impl Engine {
         if self.shared.gauges.stopped.load(Ordering::Relaxed) {
             return Err(Rejected::Stopped);
         }
-        let queued = self.shared.gauges.queued.fetch_add(count, Ordering::Relaxed);
-        if queued + count > self.shared.queue_capacity {
-            self.shared.gauges.queued.fetch_sub(count, Ordering::Relaxed);
-            return Err(Rejected::QueueFull { queued, capacity: self.shared.queue_capacity });
+        let (places, capacity) = (places(&commands), self.shared.queue_capacity);
+        let queued = self.shared.gauges.queued.fetch_add(places, Ordering::Relaxed);
+        // One submission always fits into an empty queue, however many transfers it has.
+        if queued > 0 && queued + places > capacity {
+            self.shared.gauges.queued.fetch_sub(places, Ordering::Relaxed);
+            return Err(Rejected::QueueFull { queued, capacity });
         }
         let (reply, answer) = oneshot::channel();
-        if self.shared.input.send(Input::Request(Request { commands, mode, reply })).is_err() {
-            self.shared.gauges.queued.fetch_sub(count, Ordering::Relaxed);
+        if self.shared.input.send(Input::Request(Request { commands, places, mode, reply })).is_err() {
+            self.shared.gauges.queued.fetch_sub(places, Ordering::Relaxed);
             return Err(Rejected::Stopped);
         }
         Ok(answer)

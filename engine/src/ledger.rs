@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::submission::{Accepted, CommandEnvelope, Outcome, Refused};
 
 /// Changes whenever the shape of a snapshot changes; a snapshot of another shape is ignored.
-const SNAPSHOT_FORMAT: u32 = 1;
+const SNAPSHOT_FORMAT: u32 = 2;
 
 /// Ids of the engine's own commands begin so; no caller's may.
 pub(crate) const ENGINE_COMMANDS: &str = "hold-expiry/";
@@ -79,6 +79,8 @@ struct Prefetched {
 #[derive(Serialize, Deserialize)]
 struct SnapshotShape<B> {
     format: u32,
+    /// What it is the state at; kept beside the state, so that a snapshot under another position is seen to be wrong.
+    position: u64,
     balances: B,
     journal: Journal,
     journal_version: StreamVersion,
@@ -112,7 +114,7 @@ impl Ledger {
     /// Restores a snapshot that was taken at `position`; `None` if it is of another shape.
     pub(crate) fn restore(state: &[u8], position: Position, rules: LedgerRules, name: ShortText) -> Option<Self> {
         let shape: SnapshotShape<Balances> = postcard::from_bytes(state).ok()?;
-        (shape.format == SNAPSHOT_FORMAT).then(|| Self {
+        (shape.format == SNAPSHOT_FORMAT && shape.position == position.get()).then(|| Self {
             balances: shape.balances.reindexed(rules),
             journal: shape.journal,
             journal_version: shape.journal_version,
@@ -126,6 +128,7 @@ impl Ledger {
     pub(crate) fn snapshot(&self) -> Option<Vec<u8>> {
         let shape = SnapshotShape {
             format: SNAPSHOT_FORMAT,
+            position: self.position.get(),
             balances: &self.balances,
             journal: self.journal,
             journal_version: self.journal_version,
@@ -327,12 +330,31 @@ impl Ledger {
         outcome
     }
 
-    /// Releases one hold whose time has passed; `false` if there is none.
-    pub(crate) fn expire_one(&mut self, now: Timestamp, records: &mut Vec<Recorded>) -> bool {
-        if self.journal == Journal::Closed {
-            return false;
+    /// How many transfers a command moves, as far as that is known before it is decided: an entry that is posted earlier in
+    /// the same submission counts there.
+    pub(crate) fn transfers_of(&self, envelope: &CommandEnvelope) -> usize {
+        match &envelope.command {
+            LedgerCommand::Entry { id, action } => match &**action {
+                EntryAction::Post(post) => post.transfers.len(),
+                EntryAction::PostHold(_) | EntryAction::VoidHold(_) | EntryAction::ExpireHold | EntryAction::Reverse(_) => {
+                    self.entry(id).0.transfers().len()
+                }
+            },
+            LedgerCommand::Account(_) | LedgerCommand::CloseJournal(_) => 1,
         }
-        let Some(id) = self.balances.expired_hold(now) else { return false };
+    }
+
+    /// Whether a hold is open whose time has passed.
+    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
+        self.next_expiry().is_some_and(|at| at <= now)
+    }
+
+    /// Releases one hold whose time has passed: how many transfers it had; `None` if there is none.
+    pub(crate) fn expire_one(&mut self, now: Timestamp, records: &mut Vec<Recorded>) -> Option<usize> {
+        if self.journal == Journal::Closed {
+            return None;
+        }
+        let id = self.balances.expired_hold(now)?;
         let command = format!("{ENGINE_COMMANDS}{id}").parse().expect("a command id");
         let envelope = CommandEnvelope {
             command: LedgerCommand::entry(id, EntryAction::ExpireHold),
@@ -344,14 +366,20 @@ impl Ledger {
             traceparent: None,
             expected_version: None,
         };
+        let transfers = self.transfers_of(&envelope);
         let mut unit = Unit::begin(self, &envelope, now, records);
         unit.command(&envelope.command, &envelope.id).expect("an open hold can expire");
-        true
+        Some(transfers)
     }
 
     /// The refusal that a command was answered with before.
     pub(crate) fn refused_before(&self, envelope: &CommandEnvelope) -> Option<Outcome> {
         self.answered_before(envelope).filter(|outcome| matches!(outcome, Outcome::Refused(Refused { replayed: true, .. })))
+    }
+
+    /// The answer to a command that was accepted before.
+    pub(crate) fn accepted_before(&self, envelope: &CommandEnvelope) -> Option<Outcome> {
+        self.answered_before(envelope).filter(|outcome| matches!(outcome, Outcome::Accepted(_)))
     }
 
     fn answered_before(&self, envelope: &CommandEnvelope) -> Option<Outcome> {

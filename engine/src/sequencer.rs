@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::engine::{Coordination, EngineConfig};
 use crate::ledger::{Ledger, LedgerMark};
-use crate::submission::{CommandEnvelope, Mode, Outcome, SubmitError};
+use crate::submission::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 
 /// How long the sequencer sleeps at most: expiries and other engines' tails are looked at this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -31,12 +31,18 @@ const REST: Duration = Duration::from_millis(250);
 /// one by one, and one write for all of them costs less than a write for each.
 const GATHER: Duration = Duration::from_micros(100);
 
+/// Transfers that one submission may move, and after which a batch takes no more. A transfer takes at most 1.7 kB (a
+/// reason of 256 characters, two addresses), so a batch stays below what a reader unpacks, and memory is bounded.
+const MOST_TRANSFERS: usize = 200_000;
+
 /// What callers get back.
 pub(crate) type Answer = Result<Vec<Outcome>, SubmitError>;
 
 /// One submission on its way.
 pub(crate) struct Request {
     pub(crate) commands: Vec<CommandEnvelope>,
+    /// How many places of the queue it takes.
+    pub(crate) places: usize,
     pub(crate) mode: Mode,
     pub(crate) reply: oneshot::Sender<Answer>,
 }
@@ -121,6 +127,8 @@ struct OpenBatch {
     records: Vec<Recorded>,
     answers: Vec<(Request, Vec<Outcome>)>,
     commands: usize,
+    /// What its commands and expiries move.
+    transfers: usize,
 }
 
 struct WriterThread {
@@ -214,11 +222,13 @@ impl Sequencer {
             }
         }
         for request in self.waiting.drain(..).chain(self.open.answers.drain(..).map(|(request, _)| request)) {
-            let answer = reason.as_ref().map_or(SubmitError::Rejected(crate::Rejected::Stopped), told);
+            let answer = reason.as_ref().map_or(SubmitError::Rejected(Rejected::Stopped), told);
             let _ = request.reply.send(Err(answer));
         }
         if reason.is_none()
             && self.since_snapshot > 0
+            // Where others append, their tail may have been read in part.
+            && self.ledger.position() == self.durable_head.position
             && let Some(state) = self.ledger.snapshot()
         {
             self.inline.snapshots.save_last(Snapshot { head: self.durable_head, state });
@@ -288,7 +298,7 @@ impl Sequencer {
         let open = std::mem::take(&mut self.open).answers.into_iter().map(|(request, _)| request);
         let again: Vec<Request> = requests.into_iter().chain(open).collect();
         for request in again.into_iter().rev() {
-            self.gauges.queued.fetch_add(request.commands.len(), Ordering::Relaxed);
+            self.gauges.queued.fetch_add(request.places, Ordering::Relaxed);
             self.waiting.push_front(request);
         }
         self.ledger.drop_speculation(&self.durable);
@@ -328,6 +338,11 @@ impl Sequencer {
     fn see_others_tail(&mut self) -> Result<(), StoreError> {
         let head = self.store.head()?;
         if head != self.durable_head {
+            if head.position <= self.durable_head.position {
+                let what =
+                    format!("the journal ends at {head}, and ended at {} before: it is not the same journal any more", self.durable_head);
+                return Err(Corruption::new(head.position, what).into());
+            }
             let seen = replay_tail(&*self.store, &mut self.ledger, head);
             // As far as it was read it counts, also where reading broke off.
             self.durable = self.ledger.mark(0);
@@ -340,6 +355,9 @@ impl Sequencer {
 
     /// Decides what waits until the open batch is full; `false` if nothing could be taken.
     fn decide_waiting(&mut self) -> Result<bool, StoreError> {
+        if self.open.is_full() {
+            return Ok(false);
+        }
         let room = self.config.max_batch.saturating_sub(self.open.commands);
         let mut commands = 0;
         let mut count = 0;
@@ -355,26 +373,38 @@ impl Sequencer {
         if self.writer_is_gone() {
             return Err(Failure::Unknown("the writer's thread has ended".into()).into());
         }
+        let mut decided = false;
         if count > 0 {
-            let taken: Vec<Request> = self.waiting.drain(..count).collect();
-            let all = taken.iter().flat_map(|request| request.commands.iter());
+            let all = self.waiting.iter().take(count).flat_map(|request| request.commands.iter());
             if let Err(error) = self.ledger.prefetch(&*self.store, self.durable_head.position, all) {
+                let taken = self.waiting.drain(..count).collect();
                 return self.fail(taken, error).map(|()| true);
             }
-            for request in taken {
-                self.decide(request);
+            for _ in 0..count {
+                let now = self.ledger.not_before_last(self.clock.now());
+                // Every hold whose time has passed comes before what is decided now, if need be in several batches.
+                if !self.expire_holds(now) || self.open.is_full() {
+                    break;
+                }
+                let Some(request) = self.waiting.pop_front() else { break };
+                self.decide(request, now);
+                decided = true;
             }
         }
-        if count > 0 || !self.is_resting() {
+        if decided || !self.is_resting() {
             self.expire_holds(self.clock.now());
         }
-        Ok(count > 0)
+        Ok(decided)
     }
 
-    fn decide(&mut self, request: Request) {
-        let now = self.ledger.not_before_last(self.clock.now());
-        self.expire_holds(now);
-        self.gauges.queued.fetch_sub(request.commands.len(), Ordering::Relaxed);
+    fn decide(&mut self, request: Request, now: cauri_domain::time::Timestamp) {
+        self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
+        let transfers = request.commands.iter().map(|command| self.ledger.transfers_of(command)).sum();
+        if transfers > MOST_TRANSFERS {
+            let too_many = Rejected::TooManyTransfers { count: transfers, most: MOST_TRANSFERS };
+            let _ = request.reply.send(Err(SubmitError::Rejected(too_many)));
+            return;
+        }
         let outcomes = match request.mode {
             Mode::Each => {
                 self.ledger.begin_submission();
@@ -383,19 +413,22 @@ impl Sequencer {
             Mode::Atomic => self.decide_all_or_none(&request.commands, now),
         };
         self.open.commands += request.commands.len();
+        self.open.transfers += transfers;
         self.open.answers.push((request, outcomes));
     }
 
     fn decide_all_or_none(&mut self, commands: &[CommandEnvelope], now: cauri_domain::time::Timestamp) -> Vec<Outcome> {
-        let not_applied = |index: usize, outcome: Outcome| {
-            let mut none: Vec<Outcome> = commands.iter().map(|_| Outcome::NotApplied { because_of: index }).collect();
+        // What an earlier submission did is done, and said to be, whatever becomes of the rest.
+        let not_applied = |ledger: &Ledger, index: usize, outcome: Outcome| {
+            let of_rest = |command| ledger.accepted_before(command).unwrap_or(Outcome::NotApplied { because_of: index });
+            let mut none: Vec<Outcome> = commands.iter().map(of_rest).collect();
             none[index] = outcome;
             none
         };
         // A retry is answered as it was first: by the refusal that is remembered, whatever else would be refused now.
         for (index, command) in commands.iter().enumerate() {
             if let Some(outcome) = self.ledger.refused_before(command) {
-                return not_applied(index, outcome);
+                return not_applied(&self.ledger, index, outcome);
             }
         }
         let mark = self.ledger.mark(self.open.records.len());
@@ -408,22 +441,29 @@ impl Sequencer {
                 continue;
             }
             self.ledger.roll_back(&mark, &mut self.open.records);
-            let outcome = match outcomes.swap_remove(index) {
+            let outcome = outcomes.swap_remove(index);
+            let mut rest = not_applied(&self.ledger, index, outcome.clone());
+            rest[index] = match outcome {
                 // Its record was taken back with the rest: remember it alone.
                 Outcome::Refused(refused) if refused.position.is_some() && !refused.replayed => {
                     self.ledger.remember(command, now, refused.refusal, &mut self.open.records)
                 }
                 outcome => outcome,
             };
-            return not_applied(index, outcome);
+            return rest;
         }
         outcomes
     }
 
-    /// Writes the expiry of every hold whose time has passed, before anything later is decided.
-    fn expire_holds(&mut self, now: cauri_domain::time::Timestamp) {
+    /// Writes the expiry of every hold whose time has passed, before anything later is decided; `false` if the batch was
+    /// full before all had expired.
+    fn expire_holds(&mut self, now: cauri_domain::time::Timestamp) -> bool {
         let now = self.ledger.not_before_last(now);
-        while self.ledger.expire_one(now, &mut self.open.records) {}
+        while !self.open.is_full() {
+            let Some(transfers) = self.ledger.expire_one(now, &mut self.open.records) else { return true };
+            self.open.transfers += transfers;
+        }
+        !self.ledger.has_expired(now)
     }
 
     /// How much longer the open batch waits for callers that were just answered; `None` if it does not.
@@ -454,7 +494,7 @@ impl Sequencer {
     }
 
     fn close_open_batch(&mut self) -> Staged {
-        let OpenBatch { records, answers, commands } = std::mem::take(&mut self.open);
+        let OpenBatch { records, answers, commands, transfers: _ } = std::mem::take(&mut self.open);
         self.last_batch.0 = commands;
         self.since_snapshot += records.len() as u64;
         let mut snapshot = None;
@@ -503,7 +543,7 @@ impl Sequencer {
     /// These could not even be decided; nothing of them was written.
     fn fail(&mut self, requests: Vec<Request>, error: StoreError) -> Result<(), StoreError> {
         for request in requests {
-            self.gauges.queued.fetch_sub(request.commands.len(), Ordering::Relaxed);
+            self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
             let _ = request.reply.send(Err(told(&error)));
         }
         match error {
@@ -522,6 +562,11 @@ impl Sequencer {
 }
 
 impl OpenBatch {
+    /// It takes no more.
+    fn is_full(&self) -> bool {
+        self.transfers >= MOST_TRANSFERS
+    }
+
     fn is_empty(&self) -> bool {
         self.records.is_empty() && self.answers.is_empty()
     }

@@ -1,5 +1,6 @@
 //! What goes into an engine, and what comes out.
 
+use cauri_domain::entry::EntryAction;
 use cauri_domain::ids::{CommandId, EntryId};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
@@ -50,6 +51,18 @@ impl CommandEnvelope {
     }
 }
 
+/// How many places of the queue these commands take: an entry as many as it has transfers, which is what costs memory.
+pub(crate) fn places(commands: &[CommandEnvelope]) -> usize {
+    let of_one = |envelope: &CommandEnvelope| match &envelope.command {
+        LedgerCommand::Entry { action, .. } => match &**action {
+            EntryAction::Post(post) => post.transfers.len().max(1),
+            EntryAction::PostHold(_) | EntryAction::VoidHold(_) | EntryAction::ExpireHold | EntryAction::Reverse(_) => 1,
+        },
+        LedgerCommand::Account(_) | LedgerCommand::CloseJournal(_) => 1,
+    };
+    commands.iter().map(of_one).sum()
+}
+
 /// How the commands of one submission belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -64,7 +77,7 @@ pub enum Mode {
 pub enum Outcome {
     /// Its events are in the journal.
     Accepted(Accepted),
-    /// The rules said no; the refusal is in the journal.
+    /// The rules said no; the refusal is in the journal, unless it is that the key was used before or the journal is closed.
     Refused(Refused),
     /// `expected_version` was not the stream's version; nothing was decided or written.
     VersionMismatch {
@@ -72,6 +85,7 @@ pub enum Outcome {
         actual: StreamVersion,
     },
     /// The command was part of an atomic submission in which another command was not accepted; nothing of it was written.
+    /// One that an earlier submission had done is answered as it was then.
     NotApplied {
         /// Index in the submission of the command that was not accepted.
         because_of: usize,
@@ -125,6 +139,14 @@ pub enum Rejected {
         /// How many it had.
         count: usize,
         /// How many it may have.
+        most: usize,
+    },
+    /// The entries that are posted, voided and reversed have more transfers than one batch may move: send fewer commands.
+    #[error("these commands move {count} transfers, at most {most} are moved by one submission")]
+    TooManyTransfers {
+        /// How many they move.
+        count: usize,
+        /// How many they may move.
         most: usize,
     },
     /// A command id that only the engine itself may use.

@@ -41,7 +41,11 @@ impl DataDir {
     /// # Errors
     /// When the system does not let us.
     pub fn create(&self) -> io::Result<()> {
-        std::fs::create_dir_all(&self.0)?;
+        let mut builder = std::fs::DirBuilder::new();
+        // What is in it is the owner's business alone. A directory that is there already stays as it is.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(&self.0)?;
         self.read_models().parent().map_or(Ok(()), std::fs::create_dir_all)
     }
 }

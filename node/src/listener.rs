@@ -1,4 +1,5 @@
-//! The loop that takes connections: bounded, with a time for each request's head, ended without cutting answers off.
+//! The loop that takes connections: bounded, with a time for each request's head and for a client that takes nothing,
+//! ended without cutting answers off.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 
 /// After a failed accept (no more file descriptors, most often) something must end before the next can work.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -20,7 +22,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Bounds {
     /// Open at one time; further ones wait in the system's queue.
     pub connections: usize,
-    /// How long the head of a request may take, and how long a connection may be idle between two.
+    /// How long the head of a request may take, how long a connection may be idle between two, and how long a client may
+    /// take nothing of what it is sent.
     pub head: Duration,
     /// How long answers may go on after the end was asked for.
     pub ending: Duration,
@@ -55,7 +58,9 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, end: i
             tracing::debug!(%error, "a connection without TCP_NODELAY");
         }
         let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(bounds.head));
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(Box::pin(stream)), service);
         let connection = connections.watch(connection.into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -49,7 +49,7 @@ pub struct BadLine {
 }
 
 /// What one line, or one row, of a file gives.
-pub type Read1 = Result<Vec<Item>, BadLine>;
+pub type ReadLine = Result<Vec<Item>, BadLine>;
 
 /// Why loading stopped before the end of the file.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,14 @@ pub enum LoadError {
         /// The status of its answer.
         status: u16,
         /// What it said.
+        detail: String,
+    },
+    /// What must be done whole is more than the server takes in one request.
+    #[error("the commands from line {line} on are too large for one atomic request: {detail}; give a smaller --batch")]
+    TooLargeForOne {
+        /// The line of the first.
+        line: u64,
+        /// What the server said.
         detail: String,
     },
     /// The server is full, or does not know what became of a request, and stays so.
@@ -212,7 +220,7 @@ fn stamp(path: &Path) -> io::Result<String> {
 }
 
 /// The lines of a file of commands. An item's key is the file's stamp and its line, unless it has one.
-fn lines(mut reader: impl BufRead, stamp: &str) -> impl Iterator<Item = io::Result<Read1>> {
+fn lines(mut reader: impl BufRead, stamp: &str) -> impl Iterator<Item = io::Result<ReadLine>> {
     let mut number = 0;
     let stamp = stamp.to_owned();
     let mut text = Vec::new();
@@ -270,6 +278,7 @@ struct Sender<'a> {
     authorization: String,
     path: &'a Path,
     batch: usize,
+    atomic: bool,
     bar: ProgressBar,
     summary: &'a mut Summary,
     answered: bool,
@@ -338,13 +347,14 @@ impl<'a> Sender<'a> {
             authorization: format!("Bearer {token}"),
             path,
             batch: args.batch,
+            atomic: args.atomic,
             bar,
             summary,
             answered: false,
         }
     }
 
-    fn send_all(&mut self, read: impl Iterator<Item = Result<Read1, LoadError>>) -> Result<(), LoadError> {
+    fn send_all(&mut self, read: impl Iterator<Item = Result<ReadLine, LoadError>>) -> Result<(), LoadError> {
         let mut batch = Vec::with_capacity(self.batch);
         for line in read {
             match line? {
@@ -391,6 +401,11 @@ impl<'a> Sender<'a> {
                 }
                 400 => items = self.without_mistakes(items, &reply)?,
                 401 | 403 => return Err(LoadError::NotLetIn { status: reply.status, detail: reply.problem().detail }),
+                413 if items.len() > 1 && self.atomic => {
+                    // What must be done whole is not sent in halves.
+                    let (line, detail) = (items[0].line, reply.problem().detail);
+                    return Err(LoadError::TooLargeForOne { line, detail });
+                }
                 413 if items.len() > 1 => {
                     let second = items.split_off(items.len() / 2);
                     self.send(items)?;
@@ -494,7 +509,7 @@ fn strange(reply: &Reply) -> LoadError {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<Read1> {
+    fn read(text: &str) -> Vec<ReadLine> {
         lines(text.as_bytes(), "5eed").map(|line| line.expect("it is in memory")).collect()
     }
 

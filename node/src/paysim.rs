@@ -24,7 +24,7 @@ use cauri_domain::time::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::load::{BadLine, Item, Read1};
+use crate::load::{BadLine, Item, ReadLine};
 
 /// The columns, in this order.
 const HEADER: [&str; 11] = [
@@ -49,7 +49,7 @@ const MOST_STEPS: i64 = 20_000;
 ///
 /// # Errors
 /// When the first line is not PaySim's header.
-pub fn rows<R: Read>(reader: R, currency: Currency, stamp: &str) -> Result<impl Iterator<Item = Read1>, String> {
+pub fn rows<R: Read>(reader: R, currency: Currency, stamp: &str) -> Result<impl Iterator<Item = ReadLine>, String> {
     let mut csv = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
     let header = csv.byte_headers().map_err(|error| error.to_string())?;
     if header.iter().ne(HEADER.iter().map(|name| name.as_bytes())) {
@@ -257,11 +257,11 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
 9,PAYMENT,1.00,C1,0.0,0.0,M2,0.0,0.0,yes,0
 ";
 
-    fn read(text: &str, currency: Currency) -> Vec<Read1> {
+    fn read(text: &str, currency: Currency) -> Vec<ReadLine> {
         rows(text.as_bytes(), currency, "5eed").expect("a header").collect()
     }
 
-    fn commands(row: &Read1) -> Vec<Value> {
+    fn commands(row: &ReadLine) -> Vec<Value> {
         let items = row.as_ref().unwrap_or_else(|bad| panic!("{bad:?}"));
         items.iter().map(|item| serde_json::from_str(&item.text).expect("JSON")).collect()
     }
@@ -296,7 +296,7 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
     #[test]
     fn every_type_has_its_accounts() {
         let rows = read(SAMPLE, Currency::USD);
-        let sides = |row: &Read1| {
+        let sides = |row: &ReadLine| {
             let last = commands(row).pop().expect("a command");
             (
                 last["transfers"][0]["debit"].as_str().expect("a side").to_owned(),

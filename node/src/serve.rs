@@ -19,6 +19,9 @@ const KEYS_EVERY: Duration = Duration::from_secs(300);
 /// How often recorded durations are put into their buckets; between two scrapes they would pile up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// Files that journal, index and read models may have open, with room for what opens and closes.
+const FILES_OF_THE_STORE: u64 = 256;
+
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -80,7 +83,8 @@ pub fn serve(node: Node, listener: std::net::TcpListener, args: &ServeArgs) -> R
         let listener = TcpListener::from_std(listener)?;
         tracing::info!(address = %listener.local_addr()?, data = %node.data.path().display(), head = %node.engine.store().follow().head(), "serving");
         keep(&node);
-        let bounds = Bounds { connections: args.http.max_connections, head: args.http.request_timeout, ending: args.http.shutdown_timeout };
+        let connections = connections_within(rlimit::increase_nofile_limit(u64::MAX)?, args.http.max_connections);
+        let bounds = Bounds { connections, head: args.http.request_timeout, ending: args.http.shutdown_timeout };
         listener::serve(listener, node.router(args), bounds, told_to_stop()).await;
         Ok::<(), std::io::Error>(())
     });
@@ -89,6 +93,19 @@ pub fn serve(node: Node, listener: std::net::TcpListener, args: &ServeArgs) -> R
     tracing::info!(head = %store.follow().head(), "stopped");
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(served?)
+}
+
+/// As many connections as are wanted and leave files for the store: it must never be the one that finds none left.
+fn connections_within(open_files: u64, wanted: usize) -> usize {
+    let most = usize::try_from(open_files.saturating_sub(FILES_OF_THE_STORE)).unwrap_or(usize::MAX).max(1);
+    if most < wanted {
+        tracing::warn!(
+            open_files,
+            connections = most,
+            "the system allows fewer open files than --max-connections needs; ulimit -n raises it"
+        );
+    }
+    wanted.min(most)
 }
 
 /// What has to be done every now and then.

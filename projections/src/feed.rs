@@ -10,7 +10,7 @@ use cauri_event_schemas::{Event, Position, Recorded};
 use rusqlite::Connection;
 
 use crate::catalog::CatalogRow;
-use crate::projector::{Fold, Generation, ModelError, ReadModel, Unprojectable};
+use crate::projector::{AnyProjector, Generation, ModelError, ReadModel, Unprojectable};
 
 /// Events that every read model of a feed looks at before the next ones are touched: what fits a cache.
 const SLICE: usize = 256;
@@ -29,7 +29,7 @@ pub(crate) struct Member {
     pub(crate) digesting: bool,
     /// The event that it cannot go beyond, until the next start.
     pub(crate) stopped: Option<Unprojectable>,
-    fold: Option<Box<dyn Fold>>,
+    projector: Option<Box<dyn AnyProjector>>,
     /// An event that was staged failed; `write` finds out which and what goes before.
     spoilt: bool,
 }
@@ -46,7 +46,7 @@ impl Member {
             live: row.live,
             digesting: false,
             stopped: None,
-            fold: Some((row.model.load)(db, row.generation, row.completed)?),
+            projector: Some((row.model.load)(db, row.generation, row.completed)?),
             spoilt: false,
         })
     }
@@ -55,7 +55,7 @@ impl Member {
     pub(crate) fn create(db: &Connection, model: ReadModel) -> rusqlite::Result<Self> {
         let generation = Generation(1);
         (model.create)(db, generation)?;
-        let fold = Some((model.load)(db, generation, false)?);
+        let projector = Some((model.load)(db, generation, false)?);
         Ok(Self {
             model,
             generation,
@@ -65,7 +65,7 @@ impl Member {
             live: false,
             digesting: false,
             stopped: None,
-            fold,
+            projector,
             spoilt: false,
         })
     }
@@ -79,24 +79,24 @@ impl Member {
     pub(crate) fn reload(&mut self, db: &Connection) -> rusqlite::Result<()> {
         self.spoilt = false;
         if self.is_running() {
-            self.fold = None;
-            self.fold = Some((self.model.load)(db, self.generation, self.completed)?);
+            self.projector = None;
+            self.projector = Some((self.model.load)(db, self.generation, self.completed)?);
         }
         Ok(())
     }
 
     fn stage(&mut self, events: &[Recorded<Event>]) {
-        let Some(fold) = self.fold.as_mut().filter(|_| !self.spoilt) else { return };
+        let Some(projector) = self.projector.as_mut().filter(|_| !self.spoilt) else { return };
         let from = events.partition_point(|event| event.position <= self.position);
-        let staged = guarded(|| Ok(events[from..].iter().try_for_each(|event| fold.project(event))?));
+        let staged = guarded(|| Ok(events[from..].iter().try_for_each(|event| projector.project(event))?));
         self.spoilt = staged.is_err();
     }
 
     fn write(&mut self, db: &Connection, events: &[Vec<Recorded<Event>>]) -> Result<(), rusqlite::Error> {
-        let Some(fold) = &mut self.fold else { return Ok(()) };
+        let Some(projector) = &mut self.projector else { return Ok(()) };
         let Some(last) = events.last().and_then(|events| events.last()) else { return Ok(()) };
         if !self.spoilt {
-            match attempt(db, || fold.write(db, self.generation))? {
+            match attempt(db, || projector.write(db, self.generation))? {
                 Ok(()) => {
                     if last.position > self.position {
                         self.position = last.position;
@@ -116,11 +116,11 @@ impl Member {
         for events in events {
             // What an upcast made several events of is one record: all of it or nothing.
             for same in events.chunk_by(|left, right| left.position == right.position) {
-                let Some(fold) = &mut self.fold else { return Ok(()) };
+                let Some(projector) = &mut self.projector else { return Ok(()) };
                 let Some(first) = same.first().filter(|event| event.position > self.position) else { continue };
                 let written = attempt(db, || {
-                    same.iter().try_for_each(|event| fold.project(event))?;
-                    fold.write(db, self.generation)
+                    same.iter().try_for_each(|event| projector.project(event))?;
+                    projector.write(db, self.generation)
                 })?;
                 match written {
                     Ok(()) => {
@@ -133,7 +133,7 @@ impl Member {
                             ModelError::Sqlite(error) => error.to_string(),
                         };
                         self.stopped = Some(Unprojectable::new(first.position, reason));
-                        self.fold = None;
+                        self.projector = None;
                     }
                 }
             }
@@ -149,8 +149,8 @@ impl Member {
     /// What was put off is done: from now on it is done at once.
     pub(crate) fn set_completed(&mut self) {
         self.completed = true;
-        if let Some(fold) = &mut self.fold {
-            fold.set_completed();
+        if let Some(projector) = &mut self.projector {
+            projector.set_completed();
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Start with [`read::ReadStore`] to ask, and with [`runner::Runner`] to keep it current. One file per read
 //! model: each head comment says what it reads, what it writes and what a rebuild costs.
 //!
-//! **Invariant:** SQL stands in this crate only; nobody else knows a table's name. **Invariant:** rows and the
+//! **Invariant:** SQL over read models stands in this crate only; nobody else knows a table's name. **Invariant:** rows and the
 //! checkpoint that they belong to are committed together, so a read model is always exactly at its position.
 //! **Invariant:** nothing here decides anything about money, and nothing here can change the journal.
 pub mod digest;

@@ -135,7 +135,7 @@ impl ModelError {
 }
 
 /// A projector with its changes, whatever their types.
-pub(crate) trait Fold: Send {
+pub(crate) trait AnyProjector: Send {
     /// Adds what an event changes.
     fn project(&mut self, event: &Recorded<Event>) -> Result<(), Unprojectable>;
     /// Writes what waits.
@@ -144,9 +144,9 @@ pub(crate) trait Fold: Send {
     fn set_completed(&mut self);
 }
 
-struct FoldOf<P: Projector>(P::Changes);
+struct ChangesOf<P: Projector>(P::Changes);
 
-impl<P: Projector> Fold for FoldOf<P> {
+impl<P: Projector> AnyProjector for ChangesOf<P> {
     fn project(&mut self, event: &Recorded<Event>) -> Result<(), Unprojectable> {
         P::project(event, &mut self.0)
     }
@@ -176,7 +176,7 @@ pub(crate) struct ReadModel {
     /// See [`Changes::complete`].
     pub(crate) complete: fn(&Connection, Generation) -> Result<(), ModelError>,
     /// See [`Changes::load`].
-    pub(crate) load: fn(&Connection, Generation, bool) -> rusqlite::Result<Box<dyn Fold>>,
+    pub(crate) load: fn(&Connection, Generation, bool) -> rusqlite::Result<Box<dyn AnyProjector>>,
 }
 
 impl ReadModel {
@@ -188,7 +188,7 @@ impl ReadModel {
             tables: P::Changes::TABLES,
             create: P::Changes::create,
             complete: P::Changes::complete,
-            load: |db, generation, completed| Ok(Box::new(FoldOf::<P>(P::Changes::load(db, generation, completed)?))),
+            load: |db, generation, completed| Ok(Box::new(ChangesOf::<P>(P::Changes::load(db, generation, completed)?))),
         }
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Bytes of a request's body: document and variables.
     pub body_bytes: usize,
+    /// How long the body may take to arrive.
+    pub body_time: Duration,
     /// Bytes of a document.
     pub document_bytes: usize,
     /// Brackets open at once in a document. It protects the parser, which calls itself for each.
@@ -29,6 +31,8 @@ pub struct Limits {
     pub position_wait: Duration,
     /// Queries that read at once; others wait for their turn within their own `query_time`.
     pub queries: usize,
+    /// Subscriptions that look into the journal at once; others wait for their turn.
+    pub looks: usize,
     /// WebSocket connections at once.
     pub connections: usize,
     /// Operations at once on one WebSocket connection.
@@ -43,6 +47,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 256 * 1024,
+            body_time: Duration::from_secs(30),
             document_bytes: 64 * 1024,
             nesting: 64,
             fragments: 100,
@@ -54,6 +59,7 @@ impl Default for Limits {
             query_time: Duration::from_secs(10),
             position_wait: Duration::from_secs(5),
             queries: 64,
+            looks: 8,
             connections: 1_024,
             operations: 16,
             patience: Duration::from_secs(10),

@@ -25,6 +25,7 @@ pub(crate) struct Sources {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) limits: Limits,
     turns: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Sources {
@@ -35,7 +36,12 @@ impl fmt::Debug for Sources {
 
 impl Sources {
     pub(crate) fn new(reads: ReadStore, store: Arc<dyn EventStore>, limits: Limits) -> Self {
-        Self { reads, store, limits, turns: Arc::new(Semaphore::new(limits.queries)) }
+        Self { reads, store, limits, turns: Arc::new(Semaphore::new(limits.queries)), looks: Arc::new(Semaphore::new(limits.looks)) }
+    }
+
+    /// A turn to look into the journal outside of a query. It goes along with the looking and ends with it.
+    pub(crate) async fn look(&self) -> Result<OwnedSemaphorePermit, QueryError> {
+        self.looks.clone().acquire_owned().await.map_err(QueryError::internal)
     }
 
     /// A new scope, whose snapshot is not open yet.

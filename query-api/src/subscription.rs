@@ -91,7 +91,13 @@ impl Feed {
         // Subscribed before looking: what is appended in between wakes it.
         let mut heads = self.sources.store.follow().subscribe();
         let (store, account, from) = (self.sources.store.clone(), self.account.clone(), self.next);
-        let seen = blocking(move || first_events(&*store, account.as_ref(), from)).await??;
+        let turn = self.sources.look().await?;
+        let look = move || {
+            let seen = first_events(&*store, account.as_ref(), from);
+            drop(turn);
+            seen
+        };
+        let seen = blocking(look).await??;
         let stood_still = seen.next == self.next;
         self.next = seen.next;
         self.found.extend(seen.found);

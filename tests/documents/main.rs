@@ -14,7 +14,8 @@ fn the_reference_of_refusals_and_problems_is_the_code() {
          Written from the code by `UPDATE_DOCS=1 cargo test --release -p cauri-tests --test documents`.\n\n\
          ## Refusals\n\n\
          A refusal means: the command was understood, and the rules say no. It is answered with status 422, is recorded as\n\
-         `command.refused`, and is answered again on a retry with the same key. The list is in order of precedence: where\n\
+         `command.refused`, and is answered again on a retry with the same key. Two leave no record: `idempotency_key_reused`,\n\
+         whose key has one already, and `journal_closed`. Nothing refuses with `period_closed` yet. The list is in order of precedence: where\n\
          several apply, the first is the answer.\n\n\
          | code | meaning |\n|---|---|\n",
     );
@@ -23,7 +24,8 @@ fn the_reference_of_refusals_and_problems_is_the_code() {
     }
     page.push_str(
         "\n## Problems\n\n\
-         Every answer that is no success is a problem document (RFC 9457, `application/problem+json`) with a stable `code`.\n\n\
+         An answer of the REST API that is no success is a problem document (RFC 9457, `application/problem+json`) with a stable\n\
+         `code`; `/readyz` alone answers 503 with what it looked at. GraphQL has codes of its own in `errors[].extensions.code`.\n\n\
          | code | status | meaning |\n|---|---|---|\n",
     );
     for problem in PROBLEMS {

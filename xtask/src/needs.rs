@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 /// A program that tests call, and the Debian package that has it.
 const NEEDS: &[(&str, &str, &str)] = &[
     ("python3", "python3", "runs the stand-alone verifier of an export"),
+    ("sqlite3", "sqlite3", "reads a journal as the description of its format does"),
+    ("zstd", "zstd", "unpacks a frame as the description of the format does"),
+    ("xxd", "xxd", "shows bytes as the description of the format does"),
     ("node", "nodejs", "runs the audits of GraphQL over HTTP"),
     ("npm", "npm", "installs the audits of GraphQL over HTTP"),
     ("chromium", "chromium", "looks at the pages"),

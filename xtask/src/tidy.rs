@@ -14,6 +14,21 @@ const FORBIDDEN_BELOW: &[(&str, &[&str])] = &[
     ("cauri-projections", &["axum", "hyper", "ureq", "reqwest", "async-graphql"]),
 ];
 
+/// What each crate of Cauri may use of the others: downwards only. `query-api` takes from `command-api` who may ask.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("cauri-domain", &[]),
+    ("cauri-event-schemas", &["cauri-domain"]),
+    ("cauri-event-store", &["cauri-domain", "cauri-event-schemas"]),
+    ("cauri-engine", &["cauri-domain", "cauri-event-schemas", "cauri-event-store"]),
+    ("cauri-projections", &["cauri-domain", "cauri-event-schemas", "cauri-event-store"]),
+    ("cauri-command-api", &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-engine"]),
+    (
+        "cauri-query-api",
+        &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-engine", "cauri-projections", "cauri-command-api"],
+    ),
+    ("cauri-replay-tools", &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-projections"]),
+];
+
 /// Licences that a dependency may offer.
 const LICENCES: &[&str] = &[
     "0BSD",
@@ -61,8 +76,8 @@ fn files(root: &Path, wrong: &mut Vec<String>) {
     let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     for name in listed.lines() {
         let path = root.join(name);
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        if EMPTY_NAMES.contains(&stem) {
+        let stems = Path::new(name).iter().filter_map(|part| Path::new(part).file_stem()?.to_str());
+        for stem in stems.filter(|stem| EMPTY_NAMES.contains(stem)) {
             wrong.push(format!("{name}: name the subject; `{stem}` says nothing"));
         }
         if !name.ends_with(".rs") {
@@ -90,6 +105,14 @@ fn layers(wrong: &mut Vec<String>) -> Result<(), String> {
             let name = line.split(' ').next().unwrap_or_default();
             if forbidden.contains(&name) {
                 wrong.push(format!("{package} must not depend on {name}; `cargo tree -p {package} -i {name}` shows how it does"));
+            }
+        }
+    }
+    for (package, allowed) in LAYERS {
+        let tree = output(&["tree", "--package", package, "--edges", "normal", "--depth", "1", "--prefix", "none", "--format", "{p}"])?;
+        for name in tree.lines().skip(1).filter_map(|line| line.split(' ').next()) {
+            if name.starts_with("cauri-") && !allowed.contains(&name) {
+                wrong.push(format!("{package} must not use {name}: it does not stand below"));
             }
         }
     }

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use crate::answer::{Status, Target, json, mismatch, problem_of, put, token};
 use crate::auth::layer::{Authorized, Write};
 use crate::auth::token::Principal;
-use crate::body::{require, whole};
+use crate::body::{announced, require, whole};
 use crate::bulk::{BulkItem, items_of_array};
 use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED, fresh_command_id};
 use crate::json::decode;
@@ -163,8 +163,11 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
     }
     let asked_atomic = atomic_in(parts.uri.query())?;
     let media_type = require(&parts.headers, &["application/json", NDJSON])?;
-    let Ok(permit) = state.bulk_permits.clone().try_acquire_owned() else {
-        return Err(Problem::overloaded(std::time::Duration::from_secs(1)));
+    let permit = if announced(&parts.headers).is_some_and(|length| length <= READ_IN_PLACE as u64) {
+        None
+    } else {
+        let permit = state.bulk_permits.clone().try_acquire_owned();
+        Some(permit.map_err(|_| Problem::overloaded(std::time::Duration::from_secs(1)))?)
     };
     let bytes = whole(body, &parts.headers, state.limits.bulk_bytes, state.limits.time_out).await?;
     let reader = Reader {
@@ -173,12 +176,13 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
         most: state.limits.bulk_commands,
         ndjson: media_type == NDJSON,
     };
-    let read = if bytes.len() <= READ_IN_PLACE {
-        reader.read(&bytes, asked_atomic)
+    // The permit is held until the answer, because the commands take memory until then; and a request that is given up
+    // while its body is read makes no room before the body is gone.
+    let (read, _permit) = if bytes.len() <= READ_IN_PLACE {
+        (reader.read(&bytes, asked_atomic), None)
     } else {
-        // The permit goes along: a request that is given up does not make room before its body is gone.
         let reading = tokio::task::spawn_blocking(move || (reader.read(&bytes, asked_atomic), permit));
-        reading.await.map(|(read, _permit)| read).map_err(|error| Problem::internal(headers.request_id(), error))?
+        reading.await.map_err(|error| Problem::internal(headers.request_id(), error))?
     };
     let Bulk { commands, atomic, place } = read?;
     let targets: Vec<(Target, Option<StreamVersion>)> =

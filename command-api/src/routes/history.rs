@@ -53,7 +53,13 @@ pub struct StreamEvent {
 /// The history of a stream, or 404 where nothing was ever written.
 pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: StreamId) -> Result<Response, Problem> {
     let store = state.engine.store().clone();
-    let read = tokio::task::spawn_blocking(move || read(&*store, stream)).await;
+    let turn = state.journal_reads.clone().acquire_owned().await.map_err(|error| Problem::internal(headers.request_id(), error))?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let history = read(&*store, stream);
+        drop(turn);
+        history
+    });
+    let read = reading.await;
     let history = match read {
         Ok(Ok(history)) => history,
         Ok(Err(StoreError::Failure(failure))) => return Err(headers.tell(Problem::not_done(failure.to_string()))),

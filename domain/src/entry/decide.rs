@@ -12,7 +12,7 @@ use crate::money::{MAX_MINOR, Money, UncheckedMoney};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::time::Timestamp;
 
-/// How far ahead an entry may be dated, in seconds: seven days (`domain.md` §2), unless the ledger says otherwise.
+/// How far ahead an entry may be dated, in seconds: seven days, unless the ledger says otherwise.
 pub const MAX_FUTURE_SECS: i64 = 7 * 86_400;
 
 /// Decides any command for an entry.

@@ -64,6 +64,14 @@ impl Entry {
         }
     }
 
+    /// What is held or moved; nothing where a hold was given back.
+    pub fn transfers(&self) -> &[Transfer] {
+        match self {
+            Entry::Held(held) => &held.transfers,
+            _ => self.posted().map_or(&[], |posted| &posted.transfers),
+        }
+    }
+
     /// What moved, if anything did: what a reversal turns round.
     pub fn posted(&self) -> Option<&Posted> {
         match self {

@@ -1,6 +1,6 @@
 //! `Balances`: every account's state and totals, and every open hold: what entries are decided against.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
@@ -86,8 +86,8 @@ pub struct Balances {
     /// By the hash of the address, which stands in the row: a second copy here would be a fifth of an account's memory.
     #[serde(skip)]
     numbers: HashTable<AccountNo>,
-    /// Boxed: a table of the holds themselves would be half empty.
-    holds: HashMap<EntryId, Box<OpenHold>, FixedState>,
+    /// By order, not by hash: callers choose the ids, and a fold has no secret that keeps them from choosing those that collide.
+    holds: BTreeMap<EntryId, Box<OpenHold>>,
     /// Accounts that the event in hand touched; kept so that folding an event allocates nothing.
     #[serde(skip)]
     touched: Vec<AccountNo>,

@@ -2,10 +2,15 @@
 
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
-use cauri_engine::{CommandEnvelope, MAX_COMMANDS, Mode, Outcome};
-use cauri_event_schemas::StreamVersion;
+use cauri_domain::entry::{HoldTerms, PostEntry};
+use cauri_engine::{CommandEnvelope, MAX_COMMANDS, Mode, Outcome, Rejected, SubmitError};
+use cauri_event_schemas::{Position, StreamVersion};
+use cauri_event_store::EventStore;
 
-use crate::story::{Kept, Story, accepted, as_replay, floor_zero, freeze, open, post, refused, types_from};
+use crate::story::{
+    Kept, Story, accepted, address_of, as_replay, entry_of, floor_zero, freeze, morning, open, post, post_entry, refused, reverse,
+    transfer, types_from, verified,
+};
 
 #[test]
 fn a_submission_without_commands_is_answered_with_nothing() {
@@ -135,6 +140,78 @@ fn an_atomic_submission_with_commands_that_were_accepted_before_adds_the_rest() 
     let outcomes = story.submit(&[post("1", "a", "b", 1), post("2", "a", "b", 1)], Mode::Atomic);
     assert_eq!(outcomes.iter().map(|outcome| accepted(outcome).replayed).collect::<Vec<_>>(), [true, false]);
     assert_eq!(story.on_credit_side("b"), 2);
+}
+
+#[test]
+fn what_an_earlier_submission_did_is_said_to_be_done_when_the_rest_is_refused() {
+    let story = Story::new();
+    story.open(&["a", "b"]);
+    let first = story.one(&post("1", "a", "b", 1));
+    let again = [post("1", "a", "b", 1), post("2", "a", "b", 1), post("3", "a", "nobody", 1)];
+    // As it was first, and again as a retry.
+    for _ in 0..2 {
+        let outcomes = story.submit(&again, Mode::Atomic);
+        assert_eq!(outcomes[..2], [as_replay(&first), Outcome::NotApplied { because_of: 2 }]);
+        assert_eq!(refused(&outcomes[2]).refusal.code, AccountNotFound);
+    }
+    assert_eq!(story.on_credit_side("b"), 1);
+}
+
+/// So many transfers of one franc.
+fn francs(count: usize) -> PostEntry {
+    entry_of(vec![transfer("a", "b", 1); count])
+}
+
+#[test]
+fn a_submission_that_would_move_more_than_a_batch_can_hold_is_not_taken_and_can_be_split() {
+    let story = Story::new();
+    story.open(&["a", "b"]);
+    let keys: Vec<String> = (0..201).map(|number| format!("e{number}")).collect();
+    let posts: Vec<_> = keys.iter().map(|key| post_entry(key, francs(1_000))).collect();
+    let reversals: Vec<_> = keys.iter().map(|key| reverse(&format!("undo {key}").replace(' ', "-"), key)).collect();
+    for commands in [posts, reversals] {
+        let head = story.head();
+        let answer = story.engine.submit_blocking(commands.clone(), Mode::Each);
+        let too_many = Rejected::TooManyTransfers { count: 201_000, most: 200_000 };
+        assert_eq!(answer, Err(SubmitError::Rejected(too_many)));
+        assert_eq!((story.head(), story.engine.stats().queued), (head, 0));
+        let (one, other) = commands.split_at(100);
+        assert!([one, other].iter().flat_map(|half| story.submit(half, Mode::Atomic)).all(|outcome| !accepted(&outcome).replayed));
+    }
+    assert_eq!(verified(story.store()).totals(&address_of("b")).expect("an account").credits_posted, 201_000);
+    for batch in batches(story.store()) {
+        assert!(batch <= 400_000, "{batch} transfers in one batch");
+    }
+}
+
+#[test]
+fn holds_that_expire_together_expire_in_batches_of_bounded_size_before_anything_else_is_decided() {
+    let story = Story::new();
+    story.open(&["a", "b"]);
+    let expires_at = Some(morning().saturating_add_secs(60));
+    for number in 0..450 {
+        let held = PostEntry { hold: Some(HoldTerms { expires_at }), ..francs(1_000) };
+        story.accept(&post_entry(&format!("h{number}"), held));
+    }
+    let head = story.head();
+    story.clock.advance_micros(61_000_000);
+    let after = story.accept(&post("after", "a", "b", 1));
+    assert_eq!(after.first.get(), head.get() + 450 + 1, "all holds expired first");
+    assert_eq!(verified(story.store()).open_holds(), 0);
+    let large = batches(story.store()).into_iter().filter(|transfers| *transfers >= 200_000).collect::<Vec<_>>();
+    assert_eq!(large, [200_000, 200_000]);
+}
+
+/// How many transfers each batch of the journal moves.
+fn batches(store: &dyn EventStore) -> Vec<usize> {
+    let (mut batches, mut next) = (Vec::new(), Position::ZERO.next());
+    while let Some(stored) = store.read_batch(next).expect("a batch") {
+        let batch = stored.check().expect("whole records");
+        let texts = batch.records().map(|record| String::from_utf8(record.bytes().to_vec()).expect("JSON"));
+        batches.push(texts.map(|text| text.matches("\"debit\":").count()).sum());
+        next = batch.last().next();
+    }
+    batches
 }
 
 #[test]

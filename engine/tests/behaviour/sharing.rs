@@ -292,3 +292,33 @@ fn losing_an_engine_loses_nothing() {
         assert_eq!(journal.head().expect("a head"), journal.follow().head());
     }
 }
+
+#[test]
+fn an_engine_that_stops_while_the_others_tail_cannot_be_read_leaves_no_snapshot_of_another_moment() {
+    for reads in 0..6 {
+        let (mine, clock) = (MemoryStore::shared("ledger"), ManualClock::at(morning()));
+        let theirs = mine.for_another_engine();
+        let start = |store: &MemoryStore| {
+            let config = EngineConfig { coordination: Coordination::Turns, ..config(&clock) };
+            Engine::start(Arc::new(store.clone()), config).expect("an engine")
+        };
+        let (ours, others) = (start(&mine), start(&theirs));
+        for command in [open("world", AccountKind::Equity, None), open("a", AccountKind::Liability, floor_zero())] {
+            accepted(&one(&ours, &command));
+        }
+        mine.faults().fail_reads(true);
+        for number in 0..3 {
+            accepted(&one(&others, &post(&format!("p{number}"), "world", "a", 100)));
+        }
+        mine.faults().fail_reads_after(reads);
+        // It looks at the tail by itself, a few times a second.
+        std::thread::sleep(Duration::from_millis(400));
+        ours.stop();
+        mine.faults().fail_reads(false);
+        others.stop();
+        let engine = start(&mine);
+        assert_eq!(refused(&one(&engine, &post("too-much", "a", "world", 301))).refusal.code, BelowFloor, "after {reads} reads");
+        accepted(&one(&engine, &post("all", "a", "world", 300)));
+        engine.stop();
+    }
+}

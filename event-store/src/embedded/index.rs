@@ -288,7 +288,12 @@ impl Index {
             let most = self.shared.size.keys_in_memory;
             tables.active.as_ref().is_some_and(|table| table.pairs.len() + 2 * records > most && !table.pairs.is_empty())
         };
-        while full(&tables) && self.thread.is_some() {
+        while full(&tables)
+            && let Some(thread) = &self.thread
+        {
+            if thread.is_finished() {
+                return Err(failed("the index cannot be written", "its thread has ended"));
+            }
             if let Some(reason) = &tables.broken {
                 return Err(failed("the index cannot be written", reason));
             }
@@ -296,7 +301,7 @@ impl Index {
                 tables.flushing = tables.active.take().map(Arc::new);
                 self.shared.changed.notify_all();
             } else {
-                tables = self.shared.changed.wait(tables).unwrap_or_else(PoisonError::into_inner);
+                tables = self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
         Ok(())
@@ -429,7 +434,7 @@ impl Shared {
             None => read_connection(&self.path).map_err(|error| failed("cannot open index.sqlite", error))?,
         };
         let answer = with(&connection).map_err(|error| failed("cannot read the index", error));
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        super::keep(&self.readers, connection);
         answer
     }
 
@@ -694,7 +699,12 @@ fn load_runs(connection: &Connection) -> rusqlite::Result<Vec<Arc<Run>>> {
         }
         let filter = words(filter);
         let filter = BloomFilter::from_vec(if filter.is_empty() { vec![u64::MAX] } else { filter }).hashes(FILTER_HASHES);
-        Ok(Arc::new(Run { number: row.get(0)?, level: row.get(1)?, first_keys: words(first_keys), filter }))
+        let first_keys = words(first_keys);
+        if !first_keys.iter().all(|key| filter.contains_hash(*key)) {
+            // Written by a version of the filter that places its bits elsewhere: it would deny keys that are there.
+            return Err(damage("the filter of a run does not know the run's keys"));
+        }
+        Ok(Arc::new(Run { number: row.get(0)?, level: row.get(1)?, first_keys, filter }))
     })?;
     runs.collect()
 }

@@ -173,7 +173,7 @@ impl JournalFile {
             }
         };
         let answer = with(&connection);
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        super::keep(&self.readers, connection);
         answer
     }
 

@@ -28,8 +28,19 @@ use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 /// The format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// Connections for reading that are kept for the next reader; more than this many are closed again.
+const READERS_KEPT: usize = 16;
+
 /// Batches that stay unpacked for reads by stream.
 const CACHED_BATCHES: usize = 8;
+
+/// Keeps a connection for the next reader, if there are not enough already.
+fn keep(readers: &Mutex<Vec<Connection>>, connection: Connection) {
+    let mut readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
+    if readers.len() < READERS_KEPT {
+        readers.push(connection);
+    }
+}
 
 /// A journal in a directory of its own.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! What can go wrong in a store, on demand: appends that fail, wait at a gate, or find corruption; reads that fail.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +34,8 @@ struct Shared {
     planned: Mutex<VecDeque<Option<Fault>>>,
     gate: Mutex<Gate>,
     moved: Condvar,
-    reads_fail: AtomicBool,
+    /// Reads that still go well; `None` while all do.
+    reads_left: Mutex<Option<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +84,16 @@ impl Faults {
 
     /// Whether reads fail from here on.
     pub fn fail_reads(&self, fail: bool) {
-        self.0.reads_fail.store(fail, Ordering::SeqCst);
+        *self.reads_left() = fail.then_some(0);
+    }
+
+    /// So many reads go well, then all fail.
+    pub fn fail_reads_after(&self, reads: u64) {
+        *self.reads_left() = Some(reads);
+    }
+
+    fn reads_left(&self) -> MutexGuard<'_, Option<u64>> {
+        self.0.reads_left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An append arrives: waits at the gate and takes the next fault.
@@ -98,9 +107,11 @@ impl Faults {
 
     /// A read arrives.
     pub(super) fn read(&self) -> Result<(), StoreError> {
-        if self.0.reads_fail.load(Ordering::SeqCst) {
+        let mut left = self.reads_left();
+        if *left == Some(0) {
             return Err(Failure::NotDone("injected: nothing can be read".into()).into());
         }
+        *left = left.map(|left| left - 1);
         Ok(())
     }
 

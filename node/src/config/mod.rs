@@ -139,7 +139,8 @@ impl TrustArgs {
 /// How the engine works.
 #[derive(Clone, Debug, Args)]
 pub struct EngineArgs {
-    /// Commands that may wait before more are turned away with 503; at least as many as one bulk request has
+    /// Commands that may wait before more are turned away with 503, an entry counting as many as it has transfers; at
+    /// least as many as one bulk request has
     #[arg(long, env = "CAURI_QUEUE_CAPACITY", default_value_t = 65_536, value_name = "COMMANDS", value_parser = queue)]
     pub queue_capacity: usize,
     /// Days that an entry may be dated ahead of now

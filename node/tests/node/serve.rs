@@ -95,3 +95,18 @@ fn a_head_that_does_not_come_is_not_waited_for() {
     slow.read_to_string(&mut answer).expect("the end");
     served.stop();
 }
+
+#[test]
+fn a_client_that_takes_nothing_of_its_answers_holds_no_connection_for_ever() {
+    let data = tempfile::tempdir().expect("a directory");
+    let served = Served::at(data.path(), &["--request-timeout", "1s", "--max-connections", "1"]);
+    let mut greedy = TcpStream::connect(served.address).expect("connected");
+    greedy.set_nonblocking(true).expect("set");
+    let requests = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1_000);
+    // As much as the system takes; the answers are many times larger than what it keeps for somebody who does not read.
+    let sent = greedy.write(&requests).expect("requests");
+    assert!(sent > requests.len() / 2, "{sent}");
+    // The only place is taken, until the server has had enough.
+    assert_eq!(agent().get(format!("{}/healthz", served.url())).call().expect("an answer").status(), 200);
+    served.stop();
+}

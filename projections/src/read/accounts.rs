@@ -51,11 +51,6 @@ impl ReadSnapshot {
         Ok(statement.query_row([address.as_str()], read).optional()?)
     }
 
-    /// The accounts at these addresses, in their order; what a data loader asks for many answers at once.
-    pub fn accounts_at(&self, addresses: &[AccountAddress]) -> Result<Vec<Option<AccountRow>>, ReadError> {
-        addresses.iter().map(|address| self.account(address)).collect()
-    }
-
     /// Accounts by address.
     pub fn accounts(&self, filter: &AccountFilter, after: Option<&Cursor>, limit: usize) -> Result<Page<AccountRow>, ReadError> {
         let limit = limit.clamp(1, MAX_PAGE);

@@ -115,11 +115,6 @@ impl ReadSnapshot {
         found.map(|entry| self.with_steps(entry)).transpose()
     }
 
-    /// The entries with these ids, in their order; what a data loader asks for many answers at once.
-    pub fn entries_by_id(&self, ids: &[EntryId]) -> Result<Vec<Option<EntryRow>>, ReadError> {
-        ids.iter().map(|id| self.entry(*id)).collect()
-    }
-
     /// Entries in the order in which they were first recorded, or the other way round.
     ///
     /// The most selective of reference, dimension, account, state and effective time leads; the others are looked at

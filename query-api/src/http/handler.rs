@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_graphql::parser::types::OperationType;
-use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
@@ -12,6 +11,7 @@ use axum::response::Response;
 use cauri_command_api::auth::challenge::AuthProblem;
 use cauri_command_api::auth::layer::AuthState;
 use cauri_command_api::auth::role::Permission;
+use cauri_command_api::body::whole;
 
 use super::media::{self, Media};
 use super::request::{Malformed, Parameters, is_json};
@@ -19,6 +19,7 @@ use super::response::{self, Answer};
 use super::{graphiql, response::malformed};
 use crate::document::{Judged, Unfit, judge};
 use crate::error::QueryError;
+use crate::limits::Limits;
 use crate::schema::{CauriSchema, Outline, Plan};
 use crate::scope::Sources;
 
@@ -57,11 +58,12 @@ pub(crate) async fn graphql(State(api): State<Arc<Api>>, request: Request) -> Re
     let parameters = if is_get {
         Parameters::of_query_string(parts.uri.query().unwrap_or_default())
     } else if is_json(&parts.headers) {
-        match body_of(body, api.sources.limits.body_bytes).await {
-            Some(body) => Parameters::of_body(&body),
-            None => {
-                let what = format!("the body is larger than {} bytes", api.sources.limits.body_bytes);
-                return malformed(StatusCode::PAYLOAD_TOO_LARGE, media, what);
+        let Limits { body_bytes, body_time, .. } = api.sources.limits;
+        match whole(body, &parts.headers, body_bytes, body_time).await {
+            Ok(body) => Parameters::of_body(&body),
+            Err(problem) => {
+                let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
+                return malformed(status, media, problem.detail.clone());
             }
         }
     } else {
@@ -93,10 +95,6 @@ pub(crate) fn bearer_in(headers: &HeaderMap) -> Result<Option<&str>, AuthProblem
         // Something before us may have judged the other one.
         (Some(_), Some(_)) => Err(AuthProblem::Malformed("there is more than one Authorization header")),
     }
-}
-
-async fn body_of(body: Body, most: usize) -> Option<Vec<u8>> {
-    to_bytes(body, most).await.ok().map(Into::into)
 }
 
 fn min_positions(headers: &HeaderMap) -> Result<Vec<String>, String> {
