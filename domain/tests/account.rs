@@ -137,6 +137,22 @@ fn a_sweep_that_is_refused_leaves_the_account_open_and_full() {
 }
 
 #[test]
+fn a_frozen_account_with_something_left_is_refused_by_what_has_precedence() {
+    for (target, answer) in [
+        ("", "account_frozen"),
+        ("into c", "account_frozen"),
+        ("into nowhere", "account_not_found"),
+        ("into shut", "account_closed"),
+        ("into c by e", "entry_exists"),
+        ("into euro", "account_frozen"),
+    ] {
+        let mut ledger =
+            Ledger::after("open a \n open b \n open c \n open shut \n close shut \n open euro EUR \n post e b->a 10 \n freeze a");
+        assert_eq!(ledger.says(&format!("close a {target}")), answer, "{target}");
+    }
+}
+
+#[test]
 fn a_sweep_needs_a_target_only_where_something_is_left() {
     let balances = given("open a \n open b \n post e b->a 10").balances();
     let id: CommandId = "close-a".parse().expect("a command id");

@@ -478,13 +478,17 @@ impl Model {
     }
 
     fn close(&mut self, account: &'static str, into: Option<&'static str>, by: &str) -> Option<&'static str> {
-        if let Some(refusal) = first(&self.not_open(account)) {
-            return Some(refusal);
+        let not_open = first(&self.not_open(account));
+        if !self.accounts.contains_key(account) {
+            return not_open;
         }
         let ModelAccount { debit_is_positive, euro, .. } = self.accounts[account];
         let (balance, available, expected) = self.figures(account);
         // What is left on the normal side is what no hold may take; on the other side, what no hold will bring.
         let left = if balance >= 0 { available.max(0) } else { expected.min(0) };
+        if not_open.is_some() && (left == 0 || into.is_none()) {
+            return not_open;
+        }
         if left != 0 {
             let Some(into) = into else { return Some("account_not_empty") };
             let on_debit = (left > 0) == debit_is_positive;

@@ -214,14 +214,16 @@ impl Model {
     }
 
     fn close(&mut self, address: &str, sweep_to: Option<&str>, sweep: u128, now: i64) -> Verdict {
-        self.must_be_open(address)?;
-        let account = &self.accounts[address];
+        let Some(account) = self.accounts.get(address) else { return Err(RefusalCode::AccountNotFound) };
         let normal_is_debit = account.kind.normal_side() == Side::Debit;
         let balance = account.balance();
         // What is left on the side where it is, beyond what open holds claim.
         let (left, on_debit_side) =
             if balance >= 0 { (account.available(), normal_is_debit) } else { (-account.expected(), !normal_is_debit) };
         let (mut events, mut entry) = (1, None);
+        if left <= 0 || sweep_to.is_none() {
+            self.must_be_open(address)?;
+        }
         if left > 0 {
             let target = sweep_to.ok_or(RefusalCode::AccountNotEmpty)?.to_owned();
             let (debit, credit) = if on_debit_side { (target, address.to_owned()) } else { (address.to_owned(), target) };

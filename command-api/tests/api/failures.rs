@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use cauri_command_api::HttpLimits;
+use cauri_domain::LedgerCommand;
+use cauri_engine::{CommandEnvelope, EngineConfig, Mode};
 use cauri_event_store::memory::Fault;
 use serde_json::json;
 
@@ -10,12 +12,47 @@ use crate::support::{Api, entry};
 
 #[tokio::test]
 async fn a_full_queue_is_503_with_a_time_to_come_back() {
-    let api = Api::with(HttpLimits::default(), |config| config.queue_capacity = 1, Vec::new());
-    let open = |address: &str| json!({"op": "open_account", "address": address, "kind": "asset", "currency": "XOF"});
-    let answer = api.post("/v1/bulk").json(&json!([open("a"), open("b")])).send().await.expect_problem(503, "overloaded", "");
+    let small = |config: &mut EngineConfig| (config.queue_capacity, config.max_batch) = (1, 1);
+    let api = Api::with(HttpLimits::default(), small, Vec::new());
+    let open = |address: &str| json!({"address": address, "kind": "asset", "currency": "XOF"});
+    api.store.faults().close_gate();
+    // One in the store's hands, one decided behind it, one in the queue: then nobody gets in.
+    let mut taken = Vec::new();
+    for number in 0.. {
+        let opened = serde_json::from_value(open(&format!("a{number}"))).unwrap();
+        let id = format!("a{number}").parse().unwrap();
+        let command = CommandEnvelope::new(LedgerCommand::open_account(opened), id, "operator:awa".parse().unwrap());
+        match api.engine.enqueue(vec![command], Mode::Each) {
+            Ok(answer) => taken.push(answer),
+            // The sequencer takes what waits as fast as it can; at some point it cannot.
+            Err(_) if api.store.faults().arrivals() == 1 && taken.len() == 3 => break,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+    let answer = api.post("/v1/accounts").json(&open("late")).send().await.expect_problem(503, "overloaded", "");
     assert_eq!(answer.header("retry-after"), "1");
-    assert_eq!(api.events(), 0);
-    api.post("/v1/bulk").json(&json!([open("a")])).send().await.expect(200);
+    api.store.faults().open_gate();
+    for answer in taken {
+        answer.await.unwrap().unwrap();
+    }
+    api.post("/v1/accounts").json(&open("late")).send().await.expect(201);
+    assert_eq!(api.events(), 4);
+}
+
+#[tokio::test]
+async fn what_would_move_more_than_a_batch_can_hold_is_413_and_moves_nothing() {
+    let api = Api::shop().await;
+    let transfer = json!({"debit": "bank", "credit": "awa", "amount": {"amount": "1", "currency": "XOF"}});
+    let ids: Vec<String> = (1..=201).map(|number| format!("00000000-0000-4000-8000-{number:012}")).collect();
+    for half in ids.chunks(101) {
+        let posts: Vec<_> = half.iter().map(|id| json!({"op": "post_entry", "id": id, "transfers": vec![&transfer; 1_000]})).collect();
+        api.post("/v1/bulk").json(&json!(posts)).send().await.expect(200);
+    }
+    let before = api.events();
+    let reversals: Vec<_> = ids.iter().map(|id| json!({"op": "reverse_entry", "id": id})).collect();
+    let answer = api.post("/v1/bulk").json(&json!(reversals)).send().await.expect_problem(413, "payload_too_large", "");
+    assert!(answer.body["detail"].as_str().unwrap().contains("201000"), "{}", answer.body);
+    assert_eq!(api.events(), before);
 }
 
 #[tokio::test]

@@ -35,9 +35,10 @@ pub fn sweep(
     command: &CommandId,
     balances: &Balances,
 ) -> Result<Option<PostEntry>, Refusal> {
-    movable(account, address)?;
-    let Some((side, money)) = balances.left_over(address) else { return Ok(None) };
+    // With a sweep to decide, the state of the account is one of its refusals, at its place in the precedence.
+    let Some((side, money)) = balances.left_over(address) else { return movable(account, address).map(|()| None) };
     let Some(target) = &close.sweep_to else {
+        movable(account, address)?;
         let detail = format!("{address} still has {money} on its {} side", if side == Side::Debit { "debit" } else { "credit" });
         return Err(Refusal::new(RefusalCode::AccountNotEmpty, detail).at("/sweep_to"));
     };

@@ -8,8 +8,8 @@ use super::{Check, holds::Holds, roots::Roots};
 use crate::finding::Findings;
 use crate::ledger::{Account, Ledger, Totals};
 
-/// The shape of a snapshot that this program can look into: the format's number, then the engine's `Balances`.
-const KNOWN_FORMAT: u32 = 1;
+/// The shape of a snapshot that this program can look into: the format's number, the position, the engine's `Balances`.
+const KNOWN_FORMAT: u32 = 2;
 
 /// Does a snapshot belong to this journal's history?
 pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findings: &mut Findings) {
@@ -30,10 +30,13 @@ pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findin
 /// Compares a snapshot's accounts and holds with the fold at its position. What was compared, in words.
 pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findings: &mut Findings) -> String {
     let position = snapshot.head.position;
-    let Ok((KNOWN_FORMAT, balances)) = postcard::from_bytes::<Shape>(&snapshot.state) else {
+    let Ok((KNOWN_FORMAT, of, balances)) = postcard::from_bytes::<Shape>(&snapshot.state) else {
         return format!("the one at {position} is of another program's shape: only its head was compared");
     };
     let mut told = |what: String| findings.at(Check::Snapshots, position, what);
+    if of != position.get() {
+        told(format!("the snapshot at {position} says that it is of position {of}"));
+    }
     if balances.accounts().len() != ledger.accounts().len() {
         told(format!("the snapshot has {} accounts, the journal {}", balances.accounts().len(), ledger.accounts().len()));
     }
@@ -57,4 +60,4 @@ pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findi
 }
 
 /// The engine's snapshot as far as it is looked into; what follows in the bytes is left alone.
-type Shape = (u32, Balances);
+type Shape = (u32, u64, Balances);
