@@ -114,6 +114,19 @@ impl Journal for Frames {
         Ok(Box::new(FramesSource { connection, next: 1, until }))
     }
 
+    fn torn_structure(&self) -> Vec<String> {
+        let check = || -> rusqlite::Result<Vec<String>> {
+            let mut check = self.connection.prepare("PRAGMA quick_check(20)")?;
+            check.query_map([], |row| row.get(0))?.collect()
+        };
+        let mut said = check().unwrap_or_else(|error| vec![error.to_string()]);
+        said.retain(|line| line != "ok");
+        if let Err(error) = self.meta("journal_id") {
+            said.push(format!("no journal_id in meta: {error}"));
+        }
+        said
+    }
+
     fn behind(&self, head: Position) -> Result<Option<Position>, StoreError> {
         let last = self.connection.query_row("SELECT last FROM frames ORDER BY first DESC LIMIT 1", [], |row| row.get::<_, i64>(0));
         let last = last.optional().map_err(|error| wrong(head, "the frames cannot be read", &error))?;

@@ -46,6 +46,11 @@ pub trait Journal {
 
     /// Where the last batch behind a head ends, if one stands there that no later append explains.
     fn behind(&self, head: Position) -> Result<Option<Position>, StoreError>;
+
+    /// What is torn in the structure of the file that it stands in, in words; nothing where there is no file.
+    fn torn_structure(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {

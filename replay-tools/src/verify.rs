@@ -96,6 +96,9 @@ fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, Stri
     audit.findings.append(early);
     replay(source, &mut audit, wanted, head.map(|head| head.position));
     audit.end(head.as_ref(), tree.as_ref(), &wanted.expected, store.as_deref());
+    for what in journal.torn_structure() {
+        audit.findings.add(Check::Checksums, None, format!("the file's own structure: {what}"));
+    }
     if let Some(what) = torn_head {
         // What a head says that contradicts itself is no place to point to: the last record is.
         audit.findings.at(Check::Roots, audit.last(), what);

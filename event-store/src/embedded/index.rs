@@ -171,6 +171,8 @@ struct Tables {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
+    /// What its keys are made with: an index that was built anew has another.
+    seed: (i64, i64),
     size: IndexSize,
     /// Nobody else writes the index, so what cannot be read in it is damaged.
     writes: AtomicBool,
@@ -245,6 +247,7 @@ impl Index {
     fn without_runs(path: &Path, seed: (i64, i64), size: IndexSize) -> Self {
         let shared = Shared {
             path: path.to_owned(),
+            seed,
             size,
             writes: AtomicBool::new(false),
             tables: Mutex::default(),
@@ -352,7 +355,7 @@ impl Index {
             match self.shared.find_in_runs(&runs, keys, &mut found) {
                 // The process that writes has merged runs away: look into those that it has now.
                 Err(_) if self.thread.is_none() && reloaded < RELOADS => {
-                    let connection = read_connection(&self.shared.path).and_then(|connection| load_runs(&connection));
+                    let connection = self.shared.connect().and_then(|connection| load_runs(&connection));
                     *self.shared.runs() = Arc::new(connection.map_err(|error| failed("cannot read the index", error))?);
                     runs = self.shared.runs().clone();
                     found.truncate(in_memory);
@@ -431,11 +434,20 @@ impl Shared {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => read_connection(&self.path).map_err(|error| failed("cannot open index.sqlite", error))?,
+            None => self.connect().map_err(|error| failed("cannot open index.sqlite", error))?,
         };
         let answer = with(&connection).map_err(|error| failed("cannot read the index", error));
         super::keep(&self.readers, connection);
         answer
+    }
+
+    /// A connection to the same index as before. Another that stands in its place by now would not find what is there.
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let connection = read_connection(&self.path)?;
+        if seed_of(&connection)? != self.seed {
+            return Err(damage("it was built anew since; open the journal again"));
+        }
+        Ok(connection)
     }
 
     fn find_in_runs(&self, runs: &[Arc<Run>], keys: &[u64], found: &mut Vec<(usize, Position)>) -> Result<(), StoreError> {
