@@ -261,7 +261,10 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
     for index in 0..expected {
         let position = first.after(index);
         let Some(length) = memchr::memchr(b'\n', &batch.arena[start..whole]) else {
-            let what = torn.as_ref().map_or("the batch ends before this record", String::as_str);
+            let what = match &torn {
+                Some(error) => format!("the batch cannot be unpacked from this record on: {error}"),
+                None => "the batch ends before this record".to_owned(),
+            };
             batch.findings.at(Check::Checksums, position, what);
             batch.unreadable.get_or_insert(position);
             break;
@@ -277,6 +280,10 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
     }
     if start < whole && batch.unreadable.is_none() {
         batch.findings.at(Check::Checksums, last, "the batch goes on after its last record");
+    }
+    if let (Some(error), None) = (torn, batch.unreadable) {
+        // Others who unpack it by the book get nothing at all.
+        batch.findings.at(Check::Checksums, last, format!("the batch has all its records but cannot be unpacked to its end: {error}"));
     }
     batch
 }
@@ -303,7 +310,7 @@ fn unpack(body: &[u8]) -> (Vec<u8>, Option<String>) {
         Ok(decoder) => decoder.take(MOST_UNPACKED).read_to_end(&mut lines).err(),
         Err(error) => Some(error),
     };
-    (lines, torn.map(|error| format!("the batch cannot be unpacked from this record on: {error}")))
+    (lines, torn.map(|error| error.to_string()))
 }
 
 /// Reads one record, strictly if possible.
