@@ -34,7 +34,7 @@ pub enum Coordination {
 pub struct EngineConfig {
     /// Parameters of the rules.
     pub rules: LedgerRules,
-    /// How many commands may wait before more are told to come back later.
+    /// How many commands may wait before more are told to come back later; an entry counts as many as it has transfers.
     pub queue_capacity: usize,
     /// How many commands one batch takes.
     pub max_batch: usize,

@@ -93,7 +93,8 @@ impl Node {
 
     /// Everything that it answers over HTTP.
     pub fn router(&self, args: &ServeArgs) -> Router {
-        let queries = QueryState::new(self.reads.clone(), Arc::clone(self.engine.store()), Arc::clone(&self.verifier));
+        let mut queries = QueryState::new(self.reads.clone(), Arc::clone(self.engine.store()), Arc::clone(&self.verifier));
+        queries.limits.body_time = args.http.request_timeout;
         let (runner, most) = (Arc::clone(&self.runner), args.http.max_lag);
         let lag = ReadyCheck { name: "read_models", check: Box::new(move || read_models(&runner, most)) };
         let state = ApiState::new(self.engine.clone(), Arc::clone(&self.verifier), args.http.limits(), vec![lag]);

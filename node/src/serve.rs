@@ -83,7 +83,7 @@ pub fn serve(node: Node, listener: std::net::TcpListener, args: &ServeArgs) -> R
         let listener = TcpListener::from_std(listener)?;
         tracing::info!(address = %listener.local_addr()?, data = %node.data.path().display(), head = %node.engine.store().follow().head(), "serving");
         keep(&node);
-        let connections = connections_within(rlimit::increase_nofile_limit(u64::MAX)?, args.http.max_connections);
+        let connections = connections_within(open_files(), args.http.max_connections);
         let bounds = Bounds { connections, head: args.http.request_timeout, ending: args.http.shutdown_timeout };
         listener::serve(listener, node.router(args), bounds, told_to_stop()).await;
         Ok::<(), std::io::Error>(())
@@ -93,6 +93,16 @@ pub fn serve(node: Node, listener: std::net::TcpListener, args: &ServeArgs) -> R
     tracing::info!(head = %store.follow().head(), "stopped");
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(served?)
+}
+
+/// As many files as the system lets this process open, raised as far as it lets us. Where it says nothing, as if without end.
+fn open_files() -> u64 {
+    let raised = rlimit::increase_nofile_limit(u64::MAX);
+    let allowed = raised.or_else(|_| rlimit::getrlimit(rlimit::Resource::NOFILE).map(|(soft, _)| soft));
+    allowed.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the system does not say how many files may be open");
+        u64::MAX
+    })
 }
 
 /// As many connections as are wanted and leave files for the store: it must never be the one that finds none left.

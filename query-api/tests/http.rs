@@ -128,3 +128,13 @@ async fn a_variable_that_is_wrong_or_missing_is_the_callers_mistake() {
     }
     assert!(api.ask_with(query, json!({ "first": 1, "unused": [] }), &[]).await.body.get("errors").is_none());
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let ledger = Ledger::start();
+    let api = ledger.api_with(Limits { body_time: std::time::Duration::from_millis(50), ..Limits::default() });
+    let request = Request::post("/graphql").header("content-type", "application/json");
+    let never = Body::from_stream(futures::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
+    let answer = api.send(request.body(never).expect("a request")).await;
+    assert_eq!((answer.status, answer.code()), (StatusCode::REQUEST_TIMEOUT, "BAD_USER_INPUT"));
+}

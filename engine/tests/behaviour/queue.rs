@@ -7,7 +7,9 @@ use cauri_engine::{Engine, EngineConfig, ManualClock, Mode, Rejected, SubmitErro
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
 
-use crate::story::{Kept, Story, accepted, arrived_at_the_gate, config, morning, one, open, post, verified};
+use crate::story::{
+    Kept, Story, accepted, arrived_at_the_gate, config, entry_of, morning, one, open, post, post_entry, transfer, verified,
+};
 
 /// An engine whose store is at a gate, with two accounts.
 fn gated(queue_capacity: usize, max_batch: usize) -> (MemoryStore, Engine) {
@@ -154,4 +156,28 @@ fn figures_count_what_was_answered() {
     assert_eq!((stats.accounts, stats.accepted, stats.refused, stats.queued, stats.conflicts), (2, 4, 1, 0, 0));
     assert_eq!(stats.batches, 4, "a replay writes nothing");
     assert_eq!(stats.queue_capacity, 65_536);
+}
+
+#[test]
+fn an_entry_takes_as_many_places_of_the_queue_as_it_has_transfers() {
+    let (store, engine) = gated(10, 1);
+    let arrived = store.faults().arrivals();
+    store.faults().close_gate();
+    let mut taken = vec![engine.enqueue(vec![post("first", "a", "b", 1)], Mode::Each).expect("a place")];
+    arrived_at_the_gate(&store, arrived + 1);
+    // Decided behind it: the batch has no more room, so whatever comes next waits.
+    taken.push(engine.enqueue(vec![post("second", "a", "b", 1)], Mode::Each).expect("a place"));
+    while engine.stats().queued > 0 {
+        std::thread::yield_now();
+    }
+    let large = |key: &str| vec![post_entry(key, entry_of(vec![transfer("a", "b", 1); 8]))];
+    taken.push(engine.enqueue(large("third"), Mode::Each).expect("a place"));
+    assert_eq!(engine.stats().queued, 8);
+    assert_eq!(engine.enqueue(large("fourth"), Mode::Each).err(), Some(Rejected::QueueFull { queued: 8, capacity: 10 }));
+    taken.push(engine.enqueue(vec![post("fifth", "a", "b", 1)], Mode::Each).expect("two places are left"));
+    store.faults().open_gate();
+    for answer in taken {
+        accepted(&answer.blocking_recv().expect("an answer").expect("outcomes")[0]);
+    }
+    assert_eq!(engine.stats().queued, 0);
 }

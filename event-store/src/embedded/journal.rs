@@ -17,7 +17,7 @@ use crate::stored::StoredBatch;
 /// Compression level of zstd: the fastest of the ordinary ones; level 3 costs twice the time for 8 % less.
 const ZSTD_LEVEL: i32 = 1;
 
-/// No batch unpacks to more: what claims to is damaged.
+/// No batch unpacks to more: a larger one is not written, and what claims to be larger is damaged.
 const MAX_UNPACKED: u64 = 1 << 30;
 
 const SCHEMA: &str = "
@@ -202,6 +202,7 @@ impl JournalFile {
 
 /// Appends a batch and moves the head, in one transaction that has reached the disk when this returns.
 pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch) -> Result<(), StoreError> {
+    check_readable(batch.lines().len() as u64)?;
     let body = zstd::bulk::compress(batch.lines(), ZSTD_LEVEL).map_err(|error| failed("cannot pack the batch", error))?;
     let checksums: Vec<u8> = batch.checksums().iter().flat_map(|checksum| checksum.to_be_bytes()).collect();
     let peaks: Vec<u8> = batch.tree().peaks().iter().flat_map(|peak| peak.0).collect();
@@ -232,6 +233,14 @@ pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch
             Failure::Unknown(format!("the disk did not confirm the batch: {error}")).into()
         }
     })
+}
+
+/// A batch that no reader would unpack to its end must not be written: it would read as corruption for ever.
+fn check_readable(size: u64) -> Result<(), Failure> {
+    if size > MAX_UNPACKED {
+        return Err(Failure::NotDone(format!("a batch of {size} bytes could not be read again: one may have {MAX_UNPACKED}")));
+    }
+    Ok(())
 }
 
 fn table_exists(connection: &Connection) -> rusqlite::Result<bool> {
@@ -266,5 +275,16 @@ fn read_failure(what: &str, position: Position, error: &rusqlite::Error) -> Stor
         Some(_) => failed(&format!("cannot read {what}"), error),
         // No row, or a value of another type.
         None => Corruption::new(position, format!("{what} cannot be read: {error}")).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        assert!(check_readable(MAX_UNPACKED).is_ok());
+        assert!(matches!(check_readable(MAX_UNPACKED + 1), Err(Failure::NotDone(why)) if why.contains("1073741825")));
     }
 }

@@ -52,7 +52,7 @@ pub struct EmbeddedStore {
     cache: Mutex<VecDeque<Arc<CheckedBatch>>>,
     heads: HeadWatch,
     // Dropped last: nobody else opens the journal before everything above is closed.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 #[derive(Debug)]
@@ -324,13 +324,24 @@ impl EventStore for EmbeddedStore {
     }
 }
 
+/// The directory's lock.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would leave the lock with a process that is just being started and still has it open.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the directory's lock, which ends with the process, however it ends.
-fn lock(dir: &Path) -> Result<File, OpenError> {
+fn lock(dir: &Path) -> Result<Lock, OpenError> {
     let path = dir.join("cauri.lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| failed(&format!("cannot open {}", path.display()), error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(failed(&format!("cannot lock {}", path.display()), error).into()),
     }

@@ -90,7 +90,8 @@ pub struct HttpArgs {
     /// Largest body of a bulk request
     #[arg(long, env = "CAURI_BULK_LIMIT", default_value = "16MiB", value_name = "SIZE", value_parser = size)]
     pub bulk_limit: usize,
-    /// How long a request's head and its body may take to arrive, and a command to be durable
+    /// How long a request's head and its body may take to arrive, a command to be durable, and a client to take nothing of
+    /// its answer
     #[arg(long, env = "CAURI_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = time)]
     pub request_timeout: Duration,
     /// How long requests that are being answered may go on after the signal to stop
