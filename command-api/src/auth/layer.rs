@@ -64,6 +64,8 @@ impl AuthState {
         let token = token_in(bearer)?;
         let principal = match self.0.verify_with_known_keys(token) {
             Err(AuthProblem::UnknownKey) if self.0.keys().refresh_due() => self.verify_with_new_keys(token).await?,
+            // Not due, perhaps because the keys were read again a moment ago, after this token was compared with the old ones.
+            Err(AuthProblem::UnknownKey) => self.0.verify_with_known_keys(token)?,
             settled => settled?,
         };
         principal.require(permission)?;
