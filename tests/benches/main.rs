@@ -2,6 +2,7 @@
 //! `cargo xtask bench [NAME …]` runs them; figures go to `docs/performance.md`.
 
 mod bulk;
+mod growth;
 mod http;
 mod load;
 mod measure;
@@ -21,6 +22,7 @@ const BENCHMARKS: &[(&str, fn())] = &[
     ("start-up", start_up::run),
     ("read-side", read_side::run),
     ("memory", memory::run),
+    ("growth", growth::run),
     ("soak", soak::run),
 ];
 

@@ -14,7 +14,7 @@ use cauri_tests::maker::{Maker, opening};
 use crate::diary::Pen;
 
 /// So small that the index is always being flushed or merged.
-pub const INDEX: IndexSize = IndexSize { keys_in_memory: 300, keys_a_chunk: 16, fan_in: 2, key_bits: 64 };
+pub const INDEX: IndexSize = IndexSize { keys_in_memory: 300, keys_a_chunk: 16, fan_in: 2, keys_a_slice: 40, key_bits: 64 };
 
 /// Snapshots every few batches.
 pub fn config() -> EngineConfig {

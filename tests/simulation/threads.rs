@@ -133,7 +133,7 @@ impl World {
         let store: Arc<dyn EventStore> = match &self.journal {
             Journal::Memory(stores) => Arc::new(stores[number].clone()),
             Journal::Embedded(dir) => {
-                let size = IndexSize { keys_in_memory: 200, keys_a_chunk: 8, fan_in: 2, key_bits: 64 };
+                let size = IndexSize { keys_in_memory: 200, keys_a_chunk: 8, fan_in: 2, keys_a_slice: 40, key_bits: 64 };
                 // Callers who were just told "stopped" may hold the last engine, and so its store, for a moment.
                 loop {
                     match EmbeddedStore::open_with(dir.path(), "ledger", size) {

@@ -11,7 +11,7 @@ use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
 use tempfile::TempDir;
 
 /// So small that a few hundred records reach every level of the index.
-pub const TINY: IndexSize = IndexSize { keys_in_memory: 24, keys_a_chunk: 4, fan_in: 2, key_bits: 64 };
+pub const TINY: IndexSize = IndexSize { keys_in_memory: 24, keys_a_chunk: 4, fan_in: 2, keys_a_slice: 16, key_bits: 64 };
 
 pub struct Embedded {
     size: IndexSize,

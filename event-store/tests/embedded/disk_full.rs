@@ -13,7 +13,7 @@ use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
 use cauri_event_store::{Appended, EventStore, Failure, Lookup, Snapshot, StoreError};
 
 /// The index is flushed every few batches, so that it meets the full disk as well.
-const SIZE: IndexSize = IndexSize { keys_in_memory: 2_000, keys_a_chunk: 64, fan_in: 4, key_bits: 64 };
+const SIZE: IndexSize = IndexSize { keys_in_memory: 2_000, keys_a_chunk: 64, fan_in: 4, keys_a_slice: 500, key_bits: 64 };
 /// What the child appends when there is space again.
 const AFTERWARDS: usize = 40;
 const CHILD: &str = "embedded::disk_full::child_that_fills_the_disk";

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
 use cauri_event_store::conformance::material::{Author, Commit, address, append, check, located};
@@ -59,11 +60,20 @@ fn remove_index(dir: &Path) {
     }
 }
 
-fn levels(dir: &Path) -> Vec<(i64, i64)> {
-    let connection = Connection::open(dir.join("index.sqlite")).expect("an index");
-    let mut select = connection.prepare("SELECT level, count(*) FROM runs GROUP BY level ORDER BY level").expect("runs");
-    let levels = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("runs");
-    levels.map(|level| level.expect("a level")).collect()
+fn number(dir: &Path, select: &str) -> i64 {
+    Connection::open(dir.join("index.sqlite")).and_then(|index| index.query_row(select, [], |row| row.get(0))).expect(select)
+}
+
+const CHUNKS_OF_NO_RUN: &str = "SELECT count(*) FROM chunks WHERE (chunk >> 32) NOT IN (SELECT run FROM runs)";
+
+/// Merging goes on beside everything else: waits until nothing is left to be merged or removed.
+fn merged(dir: &Path) {
+    let most_of_a_level = "SELECT coalesce(max(runs), 0) FROM (SELECT count(*) AS runs FROM runs WHERE level < 3 GROUP BY level)";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while number(dir, most_of_a_level) >= TINY.fan_in as i64 || number(dir, CHUNKS_OF_NO_RUN) > 0 {
+        assert!(Instant::now() < deadline, "runs are left unmerged, or merged ones leave something behind");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -73,19 +83,59 @@ fn look_ups_answer_through_flushes_and_merges_on_every_level() {
         let store = open(dir.path());
         written.extend(write(&store, &mut author, 30));
         all_located(&store, &written);
+        merged(dir.path());
+        all_located(&store, &written);
         check(&store);
         store.check_index(|_| {}).expect("an index that leads everywhere");
     }
-    let levels = levels(dir.path());
-    assert_eq!(levels.last().map(|(level, _)| *level), Some(3), "the highest level was reached: {levels:?}");
-    for (level, runs) in &levels {
-        assert!(*level == 3 || *runs < TINY.fan_in as i64, "runs of level {level} were not merged: {levels:?}");
+    assert_eq!(number(dir.path(), "SELECT max(level) FROM runs"), 3, "the highest level was reached");
+    let keys = |dir: &Path| number(dir, "SELECT sum((length(pairs) - 4) / 16) FROM chunks WHERE (chunk >> 32) IN (SELECT run FROM runs)");
+    let merged_keys = keys(dir.path());
+    remove_index(dir.path());
+    drop(open(dir.path()));
+    assert_eq!(merged_keys, keys(dir.path()), "as many keys as in an index that is built anew");
+}
+
+#[test]
+fn a_merge_that_a_stop_or_a_kill_cut_short_is_done_again_and_leaves_nothing_behind() {
+    let (dir, mut author, mut written) = closed_journal(60);
+    let images = tempfile::tempdir().expect("a directory");
+    let mut cut_short = 0;
+    for round in 0..40 {
+        let store = open(dir.path());
+        written.extend(write(&store, &mut author, 4 + round % 7));
+        let image = images.path().join(round.to_string());
+        copy_of_a_killed_process(dir.path(), &image);
+        drop(store);
+        for left in [dir.path(), &image] {
+            cut_short += i64::from(number(left, CHUNKS_OF_NO_RUN) > 0);
+            let store = open(left);
+            all_located(&store, &written);
+            merged(left);
+            all_located(&store, &written);
+        }
     }
-    let connection = Connection::open(dir.path().join("index.sqlite")).expect("an index");
-    let orphans: i64 = connection
-        .query_row("SELECT count(*) FROM chunks WHERE (chunk >> 32) NOT IN (SELECT run FROM runs)", [], |row| row.get(0))
-        .expect("a count");
-    assert_eq!(orphans, 0, "merged runs leave nothing behind");
+    assert!(cut_short > 0, "no merge was ever cut short");
+}
+
+#[test]
+fn a_table_becomes_a_run_while_a_merge_is_under_way() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // A slice for each chunk: merging takes long, and is rarely done when the next table is full.
+    let store = EmbeddedStore::open_with(dir.path(), "ledger", IndexSize { keys_a_slice: 1, ..TINY }).expect("a store");
+    let mut author = Author::new("a");
+    let mut written = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // Newer than the unfinished run, and known: it was written in between.
+    let between = "SELECT count(*) FROM runs WHERE run > (SELECT min(chunk >> 32) FROM chunks
+        WHERE (chunk >> 32) NOT IN (SELECT run FROM runs) AND (chunk >> 32) > (SELECT max(run) FROM runs WHERE level > 0))";
+    while number(dir.path(), between) == 0 {
+        assert!(Instant::now() < deadline, "no run was written during a merge");
+        written.extend(write(&store, &mut author, 1));
+    }
+    merged(dir.path());
+    all_located(&store, &written);
+    check(&store);
 }
 
 #[test]
@@ -213,6 +263,7 @@ fn an_index_of_another_shape_is_built_again() {
         "UPDATE runs SET filter = zeroblob(length(filter))",
         "UPDATE runs SET first_keys = substr(first_keys, 9)",
         "UPDATE runs SET first_keys = x'', filter = x''",
+        "PRAGMA user_version = 1",
     ] {
         let (dir, mut author, mut written) = closed_journal(40);
         Connection::open(dir.path().join("index.sqlite")).and_then(|index| index.execute_batch(change)).expect(change);

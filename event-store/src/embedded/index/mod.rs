@@ -1,0 +1,448 @@
+//! `index.sqlite`: look-ups by stream and command as sorted runs, and snapshots. All derived from the journal.
+//!
+//! A key is 64 bits of a hash; it leads to candidate positions, which the caller confirms by reading the record.
+//! New keys gather in memory and answer from there; a thread of its own writes them as a sorted run when there
+//! are enough, and merges runs of one size into one of the next. Each run has a Bloom filter in memory, so a key
+//! that was never written is, 99 times of 100, answered without touching the disk. What a crash forgets is read
+//! again from the journal's tail.
+
+mod file;
+mod run;
+mod upkeep;
+
+use std::hash::Hasher as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use cauri_domain::ids::CommandId;
+use cauri_event_schemas::{Position, StreamId};
+use hashbrown::HashTable;
+use rusqlite::{Connection, params};
+use siphasher::sip::SipHasher13;
+
+use self::file::{cut, damage, indexed_to, is_damage, open_read_only, prepare, random_seed, remove, seed_of};
+use self::run::Run;
+use self::upkeep::{RETRY, Upkeep};
+use super::failed;
+use super::journal::JournalFile;
+use crate::batch::Batch;
+use crate::merkle::Hash;
+use crate::port::{Head, Lookup, Snapshot, StoreError};
+
+/// Sizes of the index's parts. Only tests choose other than the default: small ones, to reach every stage with few records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexSize {
+    /// Keys that gather in memory before they become a run.
+    pub keys_in_memory: usize,
+    /// Keys to one row of a run.
+    pub keys_a_chunk: usize,
+    /// Runs of one level that are merged into one of the next.
+    pub fan_in: usize,
+    /// Keys that a merge writes at a time; a table that has become full waits no longer than that.
+    pub keys_a_slice: usize,
+    /// Bits that tell keys apart; with few of them most keys collide.
+    pub key_bits: u32,
+}
+
+impl Default for IndexSize {
+    /// Two tables of this size take 36 MiB.
+    fn default() -> Self {
+        Self { keys_in_memory: 900_000, keys_a_chunk: 256, fan_in: 8, keys_a_slice: 200_000, key_bits: 64 }
+    }
+}
+
+/// Snapshots that are kept.
+const SNAPSHOTS_KEPT: i64 = 2;
+/// How often a reader takes up the runs anew for one look-up: merges of the process beside it are minutes apart.
+const RELOADS: usize = 100;
+/// A file of this name says that the index was found damaged: the next start builds it again.
+const DAMAGED: &str = "index.damaged";
+
+/// Makes keys of ids. Keyed, because callers choose the ids and could make an unkeyed hash collide at will.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hasher {
+    sip: SipHasher13,
+    mask: u64,
+}
+
+impl Hasher {
+    fn new(seed: (i64, i64), key_bits: u32) -> Self {
+        let mask = u64::MAX.checked_shr(u64::BITS - key_bits).unwrap_or(u64::MAX);
+        Self { sip: SipHasher13::new_with_keys(seed.0 as u64, seed.1 as u64), mask }
+    }
+
+    /// The key under which a stream's records are found.
+    pub(super) fn stream(&self, stream: &StreamId) -> u64 {
+        match stream {
+            StreamId::Entry(id) => self.key(b'e', id.as_bytes()),
+            StreamId::Account(address) => self.key(b'a', address.as_str().as_bytes()),
+            StreamId::Command(id) => self.key(b'r', id.as_str().as_bytes()),
+            StreamId::Journal(name) => self.key(b'j', name.as_str().as_bytes()),
+        }
+    }
+
+    /// The key under which a command's first record is found.
+    pub(super) fn command(&self, command: &CommandId) -> u64 {
+        self.key(b'c', command.as_str().as_bytes())
+    }
+
+    /// The key of a look-up.
+    pub(super) fn lookup(&self, lookup: &Lookup) -> u64 {
+        match lookup {
+            Lookup::Command(command) => self.command(command),
+            Lookup::Stream(stream) => self.stream(stream),
+        }
+    }
+
+    fn key(&self, kind: u8, id: &[u8]) -> u64 {
+        let mut hasher = self.sip;
+        hasher.write_u8(kind);
+        hasher.write(id);
+        hasher.finish() & self.mask
+    }
+}
+
+/// Keys and positions that are not yet in a run. Several positions may stand under one key.
+#[derive(Debug)]
+struct Table {
+    pairs: HashTable<(u64, u64)>,
+    /// The head that the keys reach to.
+    last: Head,
+}
+
+impl Table {
+    fn with_room(keys: usize) -> Self {
+        Self { pairs: HashTable::with_capacity(keys), last: Head::default() }
+    }
+
+    fn insert(&mut self, key: u64, position: Position) {
+        self.pairs.insert_unique(key, (key, position.get()), |pair| pair.0);
+    }
+
+    fn find(&self, key: u64) -> impl Iterator<Item = Position> + '_ {
+        self.pairs.iter_hash(key).filter(move |pair| pair.0 == key).map(|pair| Position::new(pair.1))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    active: Option<Table>,
+    /// Full, and on its way into a run.
+    flushing: Option<Arc<Table>>,
+    stopping: bool,
+    /// Why the table that is to become a run cannot be written; appends fail rather than fill the memory.
+    broken: Option<String>,
+    /// Everything up to here is found, in a table or in a run.
+    reaches: Position,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    /// What its keys are made with: an index that was built anew has another.
+    seed: (i64, i64),
+    size: IndexSize,
+    /// Nobody else writes the index, so what cannot be read in it is damaged.
+    writes: AtomicBool,
+    tables: Mutex<Tables>,
+    changed: Condvar,
+    runs: Mutex<Arc<Vec<Arc<Run>>>>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+/// Look-ups and snapshots.
+#[derive(Debug)]
+pub(super) struct Index {
+    hasher: Hasher,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Index {
+    /// Opens or builds the index of a journal whose head is at `head`.
+    pub(super) fn open(dir: &Path, journal: &JournalFile, head: Position, size: IndexSize) -> Result<Self, StoreError> {
+        let path = dir.join("index.sqlite");
+        let marker = dir.join(DAMAGED);
+        let start = || {
+            let connection = file::open(&path)?;
+            let index = Self::start(&path, &connection, journal, size)?;
+            let upkeep = Upkeep::new(index.shared.clone(), connection)?;
+            Ok((index, upkeep))
+        };
+        let (mut index, upkeep) = match start() {
+            Ok(started) if !marker.exists() => started,
+            Err(error) if !is_damage(&error) => return Err(failed("cannot open index.sqlite", error)),
+            damaged => {
+                // Derived data: whatever is wrong with it is not worth an error.
+                let reason = damaged.err().map(|error| error.to_string());
+                tracing::warn!(path = %path.display(), reason, "the index is damaged and is built again");
+                remove(&path);
+                let started = start().map_err(|error| failed("cannot build index.sqlite", error))?;
+                // What is not there needs no removing.
+                let _ = std::fs::remove_file(&marker);
+                started
+            }
+        };
+        index.shared.writes.store(true, Ordering::Relaxed);
+        let thread = std::thread::Builder::new().name("cauri-index".into()).spawn(move || upkeep.work());
+        index.thread = Some(thread.map_err(|error| failed("cannot start the index thread", error))?);
+        index.catch_up(journal, head)?;
+        Ok(index)
+    }
+
+    /// Opens the index beside a process that writes it; what it lacks is read from the journal.
+    pub(super) fn open_read_only(dir: &Path, journal: &JournalFile, head: Position, size: IndexSize) -> Result<Self, StoreError> {
+        let path = dir.join("index.sqlite");
+        let started = open_read_only(&path).and_then(|connection| Self::start(&path, &connection, journal, size));
+        // Not there, or of no use: everything from the journal.
+        let index = started.unwrap_or_else(|_| Self::without_runs(&path, random_seed(), size));
+        index.catch_up(journal, head)?;
+        Ok(index)
+    }
+
+    /// Takes up what is on disk, if it is whole and belongs to this history of the journal.
+    fn start(path: &Path, connection: &Connection, journal: &JournalFile, size: IndexSize) -> rusqlite::Result<Self> {
+        let index = Self::without_runs(path, seed_of(connection)?, size);
+        let (indexed_to, root) = indexed_to(connection)?;
+        if indexed_to > Position::ZERO {
+            let stored = journal.read_batch(indexed_to).map_err(|error| damage(&error.to_string()))?;
+            let same_history = stored.is_some_and(|batch| batch.last == indexed_to && batch.root.map(|root| cut(&root)) == Some(root));
+            if !same_history {
+                return Err(damage("it belongs to another history of the journal"));
+            }
+        }
+        *index.shared.runs() = Arc::new(run::load(connection)?);
+        index.shared.tables().reaches = indexed_to;
+        Ok(index)
+    }
+
+    fn without_runs(path: &Path, seed: (i64, i64), size: IndexSize) -> Self {
+        let shared = Shared {
+            path: path.to_owned(),
+            seed,
+            size,
+            writes: AtomicBool::new(false),
+            tables: Mutex::default(),
+            changed: Condvar::new(),
+            runs: Mutex::default(),
+            readers: Mutex::default(),
+        };
+        Self { hasher: Hasher::new(seed, size.key_bits), shared: Arc::new(shared), thread: None }
+    }
+
+    /// Reads the keys of the journal's tail: what a crash forgot, or what another process appended.
+    pub(super) fn catch_up(&self, journal: &JournalFile, head: Position) -> Result<(), StoreError> {
+        let mut next = self.shared.tables().reaches.next();
+        let mut last_command: Option<CommandId> = None;
+        while next <= head {
+            let Some(stored) = journal.read_batch(next)? else { break };
+            let batch = stored.check()?;
+            self.make_room(batch.records().len())?;
+            let mut tables = self.shared.tables();
+            let table = tables.active.get_or_insert_with(|| Table::with_room(self.shared.size.keys_in_memory));
+            for record in batch.records().filter(|record| record.position() >= next) {
+                let envelope = record.envelope()?;
+                table.insert(self.hasher.stream(&envelope.stream), record.position());
+                if last_command.as_ref() != Some(&envelope.metadata.command) {
+                    table.insert(self.hasher.command(&envelope.metadata.command), record.position());
+                    last_command = Some(envelope.metadata.command);
+                }
+            }
+            // A frame without a root cannot be told from another history's: then the index is built again.
+            table.last = Head { position: batch.last(), root: batch.root().unwrap_or(Hash([0; 32])) };
+            tables.reaches = batch.last();
+            next = batch.last().next();
+        }
+        Ok(())
+    }
+
+    /// Waits until the keys of `records` more records fit into memory.
+    pub(super) fn make_room(&self, records: usize) -> Result<(), StoreError> {
+        let mut tables = self.shared.tables();
+        let full = |tables: &Tables| {
+            let most = self.shared.size.keys_in_memory;
+            tables.active.as_ref().is_some_and(|table| table.pairs.len() + 2 * records > most && !table.pairs.is_empty())
+        };
+        while full(&tables)
+            && let Some(thread) = &self.thread
+        {
+            if thread.is_finished() {
+                return Err(failed("the index cannot be written", "its thread has ended"));
+            }
+            if let Some(reason) = &tables.broken {
+                return Err(failed("the index cannot be written", reason));
+            }
+            if tables.flushing.is_none() {
+                tables.flushing = tables.active.take().map(Arc::new);
+                self.shared.changed.notify_all();
+            } else {
+                tables = self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the keys of a batch that is durable.
+    pub(super) fn insert(&self, batch: &Batch) {
+        let mut tables = self.shared.tables();
+        let table = tables.active.get_or_insert_with(|| Table::with_room(self.shared.size.keys_in_memory));
+        for (position, stream) in batch.streams() {
+            table.insert(self.hasher.stream(stream), position);
+        }
+        for (position, command) in batch.commands() {
+            table.insert(self.hasher.command(command), position);
+        }
+        table.last = batch.head();
+        tables.reaches = batch.head().position;
+    }
+
+    /// Makes this index's keys of ids.
+    pub(super) fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
+    /// Positions that may stand under a key.
+    pub(super) fn candidates(&self, key: u64) -> Result<Vec<Position>, StoreError> {
+        Ok(self.candidates_of(&[key])?.into_iter().map(|(_, position)| position).collect())
+    }
+
+    /// For each of many keys the positions that may stand under it, as (index of the key, position).
+    pub(super) fn candidates_of(&self, keys: &[u64]) -> Result<Vec<(usize, Position)>, StoreError> {
+        let mut found = Vec::new();
+        let runs = {
+            // Tables before runs: what is on its way from one to the other is seen at least once.
+            let tables = self.shared.tables();
+            let in_memory = tables.active.iter().chain(tables.flushing.as_deref());
+            for table in in_memory {
+                for (index, key) in keys.iter().enumerate() {
+                    found.extend(table.find(*key).map(|position| (index, position)));
+                }
+            }
+            self.shared.runs().clone()
+        };
+        let in_memory = found.len();
+        let mut runs = runs;
+        let mut reloaded = 0;
+        loop {
+            match self.shared.find_in_runs(&runs, keys, &mut found) {
+                // The process that writes has merged runs away: look into those that it has now.
+                Err(_) if self.thread.is_none() && reloaded < RELOADS => {
+                    let connection = self.shared.connect().and_then(|connection| run::load(&connection));
+                    *self.shared.runs() = Arc::new(connection.map_err(|error| failed("cannot read the index", error))?);
+                    runs = self.shared.runs().clone();
+                    found.truncate(in_memory);
+                    reloaded += 1;
+                }
+                found_or_not => return found_or_not.map(|()| found),
+            }
+        }
+    }
+
+    /// Keeps a snapshot and drops old ones.
+    pub(super) fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let state = zstd::bulk::compress(&snapshot.state, 1).map_err(|error| failed("cannot pack the snapshot", error))?;
+        let save = || -> rusqlite::Result<()> {
+            let mut connection = Connection::open(&self.shared.path)?;
+            prepare(&connection)?;
+            let transaction = connection.transaction()?;
+            let position = snapshot.head.position.get() as i64;
+            transaction.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4)",
+                params![position, snapshot.head.root.0, i64::from(crc32fast::hash(&state)), state],
+            )?;
+            transaction.execute(
+                "DELETE FROM snapshots WHERE position NOT IN (SELECT position FROM snapshots ORDER BY position DESC LIMIT ?1)",
+                [SNAPSHOTS_KEPT],
+            )?;
+            transaction.commit()
+        };
+        save().map_err(|error| failed("cannot keep the snapshot", error))
+    }
+
+    /// The newest snapshot whose bytes are whole.
+    pub(super) fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        type Row = (i64, Vec<u8>, i64, Vec<u8>);
+        let read = |connection: &Connection| -> rusqlite::Result<Vec<Row>> {
+            connection
+                .prepare("SELECT position, root, checksum, state FROM snapshots ORDER BY position DESC")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect()
+        };
+        // A snapshot is a cache: one that cannot be read is one that is not there.
+        let rows = self.shared.read(read).unwrap_or_default();
+        for (position, root, checksum, state) in rows {
+            let whole = i64::from(crc32fast::hash(&state)) == checksum;
+            let state = zstd::stream::decode_all(state.as_slice());
+            if let (true, Ok(state), Some(root)) = (whole, state, Hash::from_slice(&root)) {
+                return Ok(Some(Snapshot { head: Head { position: Position::new(position.unsigned_abs()), root }, state }));
+            }
+            tracing::warn!(position, "a damaged snapshot is passed over");
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.shared.tables().stopping = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, Arc<Vec<Arc<Run>>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, with: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connect().map_err(|error| failed("cannot open index.sqlite", error))?,
+        };
+        let answer = with(&connection).map_err(|error| failed("cannot read the index", error));
+        super::keep(&self.readers, connection);
+        answer
+    }
+
+    /// A connection to the same index as before. Another that stands in its place by now would not find what is there.
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let connection = open_read_only(&self.path)?;
+        if seed_of(&connection)? != self.seed {
+            return Err(damage("it was built anew since; open the journal again"));
+        }
+        Ok(connection)
+    }
+
+    fn find_in_runs(&self, runs: &[Arc<Run>], keys: &[u64], found: &mut Vec<(usize, Position)>) -> Result<(), StoreError> {
+        for run in runs {
+            for (index, key) in keys.iter().enumerate() {
+                if run.may_have(*key) {
+                    found.extend(self.find_in_run(run, *key)?.into_iter().map(|position| (index, Position::new(position))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A chunk that cannot be read is never taken for one without the key: that would let a command happen twice.
+    fn find_in_run(&self, run: &Run, key: u64) -> Result<Vec<u64>, StoreError> {
+        self.read(|connection| run.find(connection, key)).inspect_err(|error| {
+            if self.writes.load(Ordering::Relaxed) {
+                tracing::error!(%error, path = %self.path.display(), "the index will be built again at the next start");
+                // A note for the next start; without it the damage is met again.
+                let _ = std::fs::write(self.path.with_file_name(DAMAGED), error.to_string());
+            }
+        })
+    }
+}
