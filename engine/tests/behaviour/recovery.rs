@@ -63,8 +63,9 @@ fn a_snapshot_and_the_tail_recover_what_the_whole_journal_recovers() {
             let engine = engine_on(store, &clock, u64::MAX);
             let (mut random, mut made) = (random.clone(), made.clone());
             let outcomes = run(&engine, &mut random, &clock, &mut made, 200);
-            let stats = engine.stats();
+            // Answers come before the gauges that they move.
             engine.stop();
+            let stats = engine.stats();
             (outcomes, stats.accounts, stats.open_holds, events(store))
         });
         assert!(answers[0] == answers[1], "with seed {seed}");
