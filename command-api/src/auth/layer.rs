@@ -52,7 +52,8 @@ impl Need for Read {
 pub struct AuthState(pub Arc<Verifier>);
 
 impl AuthState {
-    /// Lets somebody in who has a good token and a role that grants `permission`.
+    /// Lets somebody in who has a good token and a role that grants `permission`. `bearer` is the token, with or without
+    /// `Bearer ` before it: the header of a request, or what the `connection_init` of a websocket says.
     ///
     /// It does not block. When the issuer may have new keys, one request at a time has them read on a thread of its
     /// own and the others with an unknown key wait for it here, without a thread: no number of made-up key ids can
@@ -87,19 +88,6 @@ impl AuthState {
         }
         self.0.verify_with_known_keys(token)
     }
-}
-
-/// Lets somebody in who has a good token and a role that grants `permission`, for callers without an HTTP request,
-/// such as the `connection_init` of a websocket. `bearer` is the token, with or without `Bearer ` before it.
-///
-/// Like [`Verifier::verify`] it may block; async callers have [`AuthState::authorize`].
-///
-/// # Errors
-/// When there is no token, the token is not good, or its roles do not grant `permission`.
-pub fn authorize(verifier: &Verifier, bearer: Option<&str>, permission: Permission) -> Result<Principal, AuthProblem> {
-    let principal = verifier.verify(token_in(bearer)?)?;
-    principal.require(permission)?;
-    Ok(principal)
 }
 
 /// An extractor that gives the [`Principal`] of a request, if it has the permission `N` stands for.

@@ -25,7 +25,7 @@ use tower::ServiceExt as _;
 use crate::auth::challenge::AuthProblem;
 use crate::auth::issuer::{DevIssuer, IssuerError, publish};
 use crate::auth::jwks::{Jwks, JwksError, JwksSource};
-use crate::auth::layer::{AuthState, Authorized, Read, Write, authorize};
+use crate::auth::layer::{AuthState, Authorized, Read, Write};
 use crate::auth::role::{Permission, Role};
 use crate::auth::token::{Trust, Verifier};
 
@@ -433,14 +433,15 @@ fn two_that_start_at_once_end_up_with_the_same_key() {
     }
 }
 
-#[test]
-fn a_permission_is_asked_of_the_roles_and_the_scheme_may_be_left_out() {
+#[tokio::test]
+async fn a_permission_is_asked_of_the_roles_and_the_scheme_may_be_left_out() {
     let (verifier, _folder) = verifier();
+    let auth = AuthState(Arc::new(verifier));
     for role in Role::ALL {
         let token = ISSUERS.sign(&claims(json!({"roles": [role]})));
         for permission in Permission::ALL {
             for bearer in [token.clone(), format!("Bearer {token}"), format!("bearer  {token} ")] {
-                let outcome = authorize(&verifier, Some(&bearer), permission).map(|principal| principal.actor().to_string());
+                let outcome = auth.authorize(Some(&bearer), permission).await.map(|principal| principal.actor().to_string());
                 let expected =
                     if role.may(permission) { Ok(format!("{role}:alice")) } else { Err(AuthProblem::RoleNotSufficient(permission)) };
                 assert_eq!(outcome, expected, "{role} and {permission}");
@@ -448,7 +449,7 @@ fn a_permission_is_asked_of_the_roles_and_the_scheme_may_be_left_out() {
         }
     }
     for missing in [None, Some(""), Some("Bearer"), Some("Bearer ")] {
-        assert_eq!(authorize(&verifier, missing, Permission::Read), Err(AuthProblem::MissingToken), "{missing:?}");
+        assert_eq!(auth.authorize(missing, Permission::Read).await, Err(AuthProblem::MissingToken), "{missing:?}");
     }
 }
 

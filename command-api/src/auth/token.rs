@@ -125,7 +125,7 @@ impl Verifier {
     /// When the token is not good, or names no role that Cauri knows.
     pub fn verify(&self, token: &str) -> Result<Principal, AuthProblem> {
         match self.verify_with_known_keys(token) {
-            Err(AuthProblem::UnknownKey) if self.keys.refresh_due() => {
+            Err(AuthProblem::UnknownKey) => {
                 self.keys.refresh_if_due();
                 self.verify_with_known_keys(token)
             }

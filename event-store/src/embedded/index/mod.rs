@@ -55,8 +55,6 @@ impl Default for IndexSize {
 
 /// Snapshots that are kept.
 const SNAPSHOTS_KEPT: i64 = 2;
-/// How often a reader takes up the runs anew for one look-up: merges of the process beside it are minutes apart.
-const RELOADS: usize = 100;
 /// A file of this name says that the index was found damaged: the next start builds it again.
 const DAMAGED: &str = "index.damaged";
 
@@ -239,16 +237,21 @@ impl Index {
         while next <= head {
             let Some(stored) = journal.read_batch(next)? else { break };
             let batch = stored.check()?;
+            // All keys of a batch or none: a table that ends inside a batch would note an end that it has not reached.
+            let mut keys = Vec::with_capacity(2 * batch.records().len());
+            for record in batch.records().filter(|record| record.position() >= next) {
+                let envelope = record.envelope()?;
+                keys.push((self.hasher.stream(&envelope.stream), record.position()));
+                if last_command.as_ref() != Some(&envelope.metadata.command) {
+                    keys.push((self.hasher.command(&envelope.metadata.command), record.position()));
+                    last_command = Some(envelope.metadata.command);
+                }
+            }
             self.make_room(batch.records().len())?;
             let mut tables = self.shared.tables();
             let table = tables.active.get_or_insert_with(|| Table::with_room(self.shared.size.keys_in_memory));
-            for record in batch.records().filter(|record| record.position() >= next) {
-                let envelope = record.envelope()?;
-                table.insert(self.hasher.stream(&envelope.stream), record.position());
-                if last_command.as_ref() != Some(&envelope.metadata.command) {
-                    table.insert(self.hasher.command(&envelope.metadata.command), record.position());
-                    last_command = Some(envelope.metadata.command);
-                }
+            for (key, position) in keys {
+                table.insert(key, position);
             }
             // A frame without a root cannot be told from another history's: then the index is built again.
             table.last = Head { position: batch.last(), root: batch.root().unwrap_or(Hash([0; 32])) };
@@ -324,19 +327,23 @@ impl Index {
         };
         let in_memory = found.len();
         let mut runs = runs;
-        let mut reloaded = 0;
         loop {
-            match self.shared.find_in_runs(&runs, keys, &mut found) {
-                // The process that writes has merged runs away: look into those that it has now.
-                Err(_) if self.thread.is_none() && reloaded < RELOADS => {
-                    let connection = self.shared.connect().and_then(|connection| run::load(&connection));
-                    *self.shared.runs() = Arc::new(connection.map_err(|error| failed("cannot read the index", error))?);
-                    runs = self.shared.runs().clone();
-                    found.truncate(in_memory);
-                    reloaded += 1;
-                }
-                found_or_not => return found_or_not.map(|()| found),
+            let failure = match self.shared.find_in_runs(&runs, keys, &mut found) {
+                Ok(()) => return Ok(found),
+                Err(error) => error,
+            };
+            if self.thread.is_some() {
+                return Err(failure);
             }
+            // Perhaps the process that writes has merged these runs away: then look into those that it has now.
+            let loaded = self.shared.connect().and_then(|connection| run::load(&connection));
+            let loaded = Arc::new(loaded.map_err(|error| failed("cannot read the index", error))?);
+            if loaded.iter().map(|run| run.number).eq(runs.iter().map(|run| run.number)) {
+                return Err(failure);
+            }
+            *self.shared.runs() = loaded.clone();
+            runs = loaded;
+            found.truncate(in_memory);
         }
     }
 
@@ -437,12 +444,15 @@ impl Shared {
 
     /// A chunk that cannot be read is never taken for one without the key: that would let a command happen twice.
     fn find_in_run(&self, run: &Run, key: u64) -> Result<Vec<u64>, StoreError> {
-        self.read(|connection| run.find(connection, key)).inspect_err(|error| {
-            if self.writes.load(Ordering::Relaxed) {
-                tracing::error!(%error, path = %self.path.display(), "the index will be built again at the next start");
-                // A note for the next start; without it the damage is met again.
-                let _ = std::fs::write(self.path.with_file_name(DAMAGED), error.to_string());
-            }
-        })
+        self.read(|connection| run.find(connection, key).inspect_err(|error| self.note_damage(error)))
+    }
+
+    /// Has the next start build the index again, if the error says that it is damaged and nobody else writes it.
+    fn note_damage(&self, error: &rusqlite::Error) {
+        if is_damage(error) && self.writes.load(Ordering::Relaxed) {
+            tracing::error!(%error, path = %self.path.display(), "the index will be built again at the next start");
+            // Without the note the damage is met again.
+            let _ = std::fs::write(self.path.with_file_name(DAMAGED), error.to_string());
+        }
     }
 }

@@ -37,8 +37,8 @@ impl Run {
         Ok(pairs_of(&pairs).filter(|pair| pair.0 == key).map(|pair| pair.1).collect())
     }
 
-    /// The first key of the chunk that is so many behind the one where `key` stands or would stand.
-    pub(super) fn key_behind(&self, key: u64, chunks: usize) -> Option<u64> {
+    /// The first key of the chunk that comes so many after the one where `key` stands or would stand.
+    pub(super) fn boundary_after(&self, key: u64, chunks: usize) -> Option<u64> {
         self.first_keys.get(self.chunk_of(key).unwrap_or(0) + chunks).copied()
     }
 
@@ -109,16 +109,16 @@ impl RunWriter {
         let first_keys: Vec<u8> = run.first_keys.iter().flat_map(|key| key.to_be_bytes()).collect();
         let filter: Vec<u8> = run.filter.as_slice().iter().flat_map(|bits| bits.to_be_bytes()).collect();
         connection.execute(
-            "INSERT INTO runs (run, level, first_keys, filter, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![run.number, run.level, first_keys, filter, checksum_of_run(&first_keys, &filter)],
+            "INSERT INTO runs (run, level, checksum, first_keys, filter) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![run.number, run.level, checksum_of_run(&first_keys, &filter), first_keys, filter],
         )?;
         Ok(run)
     }
 
     fn write_chunk(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let checksum = crc32fast::hash(&self.chunk);
-        self.chunk.extend_from_slice(&checksum.to_be_bytes());
         let id = chunk_id(self.run.number, self.run.first_keys.len() - 1);
+        let checksum = checksum_of_chunk(id, &self.chunk);
+        self.chunk.extend_from_slice(&checksum.to_be_bytes());
         connection.prepare_cached("INSERT INTO chunks VALUES (?1, ?2)")?.execute(params![id, self.chunk])?;
         self.chunk.clear();
         Ok(())
@@ -132,7 +132,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Vec<Arc<Run>>> {
     let connection = &transaction;
     check_manifest(connection)?;
     let mut select = connection.prepare("SELECT run, level, first_keys, filter, checksum FROM runs ORDER BY run")?;
-    let words = |bytes: Vec<u8>| -> Vec<u64> { bytes.chunks_exact(8).map(number).collect() };
+    let words = |bytes: Vec<u8>| -> Vec<u64> { bytes.chunks_exact(8).map(word).collect() };
     let runs = select.query_map([], |row| {
         let (first_keys, filter): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
         if checksum_of_run(&first_keys, &filter) != row.get::<_, i64>(4)? {
@@ -187,18 +187,26 @@ fn read_chunk(connection: &Connection, chunk: i64) -> rusqlite::Result<Vec<u8>> 
     let mut select = connection.prepare_cached("SELECT pairs FROM chunks WHERE chunk = ?1")?;
     let mut pairs: Vec<u8> = select.query_row([chunk], |row| row.get(0))?;
     let checksum = pairs.split_off(pairs.len().saturating_sub(4));
-    if checksum != crc32fast::hash(&pairs).to_be_bytes() {
+    if checksum != checksum_of_chunk(chunk, &pairs).to_be_bytes() {
         return Err(damage("a chunk of the index is not what was written"));
     }
     Ok(pairs)
 }
 
 fn pairs_of(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
-    bytes.chunks_exact(16).map(|pair| (number(&pair[..8]), number(&pair[8..])))
+    bytes.chunks_exact(16).map(|pair| (word(&pair[..8]), word(&pair[8..])))
 }
 
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Of the pairs and where they stand: SQLite finds another chunk where a bit of a row's number has changed.
+fn checksum_of_chunk(chunk: i64, pairs: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&chunk.to_be_bytes());
+    hasher.update(pairs);
+    hasher.finalize()
 }
 
 fn checksum_of_run(first_keys: &[u8], filter: &[u8]) -> i64 {

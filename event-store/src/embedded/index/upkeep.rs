@@ -1,7 +1,7 @@
 //! The index thread: writes full tables as runs, and merges runs in the time between.
 //!
-//! A merge takes a slice of the keys at a time, so that a table that has become full never waits longer than for one
-//! slice: appends wait for full tables.
+//! A merge takes a slice of the keys at a time, so that a table that has become full waits no longer than for one slice:
+//! appends wait for full tables. The last slice is the longest, because the filter of all keys is written with it.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -12,8 +12,9 @@ use super::file::{note_indexed_to, note_manifest};
 use super::run::{Run, RunWriter, delete_chunks, with_chunks};
 use super::{Shared, Table};
 
-/// Runs beyond this level stay as they are: merging them would take longer than it saves.
-const TOP_LEVEL: i64 = 3;
+/// Runs of this level stay as they are: they have some 60 million keys and a filter of 72 MB, and a filter is made in
+/// memory and written at once.
+const TOP_LEVEL: i64 = 2;
 /// How long to wait before what could not be written is tried again.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
@@ -29,9 +30,9 @@ pub(super) struct Upkeep {
 
 /// A run that is in no list any more; its chunks go.
 struct Dropped {
-    run: i64,
-    /// Who may still look into it.
-    readers: Weak<Run>,
+    number: i64,
+    /// Gone when nobody can look into it any more.
+    run: Weak<Run>,
 }
 
 /// Runs that are becoming one of the next level.
@@ -54,7 +55,7 @@ impl Upkeep {
         let next_run = 1 + known.iter().map(|run| run.number).chain(on_disk.iter().copied()).max().unwrap_or(0);
         // Left behind by a merge that did not come to its end.
         let unknown = on_disk.into_iter().filter(|number| known.iter().all(|run| run.number != *number));
-        let dropped = unknown.map(|run| Dropped { run, readers: Weak::new() }).collect();
+        let dropped = unknown.map(|number| Dropped { number, run: Weak::new() }).collect();
         Ok(Self { shared, connection, next_run, merge: None, merges_rest: false, dropped })
     }
 
@@ -66,11 +67,7 @@ impl Upkeep {
                 if stopping {
                     return;
                 }
-                if let Err(error) = self.tidy() {
-                    tracing::warn!(%error, "index runs were not merged");
-                    let tables = self.shared.tables();
-                    drop(self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
-                }
+                self.tidy();
                 continue;
             };
             let written = self.write_table(&table);
@@ -87,6 +84,8 @@ impl Upkeep {
                     tables.broken = Some(error.to_string());
                     self.shared.changed.notify_all();
                     drop(self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
+                    // On a disk that is full this may be what makes room.
+                    self.delete_dropped();
                 }
                 Err(error) => {
                     // Nothing is lost: the journal has the keys, and the next start reads them again. No later
@@ -133,37 +132,50 @@ impl Upkeep {
     }
 
     /// One step of what can wait.
-    fn tidy(&mut self) -> rusqlite::Result<()> {
-        let size = self.shared.size;
-        if let Some(unseen) = self.dropped.iter().position(|dropped| dropped.readers.strong_count() == 0) {
-            if !delete_chunks(&self.connection, self.dropped[unseen].run, size.keys_a_slice.div_ceil(size.keys_a_chunk))? {
-                self.dropped.swap_remove(unseen);
-            }
-            return Ok(());
+    fn tidy(&mut self) {
+        if self.delete_dropped() {
+            return;
         }
         let Some(merge) = self.merge.take().or_else(|| self.begin_merge()) else {
             // Only runs that somebody still looks into: that takes a moment.
             std::thread::sleep(Duration::from_millis(1));
-            return Ok(());
+            return;
         };
         let (number, merged) = (merge.writer.number(), merge.runs.clone());
-        match merge.step(&mut self.connection, size.keys_a_slice / size.keys_a_chunk) {
+        match merge.step(&mut self.connection, self.shared.size.keys_a_slice / self.shared.size.keys_a_chunk) {
             Ok(Merged::InPart(merge)) => self.merge = Some(merge),
             Ok(Merged::Whole(run)) => {
                 let is_merged = |run: &Run| merged.iter().any(|old| old.number == run.number);
                 let mut runs = self.shared.runs();
                 *runs = Arc::new(runs.iter().filter(|run| !is_merged(run)).cloned().chain([Arc::new(run)]).collect());
                 drop(runs);
-                self.dropped.extend(merged.iter().map(|old| Dropped { run: old.number, readers: Arc::downgrade(old) }));
+                self.dropped.extend(merged.iter().map(|old| Dropped { number: old.number, run: Arc::downgrade(old) }));
             }
             Err(error) => {
                 // The runs stay as they are.
-                self.dropped.push(Dropped { run: number, readers: Weak::new() });
+                tracing::warn!(%error, "index runs were not merged");
+                self.shared.note_damage(&error);
+                self.dropped.push(Dropped { number, run: Weak::new() });
                 self.merges_rest = true;
-                return Err(error);
             }
         }
-        Ok(())
+    }
+
+    /// Deletes a slice of a run that nobody looks into any more, if there is one.
+    fn delete_dropped(&mut self) -> bool {
+        let Some(unseen) = self.dropped.iter().position(|dropped| dropped.run.strong_count() == 0) else { return false };
+        let number = self.dropped[unseen].number;
+        match delete_chunks(&self.connection, number, self.shared.size.keys_a_slice.div_ceil(self.shared.size.keys_a_chunk)) {
+            Ok(true) => {}
+            Ok(false) => drop(self.dropped.swap_remove(unseen)),
+            Err(error) => {
+                // The next start finds it again.
+                tracing::warn!(%error, run = number, "what is left of an index run was not deleted");
+                self.shared.note_damage(&error);
+                self.dropped.swap_remove(unseen);
+            }
+        }
+        true
     }
 
     fn level_to_merge(&self) -> Option<i64> {
@@ -174,7 +186,9 @@ impl Upkeep {
 
     fn begin_merge(&mut self) -> Option<Merge> {
         let level = self.level_to_merge()?;
-        let runs: Vec<Arc<Run>> = self.shared.runs().iter().filter(|run| run.level == level).cloned().collect();
+        // No more than so many, however many there are: the size of runs and slices rests on it.
+        let of_level = self.shared.runs().clone();
+        let runs: Vec<Arc<Run>> = of_level.iter().filter(|run| run.level == level).take(self.shared.size.fan_in).cloned().collect();
         let keys = runs.iter().map(|run| run.chunks() * self.shared.size.keys_a_chunk).sum();
         Some(Merge { runs, writer: self.run_writer(level + 1, keys), from: 0 })
     }
@@ -184,7 +198,9 @@ impl Merge {
     /// Writes the keys of about so many chunks.
     fn step(mut self, connection: &mut Connection, chunks: usize) -> rusqlite::Result<Merged> {
         let chunks = (chunks / self.runs.len()).max(1);
-        let until = self.runs.iter().filter_map(|run| run.key_behind(self.from, chunks)).min();
+        let until = self.runs.iter().filter_map(|run| run.boundary_after(self.from, chunks)).min();
+        // First keys rise strictly, because equal keys share a chunk.
+        debug_assert!(until.is_none_or(|until| until > self.from));
         // At once: a snapshot that is kept between a read and the first write here would end the transaction.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut pairs = Vec::new();
