@@ -84,7 +84,10 @@ impl Upkeep {
                     tables.broken = Some(error.to_string());
                     self.shared.changed.notify_all();
                     drop(self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
-                    // On a disk that is full this may be what makes room.
+                    // On a disk that is full these make room.
+                    if let Some(merge) = self.merge.take() {
+                        self.dropped.push(Dropped { number: merge.writer.number(), run: Weak::new() });
+                    }
                     self.delete_dropped();
                 }
                 Err(error) => {
