@@ -220,10 +220,8 @@ impl Currency {
     }
 
     const fn at(index: usize) -> Currency {
-        match NonZeroU8::new(index as u8 + 1) {
-            Some(place) => Currency(place),
-            None => panic!("the table has fewer than 256 currencies"),
-        }
+        const { assert!(CURRENCIES.len() < 256, "a place in the table is a byte, and zero is none") };
+        Currency(NonZeroU8::MIN.saturating_add(index as u8))
     }
 
     fn row(self) -> (&'static str, u8) {

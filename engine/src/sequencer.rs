@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Position, Recorded};
 use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, Sharing, Snapshot, StoreError, Tree};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
@@ -397,7 +398,7 @@ impl Sequencer {
         Ok(decided)
     }
 
-    fn decide(&mut self, request: Request, now: cauri_domain::time::Timestamp) {
+    fn decide(&mut self, request: Request, now: Timestamp) {
         self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
         let transfers = request.commands.iter().map(|command| self.ledger.transfers_of(command)).sum();
         if transfers > MOST_TRANSFERS {
@@ -417,7 +418,7 @@ impl Sequencer {
         self.open.answers.push((request, outcomes));
     }
 
-    fn decide_all_or_none(&mut self, commands: &[CommandEnvelope], now: cauri_domain::time::Timestamp) -> Vec<Outcome> {
+    fn decide_all_or_none(&mut self, commands: &[CommandEnvelope], now: Timestamp) -> Vec<Outcome> {
         // What an earlier submission did is done, and said to be, whatever becomes of the rest.
         let not_applied = |ledger: &Ledger, index: usize, outcome: Outcome| {
             let of_rest = |command| ledger.accepted_before(command).unwrap_or(Outcome::NotApplied { because_of: index });
@@ -457,7 +458,7 @@ impl Sequencer {
 
     /// Writes the expiry of every hold whose time has passed, before anything later is decided; `false` if the batch was
     /// full before all had expired.
-    fn expire_holds(&mut self, now: cauri_domain::time::Timestamp) -> bool {
+    fn expire_holds(&mut self, now: Timestamp) -> bool {
         let now = self.ledger.not_before_last(now);
         while !self.open.is_full() {
             let Some(transfers) = self.ledger.expire_one(now, &mut self.open.records) else { return true };

@@ -62,15 +62,18 @@ impl AuthState {
     /// # Errors
     /// When there is no token, the token is not good, or its roles do not grant `permission`.
     pub async fn authorize(&self, bearer: Option<&str>, permission: Permission) -> Result<Principal, AuthProblem> {
-        let token = token_in(bearer)?;
-        let principal = match self.0.verify_with_known_keys(token) {
-            Err(AuthProblem::UnknownKey) if self.0.keys().refresh_due() => self.verify_with_new_keys(token).await?,
-            // Not due, perhaps because the keys were read again a moment ago, after this token was compared with the old ones.
-            Err(AuthProblem::UnknownKey) => self.0.verify_with_known_keys(token)?,
-            settled => settled?,
-        };
+        let principal = self.verify(token_in(bearer)?).await?;
         principal.require(permission)?;
         Ok(principal)
+    }
+
+    pub(crate) async fn verify(&self, token: &str) -> Result<Principal, AuthProblem> {
+        match self.0.verify_with_known_keys(token) {
+            Err(AuthProblem::UnknownKey) if self.0.keys().refresh_due() => self.verify_with_new_keys(token).await,
+            // Not due, perhaps because the keys were read again a moment ago, after this token was compared with the old ones.
+            Err(AuthProblem::UnknownKey) => self.0.verify_with_known_keys(token),
+            settled => settled,
+        }
     }
 
     async fn verify_with_new_keys(&self, token: &str) -> Result<Principal, AuthProblem> {

@@ -116,27 +116,11 @@ impl Verifier {
         Self { keys, validation, cache: RwLock::default(), refresh_turn: Arc::default() }
     }
 
-    /// Verifies a token.
-    ///
-    /// It may block: a token with a key id that is not known makes it read the keys again, at most once per interval
-    /// (see [`Jwks`]). On async threads use [`crate::auth::layer::AuthState::authorize`].
+    /// Verifies a token with the keys as last read; [`crate::auth::layer::AuthState`] has them read again where one is
+    /// unknown. It never blocks on input or output.
     ///
     /// # Errors
-    /// When the token is not good, or names no role that Cauri knows.
-    pub fn verify(&self, token: &str) -> Result<Principal, AuthProblem> {
-        match self.verify_with_known_keys(token) {
-            Err(AuthProblem::UnknownKey) => {
-                self.keys.refresh_if_due();
-                self.verify_with_known_keys(token)
-            }
-            settled => settled,
-        }
-    }
-
-    /// Verifies a token with the keys as last read. It never blocks on input or output.
-    ///
-    /// # Errors
-    /// As [`Self::verify`]; a key that was published since is unknown to it.
+    /// When the token is not good, names no role that Cauri knows, or is signed with a key that was published since.
     pub fn verify_with_known_keys(&self, token: &str) -> Result<Principal, AuthProblem> {
         self.verify_at(token, now())
     }

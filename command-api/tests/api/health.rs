@@ -18,6 +18,7 @@ async fn ready_means_that_everything_is_well() {
     assert_eq!(ready.body["ready"], true);
     assert_eq!(ready.body["checks"]["read_models"], json!({"ok": true, "detail": "0 behind"}));
     assert_eq!(ready.body["checks"]["store"]["ok"], true);
+    assert!(ready.body["checks"]["store"]["detail"].as_str().unwrap().starts_with("is at position 0 with root "), "{}", ready.text);
 
     let behind = ReadyCheck { name: "read_models", check: Box::new(|| Err("9000 behind".into())) };
     let api = Api::with(HttpLimits::default(), |_| {}, vec![behind]);

@@ -168,7 +168,7 @@ fn a_submission_that_would_move_more_than_a_batch_can_hold_is_not_taken_and_can_
     story.open(&["a", "b"]);
     let keys: Vec<String> = (0..201).map(|number| format!("e{number}")).collect();
     let posts: Vec<_> = keys.iter().map(|key| post_entry(key, francs(1_000))).collect();
-    let reversals: Vec<_> = keys.iter().map(|key| reverse(&format!("undo {key}").replace(' ', "-"), key)).collect();
+    let reversals: Vec<_> = keys.iter().map(|key| reverse(&format!("undo-{key}"), key)).collect();
     for commands in [posts, reversals] {
         let head = story.head();
         let answer = story.engine.submit_blocking(commands.clone(), Mode::Each);

@@ -40,7 +40,7 @@ pub struct IndexSize {
     pub keys_a_chunk: usize,
     /// Runs of one level that are merged into one of the next.
     pub fan_in: usize,
-    /// Keys that a merge writes at a time; a table that has become full waits no longer than that.
+    /// Keys that a merge writes at a time: so long waits a table that has become full, and a little longer for a last slice.
     pub keys_a_slice: usize,
     /// Bits that tell keys apart; with few of them most keys collide.
     pub key_bits: u32,

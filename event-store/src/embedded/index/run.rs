@@ -51,8 +51,8 @@ impl Run {
         pairs: &mut Vec<(u64, u64)>,
     ) -> rusqlite::Result<()> {
         let is_before_end = |key: u64| until.is_none_or(|until| key < until);
-        let first = self.chunk_of(from).unwrap_or(0);
-        for (chunk, _) in self.first_keys.iter().enumerate().skip(first).take_while(|(_, key)| is_before_end(**key)) {
+        let behind_last = self.first_keys.partition_point(|key| is_before_end(*key));
+        for chunk in self.chunk_of(from).unwrap_or(0)..behind_last {
             let chunk = read_chunk(connection, chunk_id(self.number, chunk))?;
             pairs.extend(pairs_of(&chunk).filter(|(key, _)| *key >= from && is_before_end(*key)));
         }
