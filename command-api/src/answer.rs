@@ -6,17 +6,18 @@ use axum::response::{IntoResponse, Response};
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::AccountAction;
 use cauri_domain::entry::EntryAction;
-use cauri_domain::ids::{AccountAddress, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
 use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Accepted, Outcome, Refused};
-use cauri_event_schemas::{Position, StreamVersion};
+use cauri_event_schemas::{Position, StreamId, StreamVersion};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED};
+use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use crate::problem::Problem;
 use crate::state::ApiState;
+use crate::submit::Submitted;
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -56,6 +57,9 @@ pub struct CommandAnswer {
     /// The entry that the command wrote besides: the opposite entry of a reversal, the sweep of a closed account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry_id: Option<EntryId>,
+    /// The idempotency key of the command: the caller's, or the one that was made for it. The same key with the same body
+    /// gets this answer again.
+    pub idempotency_key: CommandId,
     /// The command was decided earlier; this is the first answer again.
     pub replayed: bool,
 }
@@ -94,6 +98,14 @@ impl Target {
         }
     }
 
+    /// The same target under the id that an accepted command's records name: one of journal format 1 derived it otherwise.
+    pub(crate) fn as_recorded(self, outcome: &Outcome) -> Self {
+        match (self, outcome) {
+            (Target::Entry(_, writes), Outcome::Accepted(Accepted { stream: StreamId::Entry(id), .. })) => Target::Entry(*id, writes),
+            (target, _) => target,
+        }
+    }
+
     /// The entry that a command wrote besides its target.
     pub(crate) fn besides(&self, written: Option<EntryId>) -> Option<EntryId> {
         written.filter(|written| self.id() != Some(*written))
@@ -106,11 +118,13 @@ pub(crate) fn token(state: &ApiState, position: Position) -> String {
 }
 
 /// The answer to one command.
-pub(crate) fn of_outcome(state: &ApiState, headers: &CommandHeaders, target: &Target, outcome: Outcome) -> Response {
+pub(crate) fn of_submitted(state: &ApiState, headers: &CommandHeaders, submitted: Submitted) -> Response {
+    let Submitted { target, key, outcome } = submitted;
+    let target = target.as_recorded(&outcome);
     match outcome {
-        Outcome::Accepted(accepted) => of_accepted(state, target, &accepted),
-        Outcome::Refused(refused) => of_refused(state, headers, refused),
-        Outcome::VersionMismatch { actual } => of_mismatch(headers, actual),
+        Outcome::Accepted(accepted) => of_accepted(state, &target, &key, &accepted),
+        Outcome::Refused(refused) => of_refused(state, headers, &key, refused),
+        Outcome::VersionMismatch { actual } => of_mismatch(headers, &key, actual),
         Outcome::NotApplied { because_of } => {
             let error = format!("the engine did not apply a command of its own because of command {because_of}");
             Problem::internal(headers.request_id(), error).into_response()
@@ -118,12 +132,13 @@ pub(crate) fn of_outcome(state: &ApiState, headers: &CommandHeaders, target: &Ta
     }
 }
 
-fn of_accepted(state: &ApiState, target: &Target, accepted: &Accepted) -> Response {
+fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Accepted) -> Response {
     let position = token(state, accepted.last);
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ETAG, etag(accepted.version));
     put(&mut headers, CAURI_POSITION, &position);
+    put(&mut headers, IDEMPOTENCY_KEY, key.as_str());
     if accepted.replayed {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
@@ -144,15 +159,16 @@ fn of_accepted(state: &ApiState, target: &Target, accepted: &Accepted) -> Respon
         journal_position: accepted.last,
         recorded_at: accepted.recorded_at,
         entry_id: target.besides(accepted.entry),
+        idempotency_key: key.clone(),
         replayed: accepted.replayed,
     };
     (status, headers, json(&answer)).into_response()
 }
 
-fn of_refused(state: &ApiState, headers: &CommandHeaders, refused: Refused) -> Response {
+fn of_refused(state: &ApiState, headers: &CommandHeaders, key: &CommandId, refused: Refused) -> Response {
     let replayed = refused.replayed;
     let position = refused.position.map(|position| token(state, position));
-    let mut response = headers.tell(problem_of(refused, position.as_deref())).into_response();
+    let mut response = headers.tell(problem_of(refused, position.as_deref()).with_key(key)).into_response();
     if let Some(position) = position {
         put(response.headers_mut(), CAURI_POSITION, &position);
     }
@@ -164,14 +180,26 @@ fn of_refused(state: &ApiState, headers: &CommandHeaders, refused: Refused) -> R
 
 /// A refusal as a problem.
 pub(crate) fn problem_of(refused: Refused, position: Option<&str>) -> Problem {
-    let mut problem = Problem::refused(refused.refusal.code.as_str(), refused.refusal.detail);
+    let mut detail = refused.refusal.detail;
+    if refused.replayed {
+        detail = repeated(&detail, refused.recorded_at);
+    }
+    let mut problem = Problem::refused(refused.refusal.code.as_str(), detail);
+    problem.replayed = refused.position.is_some().then_some(refused.replayed);
+    problem.recorded_at = refused.recorded_at;
     problem.pointer = refused.refusal.pointer;
     problem.position = position.map(str::to_owned);
     problem
 }
 
-fn of_mismatch(headers: &CommandHeaders, actual: StreamVersion) -> Response {
-    let mut response = headers.tell(mismatch(headers.expected_version, actual)).into_response();
+/// The detail of a refusal that is remembered: that it is, since when, and what to do if its cause is gone.
+pub(crate) fn repeated(detail: &str, since: Option<Timestamp>) -> String {
+    let since = since.map_or_else(String::new, |at| format!(" at {at}"));
+    format!("{detail}; this was refused{since} and the key keeps that answer: to have it decided again, send it with a new key")
+}
+
+fn of_mismatch(headers: &CommandHeaders, key: &CommandId, actual: StreamVersion) -> Response {
+    let mut response = headers.tell(mismatch(headers.expected_version, actual).with_key(key)).into_response();
     response.headers_mut().insert(ETAG, etag(actual));
     response
 }

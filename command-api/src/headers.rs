@@ -6,15 +6,12 @@ use axum::extract::FromRequestParts;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use cauri_domain::LedgerCommand;
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::{Caller, CommandId};
 use cauri_domain::text::ShortText;
-use cauri_engine::CommandEnvelope;
 use cauri_event_schemas::StreamVersion;
 use tower_http::request_id::RequestId;
 use uuid::Uuid;
 
-use crate::auth::token::Principal;
 use crate::problem::{Problem, kind};
 
 /// The caller's id of the command: the same key and body get the same answer.
@@ -25,6 +22,10 @@ pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotenc
 pub const CAURI_POSITION: HeaderName = HeaderName::from_static("cauri-position");
 /// What the command belongs to, through all systems.
 pub const CAURI_CORRELATION_ID: HeaderName = HeaderName::from_static("cauri-correlation-id");
+/// Whose command it is, where an admin sends it for somebody else: what the issuer calls that caller.
+pub const CAURI_ON_BEHALF_OF: HeaderName = HeaderName::from_static("cauri-on-behalf-of");
+/// The source of files whose lines the commands are: their keys count in the source's name.
+pub const CAURI_IMPORT: HeaderName = HeaderName::from_static("cauri-import");
 /// What made the caller ask.
 pub const CAURI_CAUSATION_ID: HeaderName = HeaderName::from_static("cauri-causation-id");
 /// The request's id, taken from the caller or made, and sent back.
@@ -37,6 +38,10 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub struct CommandHeaders {
     /// `Idempotency-Key`, if there is one.
     pub key: Option<CommandId>,
+    /// `Cauri-On-Behalf-Of`, if there is one.
+    pub on_behalf_of: Option<ShortText>,
+    /// `Cauri-Import`, if there is one.
+    pub import: Option<Caller>,
     /// `If-Match`, if there is one.
     pub expected_version: Option<StreamVersion>,
     /// `Cauri-Correlation-Id`, if there is one.
@@ -50,21 +55,6 @@ pub struct CommandHeaders {
 }
 
 impl CommandHeaders {
-    /// The id that the command has: the caller's key, or one made for it.
-    pub fn command_id(&self) -> CommandId {
-        self.key.clone().unwrap_or_else(fresh_command_id)
-    }
-
-    /// The command with everything its record will say of it.
-    pub fn envelope(&self, command: LedgerCommand, id: CommandId, caller: &Principal) -> CommandEnvelope {
-        let mut envelope = CommandEnvelope::new(command, id, caller.actor().clone());
-        envelope.causation.clone_from(&self.causation);
-        envelope.correlation.clone_from(&self.correlation);
-        envelope.traceparent.clone_from(&self.traceparent);
-        envelope.expected_version = self.expected_version;
-        envelope
-    }
-
     /// Puts the request id into a problem.
     pub fn tell(&self, problem: Problem) -> Problem {
         match self.request_id() {
@@ -103,8 +93,11 @@ impl<S: Send + Sync> FromRequestParts<S> for CommandHeaders {
 impl CommandHeaders {
     fn read(headers: &HeaderMap, request_id: Option<RequestId>) -> Result<Self, Problem> {
         let key = single(headers, &IDEMPOTENCY_KEY)?.map(|text| parsed(&IDEMPOTENCY_KEY, unquoted(text))).transpose()?;
+        let source = |text| Caller::of_import(text).map_err(|error| wrong(&CAURI_IMPORT, &error.to_string()));
         Ok(Self {
             key,
+            on_behalf_of: single(headers, &CAURI_ON_BEHALF_OF)?.map(|text| parsed(&CAURI_ON_BEHALF_OF, text)).transpose()?,
+            import: single(headers, &CAURI_IMPORT)?.map(source).transpose()?,
             expected_version: single(headers, &IF_MATCH)?.map(version_in).transpose()?,
             correlation: single(headers, &CAURI_CORRELATION_ID)?.map(|text| parsed(&CAURI_CORRELATION_ID, text)).transpose()?,
             causation: single(headers, &CAURI_CAUSATION_ID)?.map(|text| parsed(&CAURI_CAUSATION_ID, text)).transpose()?,
@@ -178,7 +171,7 @@ mod tests {
     fn a_key_is_taken_bare_or_quoted_and_is_the_same_key() {
         for text in ["order-17", "\"order-17\""] {
             let headers = read(&[("idempotency-key", text)]).expect("a good key");
-            assert_eq!(headers.command_id().as_str(), "order-17");
+            assert_eq!(headers.key.expect("a key").as_str(), "order-17");
         }
     }
 
@@ -192,9 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_every_command_has_an_id_of_its_own() {
-        let headers = read(&[]).expect("no headers are fine");
-        assert_ne!(headers.command_id(), headers.command_id());
+    fn a_source_of_files_has_a_plain_name() {
+        let import = read(&[("cauri-import", "wave-sn.2026_11")]).expect("a source").import.expect("kept");
+        assert_eq!(import.as_str(), "import/wave-sn.2026_11");
+        for text in ["", "-x", "two words", "é", "a/b", &"x".repeat(65)] {
+            assert_eq!(read(&[("cauri-import", text)]).expect_err("no source").status, 400, "{text:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod lingering;
 pub mod openapi;
 pub mod problem;
 pub mod routes;
+mod scope;
 pub mod state;
 mod strict;
 mod submit;

@@ -6,9 +6,12 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use crate::headers::IDEMPOTENCY_KEY;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Extensions, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use cauri_domain::ids::CommandId;
+use cauri_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tower_http::request_id::RequestId;
 use utoipa::openapi::{RefOr, schema::Schema};
@@ -51,6 +54,8 @@ macro_rules! problems {
 problems! {
     VALIDATION_FAILED: "validation_failed", 400, "The request is not valid",
         "The request could not be understood. `errors` names each place by JSON pointer. Correct it; the same request will never succeed.";
+    IDEMPOTENCY_KEY_MISSING: "idempotency_key_missing", 400, "An idempotency key is needed",
+        "A command that moves money came without an `Idempotency-Key`, and without an `id` made by the caller that could be the key: sent twice, it would move the money twice. Send it with a key of your own, and with the same key if you have to send it again.";
     TOKEN_MISSING: "token_missing", 401, "A token is needed",
         "The request carries no bearer token. Send one in the `Authorization` header.";
     TOKEN_MALFORMED: "token_malformed", 401, "The token is not valid",
@@ -151,6 +156,17 @@ pub struct ProblemDocument {
     /// The consistency token of the answer. A refusal has one too: it was decided at a position and is remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
+    /// The idempotency key of the command: to send it again, send it with this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub idempotency_key: Option<CommandId>,
+    /// `true` where the command was refused earlier, and this is that answer again: the key is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<bool>,
+    /// When the refusal was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub recorded_at: Option<Timestamp>,
     /// The headers that go with the problem; they are not part of the body.
     #[serde(skip)]
     #[schema(ignore)]
@@ -258,6 +274,13 @@ impl Problem {
         self
     }
 
+    /// Puts the idempotency key in.
+    #[must_use]
+    pub fn with_key(mut self, key: &CommandId) -> Self {
+        self.idempotency_key = Some(key.clone());
+        self
+    }
+
     /// Puts the request id in.
     #[must_use]
     pub fn with_instance(mut self, request_id: impl Into<String>) -> Self {
@@ -291,6 +314,9 @@ impl Problem {
             pointer: None,
             errors: Vec::new(),
             position: None,
+            idempotency_key: None,
+            replayed: None,
+            recorded_at: None,
             headers: Headers::default(),
         }))
     }
@@ -356,11 +382,13 @@ impl IntoResponse for Problem {
             Vec::new()
         });
         let mut response = (status, body).into_response();
+        let key = self.idempotency_key.as_ref().and_then(|key| HeaderValue::from_str(key.as_str()).ok());
         let Headers { www_authenticate, retry_after } = self.0.headers;
-        let fixed: [(HeaderName, Option<HeaderValue>); 3] = [
+        let fixed: [(HeaderName, Option<HeaderValue>); 4] = [
             (CONTENT_TYPE, Some(HeaderValue::from_static(PROBLEM_JSON))),
             (WWW_AUTHENTICATE, www_authenticate),
             (RETRY_AFTER, retry_after),
+            (IDEMPOTENCY_KEY, key),
         ];
         for (name, value) in fixed {
             if let Some(value) = value {

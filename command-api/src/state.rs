@@ -28,6 +28,8 @@ pub struct HttpLimits {
     pub bulk_in_flight: usize,
     /// How long a body may take to arrive, and how long a command may take to be durable.
     pub time_out: Duration,
+    /// Commands that move money may come without an idempotency key. For trials on one machine only.
+    pub keys_optional: bool,
 }
 
 impl Default for HttpLimits {
@@ -39,6 +41,7 @@ impl Default for HttpLimits {
             in_flight: 2_048,
             bulk_in_flight: 16,
             time_out: Duration::from_secs(30),
+            keys_optional: false,
         }
     }
 }

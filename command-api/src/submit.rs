@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use cauri_domain::ids::CommandId;
 use cauri_engine::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 
+use crate::answer::Target;
+use crate::auth::token::Principal;
+use crate::bulk::Asked;
+use crate::headers::CommandHeaders;
 use crate::problem::{FieldProblem, Problem, kind};
+use crate::scope::Scope;
 use crate::state::ApiState;
 
 /// A full queue of commands is empty again well within a second.
@@ -25,13 +31,35 @@ pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mod
     }
 }
 
-/// Submits one command.
+/// What became of the one command of a request.
+pub(crate) struct Submitted {
+    pub(crate) target: Target,
+    /// The idempotency key that it has, the caller's own or one that was made for it.
+    pub(crate) key: CommandId,
+    pub(crate) outcome: Outcome,
+}
+
+/// Submits the one command of a request.
 ///
 /// # Errors
-/// As [`submit`].
-pub(crate) async fn submit_one(state: &ApiState, command: CommandEnvelope) -> Result<Outcome, Problem> {
-    let outcome = submit(state, vec![command], Mode::Each).await?.pop();
-    outcome.ok_or_else(|| Problem::internal(None, "the engine answered a submission of one command without an outcome"))
+/// As [`submit`]; and when the command needs a key and has none, or is on behalf of somebody without the right to be.
+pub(crate) async fn submit_one(
+    state: &ApiState,
+    headers: &CommandHeaders,
+    caller: &Principal,
+    asked: impl Into<Asked>,
+) -> Result<Submitted, Problem> {
+    let command = Scope::of(headers, caller, state.limits.keys_optional)
+        .and_then(|scope| Ok(scope.command(headers, asked, headers.key.clone())?))
+        .map_err(|problem| headers.tell(problem))?;
+    let (target, key) = (Target::of(&command.command), command.key.id.clone());
+    let outcome = submit(state, vec![command], Mode::Each).await.and_then(|mut outcomes| {
+        outcomes.pop().ok_or_else(|| Problem::internal(None, "the engine answered a submission of one command without an outcome"))
+    });
+    match outcome {
+        Ok(outcome) => Ok(Submitted { target, key, outcome }),
+        Err(problem) => Err(headers.tell(problem.with_key(&key))),
+    }
 }
 
 fn no_outcome(error: SubmitError) -> Problem {

@@ -63,9 +63,10 @@ class Ledger:
             if entry in self.holds:
                 raise Wrong(f"{entry} is still held, its hold expires at {expires_at}")
         if "fingerprint" in record["metadata"]:  # The first record of a command.
-            if record["metadata"]["command"] in self.commands:
-                raise Wrong(f"the command {record['metadata']['command']} is carried out again")
-            self.commands.add(record["metadata"]["command"])
+            command = (record["metadata"].get("caller"), record["metadata"]["command"])  # An id counts in its caller's name.
+            if command in self.commands:
+                raise Wrong(f"the command {command[1]} of {command[0]} is carried out again")
+            self.commands.add(command)
         if kind.startswith("account."):
             self.account(stream.split("/", 1)[1], kind, record["schema"], data)
         elif kind.startswith("entry."):

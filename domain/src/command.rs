@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountAction, AccountCommand, OpenAccount};
 use crate::entry::{EntryAction, PostEntry};
-use crate::ids::{AccountAddress, CommandId, EntryId};
+use crate::ids::{AccountAddress, CommandKey, EntryId};
 use crate::journal::CloseJournal;
 use crate::refusal::RefusalCode;
 use crate::text::ShortText;
@@ -42,7 +42,7 @@ impl LedgerCommand {
     }
 
     /// Posts or holds an entry; its id is derived from the command's where the caller named none.
-    pub fn post_entry(post: PostEntry, command: &CommandId) -> Self {
+    pub fn post_entry(post: PostEntry, command: &CommandKey) -> Self {
         let id = post.id.unwrap_or_else(|| EntryId::derived_from(command));
         Self::Entry { id, action: Arc::new(EntryAction::Post(post)) }
     }
@@ -50,6 +50,18 @@ impl LedgerCommand {
     /// Any command for an entry that exists.
     pub fn entry(id: EntryId, action: EntryAction) -> Self {
         Self::Entry { id, action: Arc::new(action) }
+    }
+
+    /// Whether it moves what accounts have posted: done a second time under another id, it could move it twice.
+    pub fn moves_money(&self) -> bool {
+        match self {
+            LedgerCommand::Account(command) => matches!(*command.action, AccountAction::Close(_)),
+            LedgerCommand::Entry { action, .. } => match **action {
+                EntryAction::Post(_) | EntryAction::PostHold(_) | EntryAction::Reverse(_) => true,
+                EntryAction::VoidHold(_) | EntryAction::ExpireHold => false,
+            },
+            LedgerCommand::CloseJournal(_) => false,
+        }
     }
 
     /// What is asked, in one word: the `op` of a bulk item and of a refusal's record.

@@ -49,6 +49,115 @@ text_type!(CommandId, InvalidCommandId, "^[\\u0021-\\u007e]{1,255}$", "1 to 255 
     (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 });
 
+/// In whose name a command's id counts: two callers who both say `order-1` ask for two commands.
+///
+/// `ISSUER ID` for somebody with a token, where `ISSUER` is its `iss`, which has no space, and `ID` the claim that tells
+/// callers apart (`sub` unless configured otherwise); `import/SOURCE` for commands that come from files of one source.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller(Arc<str>);
+
+/// A text that is not a caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a caller: `ISSUER ID` or `import/SOURCE`, 1 to 512 characters without control characters")]
+pub struct InvalidCaller(String);
+
+text_type!(Caller, InvalidCaller, "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,512}$", "ISSUER ID, or import/SOURCE", |text| {
+    let named = match text.split_once(' ') {
+        Some((issuer, id)) => !issuer.is_empty() && !id.is_empty(),
+        None => text.strip_prefix(IMPORT).is_some_and(is_source),
+    };
+    named && text.chars().count() <= 512 && !text.chars().any(char::is_control)
+});
+
+/// Callers that are a source of files begin so.
+const IMPORT: &str = "import/";
+
+impl Caller {
+    /// Somebody whom an issuer names `id`.
+    ///
+    /// # Errors
+    /// When the issuer has a space or one of the two is empty, or when they are too long together.
+    pub fn of_issuer(issuer: &str, id: &str) -> Result<Self, InvalidCaller> {
+        if issuer.contains(' ') {
+            return Err(InvalidCaller(issuer.chars().take(80).collect()));
+        }
+        format!("{issuer} {id}").parse()
+    }
+
+    /// The issuer, and what it calls the caller; `None` where the caller is a source of files.
+    pub fn issuer_and_id(&self) -> Option<(&str, &str)> {
+        self.0.split_once(' ')
+    }
+
+    /// The commands of files that come from one source: a letter or digit, then letters, digits, `.`, `_`, `-`; at most 64.
+    ///
+    /// # Errors
+    /// When the source's name has another form.
+    pub fn of_import(source: &str) -> Result<Self, InvalidCaller> {
+        format!("{IMPORT}{source}").parse()
+    }
+}
+
+fn is_source(name: &str) -> bool {
+    name.len() <= 64
+        && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// What identifies a command in its journal: its id, and in whose name the id counts.
+///
+/// Written `CALLER ID`, or `ID` alone where there is no caller. An id has no space, so the last one parts the two.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandKey {
+    /// In whose name. None for the engine's own commands, and for records of journal format 1.
+    pub caller: Option<Caller>,
+    /// The id within that name.
+    pub id: CommandId,
+}
+
+impl CommandKey {
+    /// The key of a caller's command.
+    pub fn new(caller: Caller, id: CommandId) -> Self {
+        Self { caller: Some(caller), id }
+    }
+
+    /// The key of a command that is nobody's.
+    pub const fn without_caller(id: CommandId) -> Self {
+        Self { caller: None, id }
+    }
+}
+
+impl fmt::Display for CommandKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.caller {
+            Some(caller) => write!(f, "{caller} {}", self.id),
+            None => self.id.fmt(f),
+        }
+    }
+}
+
+/// A text that is not the key of a command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCommandKey {
+    /// The part before the last space.
+    #[error(transparent)]
+    Caller(#[from] InvalidCaller),
+    /// The part after it.
+    #[error(transparent)]
+    Id(#[from] InvalidCommandId),
+}
+
+impl FromStr for CommandKey {
+    type Err = InvalidCommandKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCommandKey> {
+        match text.rsplit_once(' ') {
+            Some((caller, id)) => Ok(Self { caller: Some(caller.parse()?), id: id.parse()? }),
+            None => Ok(Self { caller: None, id: text.parse()? }),
+        }
+    }
+}
+
 /// The id of an entry, made by the caller: a UUID of any version (version 7 indexes best).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(Uuid);
@@ -63,8 +172,11 @@ const DERIVED_FROM_COMMAND: Uuid = Uuid::from_u128(0x6361_7572_6900_4000_8000_65
 
 impl EntryId {
     /// The id of the entry that a command writes when its caller named none: the same command, the same id.
-    pub fn derived_from(command: &CommandId) -> Self {
-        Self(Uuid::new_v5(&DERIVED_FROM_COMMAND, command.as_str().as_bytes()))
+    pub fn derived_from(command: &CommandKey) -> Self {
+        match &command.caller {
+            Some(_) => Self(Uuid::new_v5(&DERIVED_FROM_COMMAND, command.to_string().as_bytes())),
+            None => Self(Uuid::new_v5(&DERIVED_FROM_COMMAND, command.id.as_str().as_bytes())),
+        }
     }
 
     /// From the number that the UUID is.

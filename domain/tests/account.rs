@@ -6,7 +6,7 @@ use cauri_domain::account::{
     LimitsChanged, OpenAccount, Side, decide,
 };
 use cauri_domain::entry::{PostEntry, TransferAmount};
-use cauri_domain::ids::{CommandId, EntryId};
+use cauri_domain::ids::{CommandKey, EntryId};
 use cauri_domain::limits::{Limits, UncheckedLimits};
 use cauri_domain::money::Currency;
 
@@ -44,7 +44,7 @@ fn an_opening_keeps_everything_that_was_said_of_the_account() {
         owner: Some(text("party-7")),
     };
     let mut ledger = Ledger::new();
-    let id: CommandId = "open-awa".parse().expect("a command id");
+    let id: CommandKey = "open-awa".parse().expect("a command id");
     ledger.execute(&cauri_domain::LedgerCommand::open_account(open.clone()), &id).expect("opened");
     let expected = AccountOpened {
         chart_code: open.chart_code,
@@ -155,7 +155,7 @@ fn a_frozen_account_with_something_left_is_refused_by_what_has_precedence() {
 #[test]
 fn a_sweep_needs_a_target_only_where_something_is_left() {
     let balances = given("open a \n open b \n post e b->a 10").balances();
-    let id: CommandId = "close-a".parse().expect("a command id");
+    let id: CommandKey = "close-a".parse().expect("a command id");
     let sweep = |target| {
         let close = CloseAccount { sweep_to: target, ..CloseAccount::default() };
         decide::sweep(&balances.account(&address("a")), &address("a"), &close, &id, &balances)

@@ -159,7 +159,7 @@ impl Engine {
         if count > MAX_COMMANDS {
             return Err(Rejected::TooMany { count, most: MAX_COMMANDS });
         }
-        if commands.iter().any(|command| command.id.as_str().starts_with(ENGINE_COMMANDS)) {
+        if commands.iter().any(|command| command.key.id.as_str().starts_with(ENGINE_COMMANDS)) {
             return Err(Rejected::ReservedId);
         }
         if self.shared.gauges.stopped.load(Ordering::Relaxed) {

@@ -14,12 +14,13 @@ use cauri_domain::account::{Account, AccountAction, AccountCommand, CloseAccount
 use cauri_domain::command::{CommandEvent, CommandRefused};
 use cauri_domain::entry::{self, Entry, EntryAction, EntryCommand, EntryEvent, ReverseEntry, decide as entry_decide};
 use cauri_domain::fold::{Balances, LedgerRules, Mark};
-use cauri_domain::ids::{CommandId, EntryId};
+use cauri_domain::ids::{CommandKey, EntryId};
 use cauri_domain::journal::{self, CloseJournal, Journal};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
-use cauri_event_schemas::{Event, Metadata, Position, Recorded, StreamId, StreamVersion};
+use cauri_event_schemas::record::ENGINE;
+use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
 use cauri_event_store::{CheckedBatch, Corruption, EventStore, Lookup, StoreError, StoredBatch};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
@@ -52,10 +53,10 @@ pub(crate) struct Ledger {
 #[derive(Default)]
 struct InFlight {
     entries: HashMap<EntryId, Written>,
-    commands: HashMap<CommandId, Decided>,
+    commands: HashMap<CommandKey, Decided>,
     /// What the submission in hand replaced, to be taken back with it.
     replaced_entries: Vec<(EntryId, Option<Written>)>,
-    added_commands: Vec<CommandId>,
+    added_commands: Vec<CommandKey>,
 }
 
 struct Written {
@@ -65,7 +66,7 @@ struct Written {
 }
 
 struct Decided {
-    fingerprint: cauri_event_schemas::Fingerprint,
+    fingerprint: Fingerprint,
     outcome: Outcome,
     at: Position,
 }
@@ -73,7 +74,7 @@ struct Decided {
 #[derive(Default)]
 struct Prefetched {
     entries: HashMap<EntryId, (Entry, StreamVersion)>,
-    commands: HashMap<CommandId, Vec<Recorded>>,
+    commands: HashMap<CommandKey, Vec<Recorded>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -247,9 +248,13 @@ impl Ledger {
     ) -> Result<(), StoreError> {
         self.prefetched = Prefetched::default();
         let mut lookups = Vec::new();
+        let in_format_1 = store.format_1_until() > Position::ZERO;
         for envelope in commands {
-            if !self.in_flight.commands.contains_key(&envelope.id) {
-                lookups.push(Lookup::Command(envelope.id.clone()));
+            if !self.in_flight.commands.contains_key(&envelope.key) {
+                lookups.push(Lookup::Command(envelope.key.clone()));
+                if in_format_1 {
+                    lookups.push(Lookup::Command(CommandKey::without_caller(envelope.key.id.clone())));
+                }
             }
             for id in entries_named(envelope).into_iter().flatten() {
                 let known = self.in_flight.entries.contains_key(&id) || self.balances.hold(&id).is_some();
@@ -263,9 +268,9 @@ impl Ledger {
         let mut batch = None;
         for (lookup, position) in lookups.into_iter().zip(found).filter_map(|(lookup, found)| Some((lookup, found?))) {
             match lookup {
-                Lookup::Command(id) => {
-                    let records = records_of_command(store, &mut batch, &id, position)?;
-                    self.prefetched.commands.insert(id, records);
+                Lookup::Command(key) => {
+                    let records = records_of_command(store, &mut batch, &key, position)?;
+                    self.prefetched.commands.insert(key, records);
                 }
                 Lookup::Stream(StreamId::Entry(id)) => {
                     let loaded = load_entry(store, id, durable)?;
@@ -292,13 +297,13 @@ impl Ledger {
         }
         let first = self.position.next();
         let mut unit = Unit::begin(self, envelope, now, records);
-        let outcome = match unit.command(&envelope.command, &envelope.id) {
+        let outcome = match unit.command(&envelope.command, &envelope.key) {
             Ok(()) => accepted(envelope, &records[records.len() - (self.position.get() + 1 - first.get()) as usize..], false),
             Err(refusal) => self.remember(envelope, now, refusal, records),
         };
         let decided = Decided { fingerprint: envelope.fingerprint, outcome: outcome.clone(), at: self.position };
-        self.in_flight.commands.insert(envelope.id.clone(), decided);
-        self.in_flight.added_commands.push(envelope.id.clone());
+        self.in_flight.commands.insert(envelope.key.clone(), decided);
+        self.in_flight.added_commands.push(envelope.key.clone());
         outcome
     }
 
@@ -312,7 +317,7 @@ impl Ledger {
     ) -> Outcome {
         if refusal.code == RefusalCode::JournalClosed {
             // A closed journal takes nothing, not even this.
-            return Outcome::Refused(Refused { refusal, position: None, replayed: false });
+            return Outcome::Refused(Refused { refusal, position: None, recorded_at: None, replayed: false });
         }
         let event = CommandEvent::Refused(CommandRefused {
             code: refusal.code,
@@ -321,12 +326,12 @@ impl Ledger {
             pointer: refusal.pointer.clone(),
         });
         let mut unit = Unit::begin(self, envelope, now, records);
-        unit.record(StreamId::Command(envelope.id.clone()), StreamVersion::ZERO.next(), event.into());
+        unit.record(StreamId::Command(envelope.key.clone()), StreamVersion::ZERO.next(), event.into());
         let position = Some(self.position);
-        let outcome = Outcome::Refused(Refused { refusal, position, replayed: false });
+        let outcome = Outcome::Refused(Refused { refusal, position, recorded_at: Some(now), replayed: false });
         let decided = Decided { fingerprint: envelope.fingerprint, outcome: outcome.clone(), at: self.position };
-        self.in_flight.commands.insert(envelope.id.clone(), decided);
-        self.in_flight.added_commands.push(envelope.id.clone());
+        self.in_flight.commands.insert(envelope.key.clone(), decided);
+        self.in_flight.added_commands.push(envelope.key.clone());
         outcome
     }
 
@@ -358,9 +363,10 @@ impl Ledger {
         let command = format!("{ENGINE_COMMANDS}{id}").parse().expect("a command id");
         let envelope = CommandEnvelope {
             command: LedgerCommand::entry(id, EntryAction::ExpireHold),
-            id: command,
-            fingerprint: cauri_event_schemas::Fingerprint([0; 16]),
-            actor: "engine".parse().expect("a short text"),
+            key: CommandKey::without_caller(command),
+            fingerprint: Fingerprint::version_1([0; 16]),
+            actor: ENGINE.parse().expect("a short text"),
+            subject: None,
             causation: None,
             correlation: None,
             traceparent: None,
@@ -368,7 +374,7 @@ impl Ledger {
         };
         let transfers = self.transfers_of(&envelope);
         let mut unit = Unit::begin(self, &envelope, now, records);
-        unit.command(&envelope.command, &envelope.id).expect("an open hold can expire");
+        unit.command(&envelope.command, &envelope.key).expect("an open hold can expire");
         Some(transfers)
     }
 
@@ -383,20 +389,26 @@ impl Ledger {
     }
 
     fn answered_before(&self, envelope: &CommandEnvelope) -> Option<Outcome> {
-        let (fingerprint, outcome) = match self.in_flight.commands.get(&envelope.id) {
-            Some(decided) => (Some(decided.fingerprint), as_replay(decided.outcome.clone())),
-            None => {
-                let records = self.prefetched.commands.get(&envelope.id)?;
-                let fingerprint = records.first().and_then(|record| record.metadata.fingerprint);
-                (fingerprint, stored_outcome(envelope, records))
-            }
+        let same = match self.in_flight.commands.get(&envelope.key) {
+            Some(decided) => (decided.fingerprint == envelope.fingerprint).then(|| as_replay(decided.outcome.clone())),
+            None => match self.prefetched.commands.get(&envelope.key) {
+                Some(records) => (fingerprint_of(records) == Some(envelope.fingerprint)).then(|| stored_outcome(envelope, records)),
+                None => {
+                    let records = self.prefetched.commands.get(&CommandKey::without_caller(envelope.key.id.clone()))?;
+                    if !records.first().is_some_and(|record| envelope.may_repeat(&record.metadata.actor)) {
+                        // Somebody else's key: in journal format 1 all callers had theirs in one place.
+                        return None;
+                    }
+                    let envelope = envelope.in_format_1();
+                    (fingerprint_of(records) == Some(envelope.fingerprint)).then(|| stored_outcome(&envelope, records))
+                }
+            },
         };
-        if fingerprint == Some(envelope.fingerprint) {
-            return Some(outcome);
-        }
-        let detail = format!("the key {} was used before, with another body", envelope.id);
-        let refusal = Refusal::new(RefusalCode::IdempotencyKeyReused, detail);
-        Some(Outcome::Refused(Refused { refusal, position: None, replayed: false }))
+        Some(same.unwrap_or_else(|| {
+            let detail = format!("the key {} was used before, with another body", envelope.key.id);
+            let refusal = Refusal::new(RefusalCode::IdempotencyKeyReused, detail);
+            Outcome::Refused(Refused { refusal, position: None, recorded_at: None, replayed: false })
+        }))
     }
 
     fn version_of_target(&self, command: &LedgerCommand) -> StreamVersion {
@@ -433,8 +445,9 @@ impl<'a> Unit<'a> {
     fn begin(ledger: &'a mut Ledger, envelope: &CommandEnvelope, now: Timestamp, records: &'a mut Vec<Recorded>) -> Self {
         let metadata = Metadata {
             actor: envelope.actor.clone(),
+            caller: envelope.key.caller.clone(),
             causation: envelope.causation.clone(),
-            command: envelope.id.clone(),
+            command: envelope.key.id.clone(),
             correlation: envelope.correlation.clone(),
             fingerprint: Some(envelope.fingerprint),
             traceparent: envelope.traceparent.clone(),
@@ -442,18 +455,18 @@ impl<'a> Unit<'a> {
         Self { ledger, records, now, metadata: Arc::new(metadata), is_first: true }
     }
 
-    fn command(&mut self, command: &LedgerCommand, id: &CommandId) -> Result<(), Refusal> {
+    fn command(&mut self, command: &LedgerCommand, key: &CommandKey) -> Result<(), Refusal> {
         if let LedgerCommand::CloseJournal(close) = command {
             return self.close_journal(close);
         }
         self.ledger.journal.check_open()?;
         match command {
             LedgerCommand::Account(command) => match &*command.action {
-                AccountAction::Close(close) => self.close_account(command, close, id),
+                AccountAction::Close(close) => self.close_account(command, close, key),
                 _ => self.account(command.clone()),
             },
             LedgerCommand::Entry { id: entry, action } => match &**action {
-                EntryAction::Reverse(reverse) => self.reverse(*entry, reverse, id),
+                EntryAction::Reverse(reverse) => self.reverse(*entry, reverse, key),
                 _ => self.entry(*entry, action.clone()),
             },
             LedgerCommand::CloseJournal(_) => Ok(()),
@@ -461,9 +474,9 @@ impl<'a> Unit<'a> {
     }
 
     /// Sweeps what is left, then closes: two aggregates, one commit.
-    fn close_account(&mut self, command: &AccountCommand, close: &CloseAccount, id: &CommandId) -> Result<(), Refusal> {
+    fn close_account(&mut self, command: &AccountCommand, close: &CloseAccount, key: &CommandKey) -> Result<(), Refusal> {
         let account = self.ledger.balances.account(&command.address);
-        let sweep = account_decide::sweep(&account, &command.address, close, id, &self.ledger.balances)?;
+        let sweep = account_decide::sweep(&account, &command.address, close, key, &self.ledger.balances)?;
         let entry_id = sweep.as_ref().and_then(|sweep| sweep.id);
         if let (Some(sweep), Some(entry)) = (sweep, entry_id) {
             self.entry(entry, Arc::new(EntryAction::Post(sweep))).map_err(without_pointer)?;
@@ -475,8 +488,8 @@ impl<'a> Unit<'a> {
     /// Marks the original as reversed and posts its opposite: two entries, one commit.
     ///
     /// Both are decided, so that the refusal with precedence is the answer.
-    fn reverse(&mut self, original: EntryId, reverse: &ReverseEntry, id: &CommandId) -> Result<(), Refusal> {
-        let by = reverse.entry_id.unwrap_or_else(|| EntryId::derived_from(id));
+    fn reverse(&mut self, original: EntryId, reverse: &ReverseEntry, key: &CommandKey) -> Result<(), Refusal> {
+        let by = reverse.entry_id.unwrap_or_else(|| EntryId::derived_from(key));
         let (entry, _) = self.ledger.entry(&original);
         let opposite = entry_decide::opposite(&entry, original, reverse, by);
         let mark = self.ledger.balances.mark();
@@ -578,7 +591,7 @@ fn without_pointer(refusal: Refusal) -> Refusal {
 
 /// Every entry that a command may look at or write.
 fn entries_named(envelope: &CommandEnvelope) -> [Option<EntryId>; 2] {
-    let derived = || EntryId::derived_from(&envelope.id);
+    let derived = || EntryId::derived_from(&envelope.key);
     match &envelope.command {
         LedgerCommand::Account(command) => match &*command.action {
             AccountAction::Close(close) => [Some(close.entry_id.unwrap_or_else(derived)), None],
@@ -617,12 +630,18 @@ fn accepted(envelope: &CommandEnvelope, records: &[Recorded], replayed: bool) ->
     })
 }
 
+/// What a command asked, from its records.
+fn fingerprint_of(records: &[Recorded]) -> Option<Fingerprint> {
+    records.first().and_then(|record| record.metadata.fingerprint)
+}
+
 /// The first answer to a command again, from its records.
 fn stored_outcome(envelope: &CommandEnvelope, records: &[Recorded]) -> Outcome {
     match records {
-        [Recorded { event: Event::Command(CommandEvent::Refused(refused)), position, .. }, ..] => Outcome::Refused(Refused {
+        [Recorded { event: Event::Command(CommandEvent::Refused(refused)), position, recorded_at, .. }, ..] => Outcome::Refused(Refused {
             refusal: Refusal { code: refused.code, detail: refused.detail.clone(), pointer: refused.pointer.clone() },
             position: Some(*position),
+            recorded_at: Some(*recorded_at),
             replayed: true,
         }),
         records => accepted(envelope, records, true),
@@ -641,7 +660,7 @@ fn as_replay(outcome: Outcome) -> Outcome {
 fn records_of_command(
     store: &dyn EventStore,
     batch: &mut Option<CheckedBatch>,
-    command: &CommandId,
+    command: &CommandKey,
     first: Position,
 ) -> Result<Vec<Recorded>, StoreError> {
     if batch.as_ref().is_none_or(|batch| batch.at(first).is_none()) {
@@ -652,7 +671,7 @@ fn records_of_command(
     // A commit never spans two batches.
     while let Some(record) = batch.as_ref().and_then(|batch| batch.at(position)) {
         let decoded = record.decode()?;
-        if decoded.first().is_none_or(|record| record.metadata.command != *command) {
+        if decoded.first().is_none_or(|record| !record.metadata.is_of(command)) {
             break;
         }
         records.extend(decoded);

@@ -1,24 +1,25 @@
 //! What goes into an engine, and what comes out.
 
 use cauri_domain::entry::EntryAction;
-use cauri_domain::ids::{CommandId, EntryId};
+use cauri_domain::ids::{CommandKey, EntryId};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal};
 use cauri_event_schemas::{Fingerprint, Position, StreamId, StreamVersion};
-use sha2::{Digest, Sha256};
 
 /// One command with everything that its record will say of it.
 #[derive(Clone, Debug)]
 pub struct CommandEnvelope {
     /// What is asked.
     pub command: LedgerCommand,
-    /// The caller's idempotency key, or an id made for this command.
-    pub id: CommandId,
-    /// What is asked, as 16 bytes; see [`CommandEnvelope::new`].
+    /// Which command it is: the caller's idempotency key, or an id made for it, in the name of the caller.
+    pub key: CommandKey,
+    /// What is asked, as 16 bytes. Who asks and when does not count.
     pub fingerprint: Fingerprint,
     /// Who asks, as `role:subject`.
     pub actor: ShortText,
+    /// The subject whose commands of journal format 1, which name no caller, the key may repeat; the actor's if absent.
+    pub subject: Option<ShortText>,
     /// What made the caller ask.
     pub causation: Option<ShortText>,
     /// What this belongs to.
@@ -30,24 +31,47 @@ pub struct CommandEnvelope {
 }
 
 impl CommandEnvelope {
-    /// A command with its fingerprint: SHA-256 over its JSON, the first 16 bytes.
-    ///
-    /// Who asks and when does not count: the same request from another machine is the same command.
-    pub fn new(command: LedgerCommand, id: CommandId, actor: ShortText) -> Self {
-        let json = serde_json::to_vec(&command).expect("a command is plain data with string keys");
-        let digest: [u8; 32] = Sha256::digest(json).into();
-        let mut fingerprint = [0; 16];
-        fingerprint.copy_from_slice(&digest[..16]);
+    /// A command of somebody whom the records name `actor`, `role:subject`.
+    pub fn new(command: LedgerCommand, key: CommandKey, actor: ShortText) -> Self {
         Self {
+            fingerprint: Fingerprint::of(&command),
             command,
-            id,
-            fingerprint: Fingerprint(fingerprint),
+            key,
             actor,
+            subject: None,
             causation: None,
             correlation: None,
             traceparent: None,
             expected_version: None,
         }
+    }
+}
+
+/// The subject in an actor, `role:subject`.
+fn subject_of(actor: &ShortText) -> Option<&str> {
+    actor.as_str().split_once(':').map(|(_, subject)| subject)
+}
+
+impl CommandEnvelope {
+    /// Whether this may be a repetition of a command of format 1 that `actor` gave: one subject's, not another's.
+    pub(crate) fn may_repeat(&self, actor: &ShortText) -> bool {
+        let subject = self.subject.as_ref().map(ShortText::as_str).or_else(|| subject_of(&self.actor));
+        subject.is_some() && subject == subject_of(actor)
+    }
+
+    /// The command as format 1 knew it: an entry's id that is derived from the key was derived without a caller.
+    pub(crate) fn in_format_1(&self) -> Self {
+        let key = CommandKey::without_caller(self.key.id.clone());
+        let command = match &self.command {
+            LedgerCommand::Entry { action, .. } => match &**action {
+                EntryAction::Post(post) if post.id.is_none() => {
+                    LedgerCommand::Entry { id: EntryId::derived_from(&key), action: action.clone() }
+                }
+                _ => self.command.clone(),
+            },
+            LedgerCommand::Account(_) | LedgerCommand::CloseJournal(_) => self.command.clone(),
+        };
+        Self { fingerprint: Fingerprint::of_version_1(&command), command, key, ..self.clone() }
     }
 }
 
@@ -118,6 +142,8 @@ pub struct Refused {
     pub refusal: Refusal,
     /// Position of the record that remembers it; `None` for `idempotency_key_reused`, which writes nothing.
     pub position: Option<Position>,
+    /// When that record was written.
+    pub recorded_at: Option<Timestamp>,
     /// Decided earlier: this is the first answer again.
     pub replayed: bool,
 }

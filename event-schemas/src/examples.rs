@@ -12,7 +12,7 @@ use cauri_domain::command::{CommandEvent, CommandRefused};
 use cauri_domain::entry::{
     EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
 };
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandId, CommandKey, EntryId};
 use cauri_domain::journal::{JournalClosed, JournalEvent};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
@@ -20,7 +20,8 @@ use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 
 use crate::event::Event;
-use crate::record::{Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
+use crate::fingerprint::Fingerprint;
+use crate::record::{Metadata, Position, Recorded, StreamId, StreamVersion};
 
 /// A record with the reason why it is an example.
 #[derive(Clone, Debug)]
@@ -117,7 +118,7 @@ fn full() -> Vec<Happened> {
         ),
         on_entry(6, 2, EntryEvent::HoldExpired(HoldExpired { effective_at: start().saturating_add_secs(900), transfers: held().into() })),
         (
-            StreamId::Command(command(13)),
+            StreamId::Command(CommandKey::without_caller(command(13))),
             1,
             Event::Command(CommandEvent::Refused(CommandRefused {
                 code: RefusalCode::BelowFloor,
@@ -195,7 +196,7 @@ fn minimal() -> Vec<Happened> {
         on_entry(11, 2, EntryEvent::HoldVoided(HoldVoided { effective_at: start(), reason: None, transfers: one().into() })),
         on_entry(12, 2, EntryEvent::HoldExpired(HoldExpired { effective_at: start(), transfers: one().into() })),
         (
-            StreamId::Command(command(25)),
+            StreamId::Command(CommandKey::without_caller(command(25))),
             1,
             Event::Command(CommandEvent::Refused(CommandRefused {
                 code: RefusalCode::HoldNotFound,
@@ -221,6 +222,8 @@ fn on_entry(number: u128, version: u64, event: EntryEvent) -> Happened {
 fn metadata(case: &str, position: u64) -> Metadata {
     let minimal = Metadata {
         actor: text("engine"),
+        // The samples were frozen with journal format 1.
+        caller: None,
         causation: None,
         command: command(position),
         correlation: None,
@@ -234,7 +237,7 @@ fn metadata(case: &str, position: u64) -> Metadata {
         actor: text("operator:awa-backoffice"),
         causation: Some(text("wave:cb_01HX3Q")),
         correlation: Some(text("checkout-8841")),
-        fingerprint: Some(Fingerprint([0x5a; 16])),
+        fingerprint: Some(Fingerprint::version_1([0x5a; 16])),
         traceparent: Some(text("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
         ..minimal
     }

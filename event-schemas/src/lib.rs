@@ -6,10 +6,12 @@
 pub mod canonical;
 pub mod event;
 pub mod examples;
+pub mod fingerprint;
 pub mod freeze;
 pub mod record;
 pub mod registry;
 pub mod upcast;
 
 pub use event::Event;
-pub use record::{Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
+pub use fingerprint::Fingerprint;
+pub use record::{Metadata, Position, Recorded, StreamId, StreamVersion};

@@ -5,13 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, Caller, CommandId, CommandKey, EntryId};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::event::{Event, write};
+use crate::fingerprint::Fingerprint;
 use crate::registry::{self, UndecodableEvent};
 
 /// A place in a journal: 1, 2, 3 … without gaps. 0 stands before the first event.
@@ -90,7 +91,7 @@ pub enum StreamId {
     /// Events of an account.
     Account(AccountAddress),
     /// The refusal of a command.
-    Command(CommandId),
+    Command(CommandKey),
     /// Events of an entry.
     Entry(EntryId),
     /// Events of the journal itself, by its name.
@@ -157,49 +158,8 @@ impl Serialize for StreamId {
     }
 }
 
-/// What a command asked, as 16 bytes: SHA-256 over its content, cut. The same key with another body differs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint(pub [u8; 16]);
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut hex = [0_u8; 32];
-        for (byte, pair) in self.0.iter().zip(hex.chunks_exact_mut(2)) {
-            pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
-            pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
-        }
-        f.write_str(std::str::from_utf8(&hex).map_err(|_| fmt::Error)?)
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Fingerprint {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Fingerprint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        let digits: &[u8; 32] = text.as_bytes().try_into().map_err(|_| de::Error::custom("a fingerprint has 32 hexadecimal digits"))?;
-        let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| match digit {
-                b'0'..=b'9' => Ok(digit - b'0'),
-                b'a'..=b'f' => Ok(digit - b'a' + 10),
-                _ => Err(de::Error::custom("a fingerprint has 32 hexadecimal digits, lower case")),
-            };
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Ok(Self(bytes))
-    }
-}
+/// The actor of what nobody asked for: holds that expire.
+pub const ENGINE: &str = "engine";
 
 /// Who and why: what a record says of the command that caused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,6 +167,9 @@ impl<'de> Deserialize<'de> for Fingerprint {
 pub struct Metadata {
     /// Who asked, as `role:subject`; `engine` where nobody did.
     pub actor: ShortText,
+    /// In whose name the command's id counts; absent on the engine's own records and on those of journal format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
     /// What made the caller ask: another system's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation: Option<ShortText>,
@@ -221,6 +184,23 @@ pub struct Metadata {
     /// W3C trace context of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<ShortText>,
+}
+
+impl Metadata {
+    /// What identifies the command in its journal.
+    pub fn key(&self) -> CommandKey {
+        CommandKey { caller: self.caller.clone(), id: self.command.clone() }
+    }
+
+    /// Whether the record was written in journal format 1, or imported from it: it is somebody's, but names no caller.
+    pub fn is_format_1(&self) -> bool {
+        self.caller.is_none() && self.actor.as_str() != ENGINE
+    }
+
+    /// Whether the record is of this command.
+    pub fn is_of(&self, key: &CommandKey) -> bool {
+        self.command == key.id && self.caller == key.caller
+    }
 }
 
 /// An event with its place in the journal.

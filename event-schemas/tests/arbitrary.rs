@@ -11,7 +11,7 @@ use cauri_domain::command::{CommandEvent, CommandRefused};
 use cauri_domain::entry::{
     EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
 };
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, Caller, CommandId, CommandKey, EntryId};
 use cauri_domain::journal::{JournalClosed, JournalEvent};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, MAX_MINOR, Money};
@@ -51,6 +51,17 @@ fn any_address() -> impl Strategy<Value = AccountAddress> {
 
 fn any_command_id() -> impl Strategy<Value = CommandId> {
     "[!-~]{1,40}".prop_map(|text| text.parse().expect("a command id"))
+}
+
+fn any_caller() -> impl Strategy<Value = Caller> {
+    prop_oneof![
+        ("[!-~é]{1,20}", any_text()).prop_map(|(issuer, id)| Caller::of_issuer(&issuer, id.as_str()).expect("a caller")),
+        "[A-Za-z0-9][A-Za-z0-9._-]{0,20}".prop_map(|source| Caller::of_import(&source).expect("a source")),
+    ]
+}
+
+fn any_command_key() -> impl Strategy<Value = CommandKey> {
+    (option::of(any_caller()), any_command_id()).prop_map(|(caller, id)| CommandKey { caller, id })
 }
 
 fn any_entry_id() -> impl Strategy<Value = EntryId> {
@@ -148,24 +159,29 @@ pub fn any_event() -> impl Strategy<Value = Event> {
 pub fn any_stream() -> impl Strategy<Value = StreamId> {
     prop_oneof![
         any_address().prop_map(StreamId::Account),
-        any_command_id().prop_map(StreamId::Command),
+        any_command_key().prop_map(StreamId::Command),
         any_entry_id().prop_map(StreamId::Entry),
         any_text().prop_map(StreamId::Journal),
     ]
 }
 
+/// Any fingerprint of either version.
+pub fn any_fingerprint() -> impl Strategy<Value = Fingerprint> {
+    (any::<[u8; 16]>(), any::<bool>())
+        .prop_map(|(digest, old)| if old { Fingerprint::version_1(digest) } else { Fingerprint::version_2(digest) })
+}
+
 fn any_metadata() -> impl Strategy<Value = Metadata> {
-    let fingerprint = option::of(any::<[u8; 16]>().prop_map(Fingerprint));
-    (any_text(), option::of(any_text()), any_command_id(), option::of(any_text()), fingerprint, option::of(any_text())).prop_map(
-        |(actor, causation, command, correlation, fingerprint, traceparent)| Metadata {
+    (any_text(), option::of(any_text()), any_command_key(), option::of(any_text()), option::of(any_fingerprint()), option::of(any_text()))
+        .prop_map(|(actor, causation, key, correlation, fingerprint, traceparent)| Metadata {
             actor,
+            caller: key.caller,
             causation,
-            command,
+            command: key.id,
             correlation,
             fingerprint,
             traceparent,
-        },
-    )
+        })
 }
 
 /// Any event at any place below 2^53, by any command, at any time.

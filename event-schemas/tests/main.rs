@@ -3,6 +3,7 @@
 mod arbitrary;
 mod canonical;
 mod decoding;
+mod fingerprints;
 mod freezing;
 mod records;
 mod samples;

@@ -1,9 +1,9 @@
 //! A batch on its way into a store: canonical bytes, checksums, tree and look-up keys, computed once for all backends.
 
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::registry::UndecodableEvent;
-use cauri_event_schemas::{Position, Recorded, StreamId};
+use cauri_event_schemas::{Metadata, Position, Recorded, StreamId};
 
 use crate::merkle::{Hash, Tree};
 use crate::port::Head;
@@ -16,8 +16,9 @@ pub struct Batch {
     ends: Vec<usize>,
     checksums: Vec<u32>,
     streams: Vec<StreamId>,
-    commands: Vec<(usize, CommandId)>,
+    commands: Vec<(usize, CommandKey)>,
     tree: Tree,
+    has_format_1: bool,
 }
 
 impl Batch {
@@ -31,6 +32,7 @@ impl Batch {
             streams: Vec::new(),
             commands: Vec::new(),
             tree,
+            has_format_1: false,
         }
     }
 
@@ -42,7 +44,7 @@ impl Batch {
         }
         let start = self.lines.len();
         record.write_to(&mut self.lines);
-        self.seal(start, record.stream.clone(), &record.metadata.command);
+        self.seal(start, record.stream.clone(), &record.metadata);
     }
 
     /// Adds a record as it stands in another journal's export, byte for byte.
@@ -57,20 +59,21 @@ impl Batch {
         }
         let start = self.lines.len();
         self.lines.extend_from_slice(record);
-        self.seal(start, envelope.stream, &envelope.metadata.command);
+        self.seal(start, envelope.stream, &envelope.metadata);
         Ok(())
     }
 
-    fn seal(&mut self, start: usize, stream: StreamId, command: &CommandId) {
+    fn seal(&mut self, start: usize, stream: StreamId, metadata: &Metadata) {
         let record = &self.lines[start..];
         self.checksums.push(crc32fast::hash(record));
         self.tree.push(Hash::of_leaf(record));
         self.lines.push(b'\n');
         self.ends.push(self.lines.len());
-        if self.commands.last().is_none_or(|(_, last)| last != command) {
-            self.commands.push((self.streams.len(), command.clone()));
+        if self.commands.last().is_none_or(|(_, last)| !metadata.is_of(last)) {
+            self.commands.push((self.streams.len(), metadata.key()));
         }
         self.streams.push(stream);
+        self.has_format_1 |= metadata.is_format_1();
     }
 
     /// How many records.
@@ -113,13 +116,18 @@ impl Batch {
         &self.checksums
     }
 
+    /// Whether a record is of journal format 1: its command, of somebody's, names no caller.
+    pub fn has_format_1(&self) -> bool {
+        self.has_format_1
+    }
+
     /// Every record's stream, by position.
     pub fn streams(&self) -> impl Iterator<Item = (Position, &StreamId)> {
         self.streams.iter().enumerate().map(|(index, stream)| (self.first.after(index), stream))
     }
 
     /// The first record of each command, by position.
-    pub fn commands(&self) -> impl Iterator<Item = (Position, &CommandId)> {
+    pub fn commands(&self) -> impl Iterator<Item = (Position, &CommandKey)> {
         self.commands.iter().map(|(index, command)| (self.first.after(*index), command))
     }
 }

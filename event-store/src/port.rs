@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::{Position, StreamId, StreamVersion};
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +115,7 @@ impl<'a> Turn<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// The first record of a command.
-    Command(CommandId),
+    Command(CommandKey),
     /// The first record of a stream.
     Stream(StreamId),
 }
@@ -159,6 +159,9 @@ pub trait EventStore: Send + Sync + 'static {
     /// For each look-up the position of its first record, if there is one. What was never written is, in the
     /// common case, answered from memory.
     fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError>;
+
+    /// The last position at which a record of journal format 1 may stand, whose command names no caller; 0 if there is none.
+    fn format_1_until(&self) -> Position;
 
     /// Tells followers where the head is, and wakes them when it moves.
     fn follow(&self) -> &HeadWatch;

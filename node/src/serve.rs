@@ -10,7 +10,7 @@ use cauri_command_api::telemetry;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogArgs, LogFormat, ServeArgs};
+use crate::config::{HttpArgs, LogArgs, LogFormat, ServeArgs};
 use crate::listener::{self, Bounds};
 use crate::node::Node;
 
@@ -28,6 +28,12 @@ pub enum ListenError {
     /// Somebody else does.
     #[error("{address} is in use by another process: stop it, or choose another address with --listen")]
     InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Payments without a key are for trials, and others could send them here.
+    #[error("--allow-missing-keys is for trials on a loopback address such as 127.0.0.1, not for {address}: leave one of the two out")]
+    NotLoopback {
         /// The address.
         address: SocketAddr,
     },
@@ -49,7 +55,7 @@ pub enum ListenError {
 pub fn run(args: &ServeArgs) -> Result<(), Box<dyn Error>> {
     log_to_stderr(&args.log)?;
     // The address first: a journal that took a minute to recover would have been recovered for nothing.
-    let listener = listen(args.http.listen)?;
+    let listener = listen(&args.http)?;
     let node = Node::open(args, None)?;
     if node.develops {
         tracing::warn!(
@@ -63,8 +69,12 @@ pub fn run(args: &ServeArgs) -> Result<(), Box<dyn Error>> {
 /// A listener that others cannot have.
 ///
 /// # Errors
-/// When somebody else has it, or the system does not give it.
-pub fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
+/// When somebody else has it, or the system does not give it, or what is asked must not be offered there.
+pub fn listen(http: &HttpArgs) -> Result<std::net::TcpListener, ListenError> {
+    let address = http.listen;
+    if http.allow_missing_keys && !address.ip().is_loopback() {
+        return Err(ListenError::NotLoopback { address });
+    }
     let listener = std::net::TcpListener::bind(address).map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => ListenError::InUse { address },
         _ => ListenError::Refused { address, source },

@@ -194,9 +194,9 @@ impl Changes for JournalEventChanges {
                     bind.int(ACCOUNT)?;
                     bind.text(address.as_str())?;
                 }
-                StreamId::Command(id) => {
+                StreamId::Command(key) => {
                     bind.int(COMMAND)?;
-                    bind.text(id.as_str())?;
+                    bind.text(&key.to_string())?;
                 }
                 StreamId::Entry(id) => {
                     bind.int(ENTRY)?;

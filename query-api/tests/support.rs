@@ -15,7 +15,7 @@ use cauri_command_api::auth::token::{Trust, Verifier};
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::OpenAccount;
 use cauri_domain::entry::{EntryAction, PostEntry};
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Accepted, CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome};
@@ -134,8 +134,8 @@ impl Ledger {
     }
 
     /// Submits one command, which must be accepted.
-    pub fn submit(&self, command: impl FnOnce(&CommandId) -> LedgerCommand) -> Accepted {
-        let id: CommandId = format!("test-{}", self.next.fetch_add(1, Ordering::Relaxed)).parse().expect("a command id");
+    pub fn submit(&self, command: impl FnOnce(&CommandKey) -> LedgerCommand) -> Accepted {
+        let id: CommandKey = format!("test caller {}", self.next.fetch_add(1, Ordering::Relaxed)).parse().expect("a command id");
         let command = command(&id);
         let envelope = CommandEnvelope::new(command, id, "operator:awa".parse().expect("an actor"));
         // On a thread of its own: a test's thread runs tasks, and the engine refuses to block those.

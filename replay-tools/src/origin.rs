@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::{Position, StreamId, StreamVersion};
 use cauri_event_store::embedded::EmbeddedStore;
@@ -110,8 +110,8 @@ impl Origin {
     }
 
     /// The records that a command wrote.
-    pub(crate) fn command(&self, command: &CommandId) -> Result<Vec<Line>, CommandError> {
-        let of_command = |line: &Line| Envelope::parse(&line.bytes).is_ok_and(|envelope| envelope.metadata.command == *command);
+    pub(crate) fn command(&self, command: &CommandKey) -> Result<Vec<Line>, CommandError> {
+        let of_command = |line: &Line| Envelope::parse(&line.bytes).is_ok_and(|envelope| envelope.metadata.is_of(command));
         match &self.export {
             Some(path) => scan(path, of_command, false),
             None => {

@@ -14,7 +14,7 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::fold::Balances;
-use cauri_domain::ids::{AccountAddress, CommandId};
+use cauri_domain::ids::{AccountAddress, CommandKey};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
@@ -124,7 +124,7 @@ impl Caller {
         self.submit_as(format!("order-{}", self.asked).parse().unwrap(), command)
     }
 
-    fn submit_as(&mut self, id: CommandId, command: LedgerCommand) -> Outcome {
+    fn submit_as(&mut self, id: CommandKey, command: LedgerCommand) -> Outcome {
         self.clock.advance_micros(1_000_000);
         let envelope = CommandEnvelope::new(command, id, "operator:ada".parse().unwrap());
         self.engine.submit_blocking(vec![envelope], Mode::Each).unwrap().remove(0)

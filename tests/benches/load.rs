@@ -7,7 +7,7 @@ use std::time::Instant;
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountKind, OpenAccount};
 use cauri_domain::entry::{PostEntry, TransferAmount, TransferRequest};
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::text::ShortText;
@@ -23,7 +23,7 @@ pub fn address(number: u64) -> AccountAddress {
 pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
     let actor: ShortText = "operator:bench".parse().expect("a short text");
     let open = |address: AccountAddress, kind, limits| {
-        let id: CommandId = format!("open-{address}").parse().expect("a command id");
+        let id: CommandKey = format!("cauri-dev bench open-{address}").parse().expect("a command key");
         let open =
             OpenAccount { address, chart_code: None, currency: Currency::XOF, kind, limits, metadata: Default::default(), owner: None };
         (LedgerCommand::open_account(open), id)
@@ -45,7 +45,7 @@ pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
 
 /// One entry of one transfer, with an id and a key of its own.
 pub fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64, id: u128) -> CommandEnvelope {
-    let command_id: CommandId = format!("{id:032x}").parse().expect("a command id");
+    let key: CommandKey = format!("cauri-dev bench {id:032x}").parse().expect("a command key");
     let post = PostEntry {
         id: Some(EntryId::from_u128(id)),
         transfers: vec![TransferRequest {
@@ -56,8 +56,8 @@ pub fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64, id
         }],
         ..PostEntry::default()
     };
-    let command = LedgerCommand::post_entry(post, &command_id);
-    CommandEnvelope::new(command, command_id, "operator:bench".parse().expect("a short text"))
+    let command = LedgerCommand::post_entry(post, &key);
+    CommandEnvelope::new(command, key, "operator:bench".parse().expect("a short text"))
 }
 
 /// A journal on the embedded store in a directory of its own, with an engine and funded accounts.

@@ -22,7 +22,7 @@ enum Line {
 #[derive(Serialize, Deserialize)]
 enum Told {
     Accepted { first: Position, last: Position, stream: String, version: StreamVersion, entry: Option<String>, recorded_at: Timestamp },
-    Refused { refusal: Refusal, position: Option<Position> },
+    Refused { refusal: Refusal, position: Option<Position>, recorded_at: Option<Timestamp> },
     VersionMismatch { actual: StreamVersion },
     NotApplied { because_of: usize },
 }
@@ -49,7 +49,9 @@ impl Pen {
                 entry: accepted.entry.map(|entry| entry.to_string()),
                 recorded_at: accepted.recorded_at,
             },
-            Outcome::Refused(refused) => Told::Refused { refusal: refused.refusal.clone(), position: refused.position },
+            Outcome::Refused(refused) => {
+                Told::Refused { refusal: refused.refusal.clone(), position: refused.position, recorded_at: refused.recorded_at }
+            }
             Outcome::VersionMismatch { actual } => Told::VersionMismatch { actual: *actual },
             Outcome::NotApplied { because_of } => Told::NotApplied { because_of: *because_of },
         });
@@ -119,7 +121,9 @@ impl From<Told> for Outcome {
                 recorded_at,
                 replayed: false,
             }),
-            Told::Refused { refusal, position } => Outcome::Refused(Refused { refusal, position, replayed: false }),
+            Told::Refused { refusal, position, recorded_at } => {
+                Outcome::Refused(Refused { refusal, position, recorded_at, replayed: false })
+            }
             Told::VersionMismatch { actual } => Outcome::VersionMismatch { actual },
             Told::NotApplied { because_of } => Outcome::NotApplied { because_of },
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
-use cauri_domain::ids::{AccountAddress, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, UncheckedMoney};
 use cauri_domain::time::Timestamp;
@@ -85,7 +85,7 @@ pub struct Asked {
 impl Asked {
     /// The command as the engine takes it.
     pub fn envelope(&self) -> CommandEnvelope {
-        let id = self.key.parse().expect("a command id");
+        let key = command_key(&self.key);
         let command = match &self.ask {
             Ask::Open { address: at, kind, coin, floor, ceiling } => LedgerCommand::open_account(OpenAccount {
                 address: address(at),
@@ -114,7 +114,7 @@ impl Asked {
                     effective_at: effective_at.map(instant),
                     ..PostEntry::default()
                 };
-                LedgerCommand::post_entry(post, &id)
+                LedgerCommand::post_entry(post, &key)
             }
             Ask::PostHold { entry, amounts, effective_at } => {
                 let amounts = amounts.as_ref().map(|amounts| amounts.iter().map(|amount| amount.money()).collect());
@@ -129,15 +129,20 @@ impl Asked {
             }
             Ask::CloseJournal => LedgerCommand::CloseJournal(Arc::default()),
         };
-        let mut envelope = CommandEnvelope::new(command, id, "operator:simulation".parse().expect("a short text"));
+        let mut envelope = CommandEnvelope::new(command, key, "operator:simulation".parse().expect("a short text"));
         envelope.expected_version = self.expected_version.map(StreamVersion::new);
         envelope
     }
 
     /// The number of the entry that this command makes where it names none.
     pub fn derived_entry(&self) -> u128 {
-        EntryId::derived_from(&self.key.parse().expect("a command id")).as_u128()
+        EntryId::derived_from(&command_key(&self.key)).as_u128()
     }
+}
+
+/// The key of a command of the one caller that a simulation has.
+fn command_key(id: &str) -> CommandKey {
+    format!("simulation caller {id}").parse().expect("a command key")
 }
 
 impl Coin {

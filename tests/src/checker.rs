@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use cauri_domain::RefusalCode;
 use cauri_domain::fold::{Balances, LedgerRules};
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Accepted, Mode, Outcome, Refused};
 use cauri_event_schemas::{Event, Fingerprint, Position, Recorded, StreamId};
@@ -34,9 +34,9 @@ enum Written {
 pub struct Checker {
     /// The model at the position that was followed to.
     pub model: Model,
-    asked: HashMap<(CommandId, Fingerprint), (Asked, Option<usize>)>,
-    groups: Vec<Vec<(CommandId, Fingerprint)>>,
-    written: HashMap<CommandId, (Fingerprint, Written)>,
+    asked: HashMap<(CommandKey, Fingerprint), (Asked, Option<usize>)>,
+    groups: Vec<Vec<(CommandKey, Fingerprint)>>,
+    written: HashMap<CommandKey, (Fingerprint, Written)>,
     followed: Position,
     /// How often each kind of command was accepted, and each refusal given.
     pub tally: BTreeMap<String, u64>,
@@ -44,7 +44,7 @@ pub struct Checker {
 
 /// The events of one command as they stand in the journal.
 struct Commit {
-    command: CommandId,
+    command: CommandKey,
     fingerprint: Fingerprint,
     records: Vec<Recorded>,
 }
@@ -64,12 +64,12 @@ impl Checker {
 
     /// Takes note of a submission before it is made. Commands that were noted before are retries.
     pub fn note(&mut self, submission: &Submission) {
-        let ids: Vec<(CommandId, Fingerprint)> = submission
+        let ids: Vec<(CommandKey, Fingerprint)> = submission
             .commands
             .iter()
             .map(|asked| {
                 let envelope = asked.envelope();
-                (envelope.id, envelope.fingerprint)
+                (envelope.key, envelope.fingerprint)
             })
             .collect();
         let group = (submission.mode == Mode::Atomic).then_some(self.groups.len());
@@ -89,7 +89,7 @@ impl Checker {
             assert_eq!(first.position, self.followed.next(), "positions have no gaps");
             let now = first.recorded_at.as_micros();
             self.followed = last.position;
-            if let Some(entry) = commit.command.as_str().strip_prefix("hold-expiry/") {
+            if let Some(entry) = commit.command.id.as_str().strip_prefix("hold-expiry/") {
                 self.count("hold_expired");
                 let id = entry.parse::<cauri_domain::ids::EntryId>().expect("an entry").as_u128();
                 assert_eq!(self.model.due(now).first(), Some(&id), "{} expired out of turn", commit.command);
@@ -125,7 +125,7 @@ impl Checker {
         assert_eq!(outcomes.len(), submission.commands.len(), "one outcome for each command");
         for (index, (asked, outcome)) in submission.commands.iter().zip(outcomes).enumerate() {
             let envelope = asked.envelope();
-            let written = self.written.get(&envelope.id);
+            let written = self.written.get(&envelope.key);
             let same = written.filter(|(fingerprint, _)| *fingerprint == envelope.fingerprint).map(|(_, written)| written);
             match outcome {
                 Outcome::Accepted(Accepted { first, last, version, entry, recorded_at, .. }) => {
@@ -137,7 +137,7 @@ impl Checker {
                 Outcome::Refused(Refused { refusal, position: Some(position), .. }) => {
                     assert_eq!(same, Some(&Written::Refused { code: refusal.code, position: *position }), "{asked:?}: {refusal}");
                 }
-                Outcome::Refused(Refused { refusal, position: None, replayed }) => match refusal.code {
+                Outcome::Refused(Refused { refusal, position: None, recorded_at: _, replayed }) => match refusal.code {
                     RefusalCode::IdempotencyKeyReused => {
                         assert!(written.is_some() && same.is_none() && !replayed, "{asked:?} was not used with another body");
                     }
@@ -204,13 +204,13 @@ impl Checker {
     }
 
     /// What the model writes for an atomic submission: all of its commands that are new, or one refusal.
-    fn group(&mut self, group: usize, now: i64) -> Vec<(CommandId, Result<Done, RefusalCode>)> {
+    fn group(&mut self, group: usize, now: i64) -> Vec<(CommandKey, Result<Done, RefusalCode>)> {
         for key in &self.groups[group] {
             let refused = matches!(self.written.get(&key.0), Some((fingerprint, Written::Refused { .. })) if *fingerprint == key.1);
             assert!(!refused, "{} was refused before: its submission is answered with that, and writes nothing", key.0);
         }
         let before = self.model.clone();
-        let mut done: Vec<(CommandId, Result<Done, RefusalCode>)> = Vec::new();
+        let mut done: Vec<(CommandKey, Result<Done, RefusalCode>)> = Vec::new();
         for key in &self.groups[group] {
             let again = done.iter().any(|(command, _)| *command == key.0);
             match self.written.get(&key.0) {
@@ -265,9 +265,9 @@ impl Checker {
             for record in stored.as_record().decode().expect("an event") {
                 match (record.metadata.fingerprint, commits.last_mut()) {
                     (Some(fingerprint), _) => {
-                        commits.push(Commit { command: record.metadata.command.clone(), fingerprint, records: vec![record] });
+                        commits.push(Commit { command: record.metadata.key(), fingerprint, records: vec![record] });
                     }
-                    (None, Some(commit)) if commit.command == record.metadata.command => commit.records.push(record),
+                    (None, Some(commit)) if record.metadata.is_of(&commit.command) => commit.records.push(record),
                     (None, _) => panic!("{} stands in no commit", record.position),
                 }
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use cauri_domain::ids::Caller;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
@@ -129,7 +130,9 @@ impl DevIssuer {
     /// # Errors
     /// When no verifier would accept it: a subject that cannot stand in the journal, or no role.
     pub fn issue(&self, subject: &str, roles: &[Role], ttl: Duration) -> Result<String, IssuerError> {
-        Principal::new(subject, Roles::from_iter(roles.iter().copied()))?;
+        let caller = Caller::of_issuer(&self.trust.issuer, subject)
+            .map_err(|_| AuthProblem::Malformed("sub must have 1 to 247 characters and no control characters"))?;
+        Principal::new(subject, caller, Roles::from_iter(roles.iter().copied()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| IssuerError::LifetimeOutOfRange)?;
         let expires = now.checked_add(ttl).ok_or(IssuerError::LifetimeOutOfRange)?;
         let claims = Claims {

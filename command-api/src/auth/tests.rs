@@ -224,7 +224,7 @@ fn a_token_of_another_issuer_or_for_another_audience_is_refused() {
 fn issuer_and_audience_are_those_that_were_configured() {
     let (_, folder) = verifier();
     let jwks = Jwks::load(JwksSource::from(folder.path().join("jwks.json").as_path())).expect("the key set loads");
-    let trust = Trust { issuer: "https://id.example".to_owned(), audience: "ledger".to_owned() };
+    let trust = Trust { issuer: "https://id.example".to_owned(), audience: "ledger".to_owned(), ..Trust::default() };
     let verifier = verifier_with(jwks, &trust);
     let theirs = claims(json!({"iss": "https://id.example", "aud": "ledger"}));
     assert!(verify(&verifier, &ISSUERS.sign(&theirs)).is_ok());

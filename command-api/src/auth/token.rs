@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use cauri_domain::ids::Caller;
 use cauri_domain::text::ShortText;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
@@ -30,11 +31,13 @@ pub struct Trust {
     pub issuer: String,
     /// What `aud` has to name.
     pub audience: String,
+    /// The claim that tells callers apart, whose idempotency keys must not meet: `sub`, or for example `client_id`.
+    pub caller_claim: String,
 }
 
 impl Default for Trust {
     fn default() -> Self {
-        Self { issuer: "cauri-dev".to_owned(), audience: "cauri".to_owned() }
+        Self { issuer: "cauri-dev".to_owned(), audience: "cauri".to_owned(), caller_claim: "sub".to_owned() }
     }
 }
 
@@ -42,27 +45,34 @@ impl Default for Trust {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     subject: Arc<str>,
+    caller: Caller,
     roles: Roles,
     actor: ShortText,
 }
 
 impl Principal {
-    /// A principal of that name and those roles, for callers that authenticate by other means than a token.
+    /// A principal of that name and those roles, whose idempotency keys count in the name of `caller`.
     ///
     /// # Errors
     /// When there is no role, or when `role:subject` could not stand in the journal: the subject is empty, has control
     /// characters, or is too long.
-    pub fn new(subject: &str, roles: Roles) -> Result<Self, AuthProblem> {
+    pub fn new(subject: &str, caller: Caller, roles: Roles) -> Result<Self, AuthProblem> {
         let highest = roles.highest().ok_or(AuthProblem::NoKnownRole)?;
         let actor = format!("{highest}:{subject}").parse().ok().filter(|_| !subject.is_empty());
         let actor = actor.ok_or(AuthProblem::Malformed("sub must have 1 to 247 characters and no control characters"))?;
-        Ok(Self { subject: Arc::from(subject), roles, actor })
+        Ok(Self { subject: Arc::from(subject), caller, roles, actor })
     }
 
     /// The `sub` of the token.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// In whose name the idempotency keys of its commands count.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// The roles of the token that Cauri knows.
@@ -96,6 +106,7 @@ impl Principal {
 #[derive(Debug)]
 pub struct Verifier {
     keys: Jwks,
+    trust: Trust,
     validation: Validation,
     cache: RwLock<Cache>,
     /// Taken by the one request that has the keys read again; see [`crate::auth::layer::AuthState::authorize`].
@@ -113,7 +124,7 @@ impl Verifier {
         // `Lifetime` judges both times, here and for what comes out of the cache, so that the two cannot disagree.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        Self { keys, validation, cache: RwLock::default(), refresh_turn: Arc::default() }
+        Self { keys, trust: trust.clone(), validation, cache: RwLock::default(), refresh_turn: Arc::default() }
     }
 
     /// Verifies a token with the keys as last read; [`crate::auth::layer::AuthState`] has them read again where one is
@@ -161,12 +172,23 @@ impl Verifier {
         lifetime.check(now)?;
         // A role that only a newer version knows grants nothing here, and does not spoil those that are known.
         let roles = claims.roles.iter().filter_map(|name| name.parse::<Role>().ok()).collect();
-        let principal = Principal::new(&claims.sub, roles)?;
+        let principal = Principal::new(&claims.sub, self.caller(&claims)?, roles)?;
 
         let verified = Verified { principal: principal.clone(), lifetime };
         let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
         cache.insert(keys.generation, fingerprint, verified);
         Ok(principal)
+    }
+
+    /// The claim that tells callers apart has no substitute: with one, two callers could share their keys.
+    fn caller(&self, claims: &Claims) -> Result<Caller, AuthProblem> {
+        let id = match self.trust.caller_claim.as_str() {
+            "sub" => Some(claims.sub.as_str()),
+            other => claims.others.get(other).and_then(serde_json::Value::as_str),
+        };
+        let id = id.ok_or(AuthProblem::Malformed("the token lacks the claim by which this deployment tells callers apart"))?;
+        Caller::of_issuer(&self.trust.issuer, id)
+            .map_err(|_| AuthProblem::Malformed("iss and the claim that tells callers apart have control characters, or are too long"))
     }
 
     #[cfg(test)]
@@ -262,6 +284,8 @@ struct Claims {
     nbf: Option<f64>,
     #[serde(default)]
     roles: Vec<String>,
+    #[serde(flatten)]
+    others: serde_json::Map<String, serde_json::Value>,
 }
 
 fn problem_of(error: &ErrorKind) -> AuthProblem {
@@ -283,7 +307,7 @@ mod tests {
 
     fn verified() -> Verified {
         let roles = [Role::Reader].into_iter().collect();
-        let principal = Principal::new("alice", roles).expect("a good principal");
+        let principal = Principal::new("alice", Caller::of_issuer("test", "alice").expect("a caller"), roles).expect("a good principal");
         Verified { principal, lifetime: Lifetime { not_before: 0, expires: u64::MAX } }
     }
 

@@ -9,7 +9,7 @@ use cauri_domain::ids::AccountAddress;
 use cauri_event_schemas::StreamId;
 
 use super::history;
-use crate::answer::{Target, of_outcome};
+use crate::answer::of_submitted;
 use crate::auth::layer::{Authorized, Read, Write};
 use crate::body::{JsonBody, OptionalJsonBody};
 use crate::bulk::Nothing;
@@ -111,10 +111,8 @@ async fn command(
     headers: &CommandHeaders,
     command: LedgerCommand,
 ) -> Result<Response, Problem> {
-    let target = Target::of(&command);
-    let envelope = headers.envelope(command, headers.command_id(), caller);
-    let outcome = submit_one(state, envelope).await.map_err(|problem| headers.tell(problem))?;
-    Ok(of_outcome(state, headers, &target, outcome))
+    let submitted = submit_one(state, headers, caller, command).await?;
+    Ok(of_submitted(state, headers, submitted))
 }
 
 fn address_in(address: Result<Path<String>, PathRejection>) -> Result<AccountAddress, Problem> {

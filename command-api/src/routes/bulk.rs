@@ -16,14 +16,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::answer::{Status, Target, json, mismatch, problem_of, put, token};
+use crate::answer::{Status, Target, json, mismatch, problem_of, put, repeated, token};
 use crate::auth::layer::{Authorized, Write};
-use crate::auth::token::Principal;
 use crate::body::{announced, require, whole};
 use crate::bulk::{BulkItem, items_of_array};
-use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED, fresh_command_id};
+use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED};
 use crate::json::decode;
 use crate::problem::{FieldProblem, PROBLEM_JSON, Problem, kind};
+use crate::scope::{MissingKey, Scope};
 use crate::state::ApiState;
 
 /// The media type of commands one a line.
@@ -62,6 +62,8 @@ pub struct BulkResult {
     pub index: usize,
     /// What became of it.
     pub status: Status,
+    /// Its idempotency key: its own, the request's with its index, or one that was made for it.
+    pub idempotency_key: CommandId,
     /// The account that it was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<AccountAddress>,
@@ -101,10 +103,11 @@ pub struct BulkResult {
 }
 
 impl BulkResult {
-    fn new(index: usize, status: Status, target: &Target) -> Self {
+    fn new(index: usize, status: Status, asked: &AskedFor, target: &Target) -> Self {
         Self {
             index,
             status,
+            idempotency_key: asked.key.clone(),
             address: target.address(),
             id: target.id(),
             version: None,
@@ -119,7 +122,8 @@ impl BulkResult {
         }
     }
 
-    fn of(index: usize, target: &Target, outcome: &Outcome) -> Self {
+    fn of(index: usize, asked: &AskedFor, outcome: &Outcome) -> Self {
+        let target = &asked.target.clone().as_recorded(outcome);
         match outcome {
             Outcome::Accepted(accepted) => Self {
                 version: Some(accepted.version),
@@ -127,18 +131,26 @@ impl BulkResult {
                 recorded_at: Some(accepted.recorded_at),
                 entry_id: target.besides(accepted.entry),
                 replayed: Some(accepted.replayed),
-                ..Self::new(index, Status::Accepted, target)
+                ..Self::new(index, Status::Accepted, asked, target)
             },
             Outcome::Refused(refused) => Self {
                 journal_position: refused.position,
+                recorded_at: refused.recorded_at,
                 replayed: Some(refused.replayed),
                 code: Some(refused.refusal.code.as_str()),
-                detail: Some(refused.refusal.detail.clone()),
+                detail: Some(match refused.replayed {
+                    true => repeated(&refused.refusal.detail, refused.recorded_at),
+                    false => refused.refusal.detail.clone(),
+                }),
                 pointer: refused.refusal.pointer.clone(),
-                ..Self::new(index, Status::Refused, target)
+                ..Self::new(index, Status::Refused, asked, target)
             },
-            Outcome::VersionMismatch { actual } => Self { version: Some(*actual), ..Self::new(index, Status::VersionMismatch, target) },
-            Outcome::NotApplied { because_of } => Self { because_of: Some(*because_of), ..Self::new(index, Status::NotApplied, target) },
+            Outcome::VersionMismatch { actual } => {
+                Self { version: Some(*actual), ..Self::new(index, Status::VersionMismatch, asked, target) }
+            }
+            Outcome::NotApplied { because_of } => {
+                Self { because_of: Some(*because_of), ..Self::new(index, Status::NotApplied, asked, target) }
+            }
         }
     }
 }
@@ -171,7 +183,7 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
     };
     let bytes = whole(body, &parts.headers, state.limits.bulk_bytes, state.limits.time_out).await?;
     let reader = Reader {
-        caller: Principal::clone(caller),
+        scope: Scope::of(headers, caller, state.limits.keys_optional)?,
         headers: headers.clone(),
         most: state.limits.bulk_commands,
         ndjson: media_type == NDJSON,
@@ -185,11 +197,10 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
         reading.await.map_err(|error| Problem::internal(headers.request_id(), error))?
     };
     let Bulk { commands, atomic, place } = read?;
-    let targets: Vec<(Target, Option<StreamVersion>)> =
-        commands.iter().map(|envelope| (Target::of(&envelope.command), envelope.expected_version)).collect();
+    let asked_for: Vec<AskedFor> = commands.iter().map(AskedFor::by).collect();
     let mode = if atomic { Mode::Atomic } else { Mode::Each };
     let outcomes = submit_all(state, commands, mode).await?;
-    Ok(respond(state, headers, atomic, &place, &targets, outcomes))
+    Ok(respond(state, headers, atomic, &place, &asked_for, outcomes))
 }
 
 async fn submit_all(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Vec<Outcome>, Problem> {
@@ -199,6 +210,19 @@ async fn submit_all(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode
         Ok(outcomes)
     } else {
         Err(Problem::internal(None, "the engine gave another number of outcomes than commands"))
+    }
+}
+
+/// What an answer needs of a command that was submitted.
+struct AskedFor {
+    target: Target,
+    key: CommandId,
+    expected_version: Option<StreamVersion>,
+}
+
+impl AskedFor {
+    fn by(envelope: &CommandEnvelope) -> Self {
+        Self { target: Target::of(&envelope.command), key: envelope.key.id.clone(), expected_version: envelope.expected_version }
     }
 }
 
@@ -231,7 +255,7 @@ impl Place {
 
 /// What reading a body needs to know of its request.
 struct Reader {
-    caller: Principal,
+    scope: Scope,
     headers: CommandHeaders,
     most: usize,
     ndjson: bool,
@@ -298,14 +322,14 @@ impl Reader {
     }
 
     fn envelope(&self, index: usize, item: BulkItem) -> Result<CommandEnvelope, FieldProblem> {
-        let id = match (&item.key, &self.headers.key) {
-            (Some(key), _) => key.clone(),
-            (None, Some(key)) => numbered(key, index)?,
-            (None, None) => fresh_command_id(),
+        let key = match (item.key, &self.headers.key) {
+            (Some(key), _) => Some(key),
+            (None, Some(key)) => Some(numbered(key, index)?),
+            (None, None) => None,
         };
-        let expected_version = item.expected_version;
-        let mut envelope = self.headers.envelope(item.into_command(&id), id, &self.caller);
-        envelope.expected_version = expected_version;
+        let missing = |missing: MissingKey| FieldProblem::new(kind::IDEMPOTENCY_KEY_MISSING.code, "/idempotency_key", missing.to_string());
+        let mut envelope = self.scope.command(&self.headers, item.asked, key).map_err(missing)?;
+        envelope.expected_version = item.expected_version;
         Ok(envelope)
     }
 }
@@ -349,11 +373,11 @@ fn respond(
     headers: &CommandHeaders,
     atomic: bool,
     place: &Place,
-    targets: &[(Target, Option<StreamVersion>)],
+    asked_for: &[AskedFor],
     outcomes: Vec<Outcome>,
 ) -> Response {
     let results: Vec<BulkResult> =
-        targets.iter().zip(&outcomes).enumerate().map(|(index, ((target, _), outcome))| BulkResult::of(index, target, outcome)).collect();
+        asked_for.iter().zip(&outcomes).enumerate().map(|(index, (asked, outcome))| BulkResult::of(index, asked, outcome)).collect();
     let count = |status: Status| results.iter().filter(|result| result.status == status).count();
     // What only repeats earlier answers wrote nothing now, but its positions stand for them just as well.
     let last = results.iter().filter_map(|result| result.journal_position).max();
@@ -363,7 +387,9 @@ fn respond(
     let stopped_by =
         outcomes.into_iter().enumerate().find(|(_, outcome)| matches!(outcome, Outcome::Refused(_) | Outcome::VersionMismatch { .. }));
     let mut response = match stopped_by {
-        Some((index, outcome)) if atomic => not_applied(headers, place, index, outcome, targets[index].1, &position, &results),
+        Some((index, outcome)) if atomic => {
+            not_applied(headers, place, index, outcome, asked_for[index].expected_version, &position, &results)
+        }
         _ => {
             let answer = BulkAnswer {
                 atomic,

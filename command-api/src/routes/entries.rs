@@ -14,13 +14,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::history;
-use crate::answer::{Target, of_outcome};
+use crate::answer::of_submitted;
 use crate::auth::layer::{Authorized, Read, Write};
 use crate::body::{JsonBody, OptionalJsonBody};
 use crate::headers::CommandHeaders;
 use crate::problem::{FieldProblem, Problem, kind};
 use crate::state::ApiState;
-use crate::submit::submit_one;
+use crate::submit::{Submitted, submit_one};
 
 /// Post a hold, whole or in part; the rest is released.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -60,12 +60,8 @@ pub(super) async fn post(
     headers: CommandHeaders,
     JsonBody(post): JsonBody<PostEntry>,
 ) -> Result<Response, Problem> {
-    let id = headers.command_id();
-    let command = LedgerCommand::post_entry(post, &id);
-    let target = Target::of(&command);
-    let envelope = headers.envelope(command, id, &caller);
-    let outcome = submit_one(&state, envelope).await.map_err(|problem| headers.tell(problem))?;
-    Ok(of_outcome(&state, &headers, &target, outcome))
+    let submitted = submit_one(&state, &headers, &caller, post).await?;
+    Ok(of_submitted(&state, &headers, submitted))
 }
 
 /// `POST /v1/entries/{id}/post`
@@ -79,13 +75,13 @@ pub(super) async fn post_hold(
     let short = body.amount.is_some();
     let post =
         body.into_command().map_err(|why| headers.tell(Problem::validation(vec![FieldProblem::new("invalid_value", "/amount", why)])))?;
-    let mut acted = act(&state, &caller, &headers, id, EntryAction::PostHold(post)).await?;
-    if short && let Outcome::Refused(refused) = &mut acted.1 {
+    let mut submitted = act(&state, &caller, &headers, id, EntryAction::PostHold(post)).await?;
+    if short && let Outcome::Refused(refused) = &mut submitted.outcome {
         // Where the caller wrote it, not where the engine read it.
         refused.refusal.pointer =
             refused.refusal.pointer.take().map(|pointer| pointer.replace("/amounts/0", "/amount").replace("/amounts", "/amount"));
     }
-    Ok(of_outcome(&state, &headers, &acted.0, acted.1))
+    Ok(of_submitted(&state, &headers, submitted))
 }
 
 /// `POST /v1/entries/{id}/void`
@@ -96,8 +92,8 @@ pub(super) async fn void_hold(
     id: Result<Path<String>, PathRejection>,
     OptionalJsonBody(void): OptionalJsonBody<VoidHold>,
 ) -> Result<Response, Problem> {
-    let (target, outcome) = act(&state, &caller, &headers, id, EntryAction::VoidHold(void)).await?;
-    Ok(of_outcome(&state, &headers, &target, outcome))
+    let submitted = act(&state, &caller, &headers, id, EntryAction::VoidHold(void)).await?;
+    Ok(of_submitted(&state, &headers, submitted))
 }
 
 /// `POST /v1/entries/{id}/reverse`
@@ -108,8 +104,8 @@ pub(super) async fn reverse(
     id: Result<Path<String>, PathRejection>,
     OptionalJsonBody(reverse): OptionalJsonBody<ReverseEntry>,
 ) -> Result<Response, Problem> {
-    let (target, outcome) = act(&state, &caller, &headers, id, EntryAction::Reverse(reverse)).await?;
-    Ok(of_outcome(&state, &headers, &target, outcome))
+    let submitted = act(&state, &caller, &headers, id, EntryAction::Reverse(reverse)).await?;
+    Ok(of_submitted(&state, &headers, submitted))
 }
 
 /// `GET /v1/entries/{id}`: what happened to the entry, and the version to say in `If-Match`.
@@ -129,13 +125,9 @@ async fn act(
     headers: &CommandHeaders,
     id: Result<Path<String>, PathRejection>,
     action: EntryAction,
-) -> Result<(Target, Outcome), Problem> {
+) -> Result<Submitted, Problem> {
     let id = id_in(id).map_err(|problem| headers.tell(problem))?;
-    let command = LedgerCommand::entry(id, action);
-    let target = Target::of(&command);
-    let envelope = headers.envelope(command, headers.command_id(), caller);
-    let outcome = submit_one(state, envelope).await.map_err(|problem| headers.tell(problem))?;
-    Ok((target, outcome))
+    submit_one(state, headers, caller, LedgerCommand::entry(id, action)).await
 }
 
 fn id_in(id: Result<Path<String>, PathRejection>) -> Result<EntryId, Problem> {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use cauri_domain::LedgerCommand;
 use cauri_domain::journal::CloseJournal;
 
-use crate::answer::{Target, of_outcome};
+use crate::answer::of_submitted;
 use crate::auth::layer::{Administer, Authorized};
 use crate::body::OptionalJsonBody;
 use crate::headers::CommandHeaders;
@@ -20,9 +20,6 @@ pub(super) async fn close(
     headers: CommandHeaders,
     OptionalJsonBody(close): OptionalJsonBody<CloseJournal>,
 ) -> Result<Response, Problem> {
-    let command = LedgerCommand::CloseJournal(close.into());
-    let target = Target::of(&command);
-    let envelope = headers.envelope(command, headers.command_id(), &caller);
-    let outcome = submit_one(&state, envelope).await.map_err(|problem| headers.tell(problem))?;
-    Ok(of_outcome(&state, &headers, &target, outcome))
+    let submitted = submit_one(&state, &headers, &caller, LedgerCommand::CloseJournal(close.into())).await?;
+    Ok(of_submitted(&state, &headers, submitted))
 }

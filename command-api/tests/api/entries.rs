@@ -64,14 +64,6 @@ async fn a_key_gets_its_first_answer_again() {
 }
 
 #[tokio::test]
-async fn without_a_key_the_same_body_is_another_command() {
-    let api = Api::shop().await;
-    let first = api.post("/v1/entries").json(&entry("bank", "awa", 1)).send().await.expect(201);
-    let second = api.post("/v1/entries").json(&entry("bank", "awa", 1)).send().await.expect(201);
-    assert_ne!(first.body["id"], second.body["id"]);
-}
-
-#[tokio::test]
 async fn a_hold_is_posted_in_part_and_the_amount_may_be_said_short() {
     let api = Api::shop().await;
     api.post("/v1/entries").json(&entry("bank", "awa", 100)).send().await.expect(201);

@@ -20,8 +20,8 @@ async fn a_full_queue_is_503_with_a_time_to_come_back() {
     let mut taken = Vec::new();
     for number in 0.. {
         let opened = serde_json::from_value(open(&format!("a{number}"))).unwrap();
-        let id = format!("a{number}").parse().unwrap();
-        let command = CommandEnvelope::new(LedgerCommand::open_account(opened), id, "operator:awa".parse().unwrap());
+        let key = format!("test awa a{number}").parse().unwrap();
+        let command = CommandEnvelope::new(LedgerCommand::open_account(opened), key, "operator:awa".parse().unwrap());
         match api.engine.enqueue(vec![command], Mode::Each) {
             Ok(answer) => taken.push(answer),
             // The sequencer takes what waits as fast as it can; at some point it cannot.

@@ -10,5 +10,6 @@ mod entries;
 mod failures;
 mod health;
 mod journal;
+mod keys;
 mod openapi;
 mod support;

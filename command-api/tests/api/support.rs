@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use cauri_command_api::state::ReadyCheck;
 use cauri_command_api::{ApiState, HttpLimits, router};
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Engine, EngineConfig, ManualClock};
+use cauri_event_schemas::Position;
+use cauri_event_store::EventStore as _;
 use cauri_event_store::memory::MemoryStore;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -32,7 +35,12 @@ static ISSUER: LazyLock<DevIssuer> = LazyLock::new(|| {
 
 /// A token for somebody with these roles.
 pub fn token(roles: &[Role]) -> String {
-    ISSUER.issue("awa", roles, Duration::from_secs(600)).unwrap()
+    token_of("awa", roles)
+}
+
+/// A token for a subject with these roles.
+pub fn token_of(subject: &str, roles: &[Role]) -> String {
+    ISSUER.issue(subject, roles, Duration::from_secs(600)).unwrap()
 }
 
 /// A verifier that trusts the issuer of these tests.
@@ -86,12 +94,18 @@ impl Api {
 
     pub fn call(&self, method: Method, path: &str) -> Call<'_> {
         let request = Request::builder().method(method).uri(path);
-        Call { api: self, request, body: Body::empty(), token: Some(token(&[Role::Admin])) }
+        Call { api: self, request, body: Body::empty(), token: Some(token(&[Role::Admin])), keyed: false }
     }
 
     /// The balance's four totals, as the engine has them: nothing here reads what it did not write.
     pub fn events(&self) -> u64 {
         self.engine.store().follow().head().position.get()
+    }
+
+    /// Everything in the journal, as it is stored.
+    pub fn store_records(&self) -> Vec<Value> {
+        let records = self.store.read_journal(Position::ZERO, usize::MAX).unwrap();
+        records.iter().map(|record| serde_json::from_slice(record.as_record().bytes()).unwrap()).collect()
     }
 
     /// The same router on a port.
@@ -110,6 +124,7 @@ pub struct Call<'a> {
     request: axum::http::request::Builder,
     body: Body,
     token: Option<String>,
+    keyed: bool,
 }
 
 impl Call<'_> {
@@ -118,8 +133,20 @@ impl Call<'_> {
         self
     }
 
-    pub fn key(self, key: &str) -> Self {
+    pub fn key(mut self, key: &str) -> Self {
+        self.keyed = true;
         self.header("idempotency-key", key)
+    }
+
+    /// Without any key. Whatever names none otherwise gets a fresh one, as a careful client would send it.
+    pub fn without_key(mut self) -> Self {
+        self.keyed = true;
+        self
+    }
+
+    /// By somebody of this name, with these roles.
+    pub fn by(self, subject: &str, roles: &[Role]) -> Self {
+        self.token(&token_of(subject, roles))
     }
 
     pub fn role(mut self, role: Role) -> Self {
@@ -154,7 +181,11 @@ impl Call<'_> {
     }
 
     pub async fn send(self) -> Answer {
-        let Self { api, mut request, body, token } = self;
+        let Self { api, mut request, body, token, keyed } = self;
+        if !keyed {
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            request = request.header("idempotency-key", format!("fresh-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+        }
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

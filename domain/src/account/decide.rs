@@ -4,7 +4,7 @@ use super::{Account, AccountAction, AccountClosed, AccountCommand, AccountEvent,
 use super::{AccountUnfrozen, ChangeLimits, CloseAccount, LimitsChanged, OpenAccount, Side};
 use crate::entry::{PostEntry, TransferAmount, TransferRequest};
 use crate::fold::Balances;
-use crate::ids::{AccountAddress, CommandId, EntryId};
+use crate::ids::{AccountAddress, CommandKey, EntryId};
 use crate::money::Money;
 use crate::refusal::{Refusal, RefusalCode};
 
@@ -32,7 +32,7 @@ pub fn sweep(
     account: &Account,
     address: &AccountAddress,
     close: &CloseAccount,
-    command: &CommandId,
+    command: &CommandKey,
     balances: &Balances,
 ) -> Result<Option<PostEntry>, Refusal> {
     // With a sweep to decide, the state of the account is one of its refusals, at its place in the precedence.

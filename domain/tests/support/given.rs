@@ -3,7 +3,7 @@
 use cauri_domain::account::Account;
 use cauri_domain::entry::{Entry, EntryCommand};
 use cauri_domain::fold::{Balances, LedgerRules};
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
 use cqrs_es::Aggregate;
 use cqrs_es::test::{AggregateResultValidator, TestFramework};
@@ -71,6 +71,6 @@ pub fn then_refused<A: Aggregate<Error = Refusal>>(result: AggregateResultValida
     assert!(!refusal.detail.is_empty(), "a person needs to know more than the code");
 }
 
-fn id() -> CommandId {
+fn id() -> CommandKey {
     "command-under-test".parse().expect("a command id")
 }

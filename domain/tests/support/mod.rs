@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use cauri_domain::account::{self, Account, AccountAction, AccountCommand, AccountEvent, CloseAccount};
 use cauri_domain::entry::{self, Entry, EntryAction, EntryCommand, EntryEvent, ReverseEntry};
 use cauri_domain::fold::{Balances, LedgerRules, Totals};
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::journal::{Journal, JournalEvent};
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
@@ -126,7 +126,7 @@ impl Ledger {
     }
 
     /// Decides one command; what was refused leaves nothing behind.
-    pub fn execute(&mut self, command: &LedgerCommand, id: &CommandId) -> Result<Vec<Happened>, Refusal> {
+    pub fn execute(&mut self, command: &LedgerCommand, id: &CommandKey) -> Result<Vec<Happened>, Refusal> {
         self.expire();
         let mark = self.balances.mark();
         let (before, entries) = (self.history.len(), self.entries.clone());
@@ -148,7 +148,7 @@ impl Ledger {
         }
     }
 
-    fn decide(&mut self, command: &LedgerCommand, id: &CommandId) -> Result<(), Refusal> {
+    fn decide(&mut self, command: &LedgerCommand, id: &CommandKey) -> Result<(), Refusal> {
         if let LedgerCommand::CloseJournal(close) = command {
             for event in handled(&mut self.journal, (**close).clone(), &())? {
                 self.history.push(Happened::Journal(event));
@@ -170,7 +170,7 @@ impl Ledger {
     }
 
     /// The sweep's entry and the closing, in one commit.
-    fn close(&mut self, address: &AccountAddress, close: &CloseAccount, id: &CommandId) -> Result<(), Refusal> {
+    fn close(&mut self, address: &AccountAddress, close: &CloseAccount, id: &CommandKey) -> Result<(), Refusal> {
         let account = self.balances.account(address);
         let sweep = account::decide::sweep(&account, address, close, id, &self.balances)?;
         let swept_by = sweep.as_ref().and_then(|sweep| sweep.id);
@@ -182,7 +182,7 @@ impl Ledger {
     }
 
     /// The reversal and the opposite entry, in one commit; of two refusals the first by precedence.
-    fn reverse(&mut self, original: EntryId, reverse: &ReverseEntry, id: &CommandId) -> Result<(), Refusal> {
+    fn reverse(&mut self, original: EntryId, reverse: &ReverseEntry, id: &CommandKey) -> Result<(), Refusal> {
         let by = reverse.entry_id.unwrap_or_else(|| EntryId::derived_from(id));
         let opposite = entry::decide::opposite(&self.state(original), original, reverse, by);
         let reversed = self.entry(original, EntryAction::Reverse(ReverseEntry { entry_id: Some(by), ..reverse.clone() }));

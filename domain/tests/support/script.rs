@@ -22,7 +22,7 @@ use std::str::{FromStr, SplitWhitespace};
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_domain::journal::CloseJournal;
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, UncheckedMoney, decimal_string};
@@ -31,7 +31,7 @@ use cauri_domain::time::Timestamp;
 use super::values::{address, entry_id};
 
 /// What a line asks.
-pub fn command(line: &str, now: Timestamp, id: &CommandId) -> LedgerCommand {
+pub fn command(line: &str, now: Timestamp, id: &CommandKey) -> LedgerCommand {
     let mut words = Words { line, words: line.split_whitespace().peekable(), now };
     let verb = words.word();
     let command = match verb {

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use cauri_domain::LedgerCommand;
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
+use cauri_domain::entry::EntryAction;
+use cauri_domain::ids::{CommandKey, EntryId};
 use cauri_engine::{CommandEnvelope, Engine, ManualClock, Mode, Outcome, Rejected, SubmitError};
+use cauri_event_schemas::Fingerprint;
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
 
@@ -269,4 +273,58 @@ fn a_retry_that_cannot_be_looked_up_is_not_decided() {
     let engine = Engine::start(Arc::new(store.for_another_engine()), config(&ManualClock::at(morning()))).expect("an engine");
     assert_eq!(submit(&engine, &[post("key", "a", "b", 10)], Mode::Atomic), [as_replay(&first)]);
     assert_eq!(store.head().expect("a head").position.get(), 3);
+}
+
+/// The command as an engine of journal format 1 wrote it: without a caller, with a fingerprint of version 1.
+fn of_format_1(command: &CommandEnvelope) -> CommandEnvelope {
+    let key = CommandKey::without_caller(command.key.id.clone());
+    let asked = match &command.command {
+        LedgerCommand::Entry { action, .. } if matches!(**action, EntryAction::Post(_)) => {
+            LedgerCommand::Entry { id: EntryId::derived_from(&key), action: action.clone() }
+        }
+        other => other.clone(),
+    };
+    let fingerprint = Fingerprint::of_version_1(&asked);
+    CommandEnvelope { key, fingerprint, ..CommandEnvelope::new(asked, command.key.clone(), command.actor.clone()) }
+}
+
+fn by(subject: &str, command: CommandEnvelope) -> CommandEnvelope {
+    let key: CommandKey = format!("story {subject} {}", command.key.id).parse().expect("a command key");
+    let command_of = match command.command {
+        LedgerCommand::Entry { action, .. } => LedgerCommand::Entry { id: EntryId::derived_from(&key), action },
+        other => other,
+    };
+    CommandEnvelope::new(command_of, key, format!("operator:{subject}").parse().expect("a short text"))
+}
+
+#[test]
+fn a_key_of_format_1_answers_the_subject_that_used_it_and_nobody_else() {
+    for kept in Kept::BOTH {
+        let story = Story::kept(kept);
+        story.open(&["assets", "wallet"]);
+        let old = [post("order-1", "assets", "wallet", 10), post("order-2", "closed", "wallet", 10)].map(|command| by("test", command));
+        let first: Vec<Outcome> = old.iter().map(|command| story.one(&of_format_1(command))).collect();
+        assert_eq!(refused(&first[1]).refusal.code, AccountNotFound);
+        let head = story.head();
+        let replays: Vec<Outcome> = first.iter().map(as_replay).collect();
+        assert_eq!(story.submit(&old, Mode::Each), replays, "in the same run");
+        let story = story.restarted();
+        assert_eq!(story.submit(&old, Mode::Each), replays, "after a restart");
+        assert_eq!(story.head(), head, "nothing was written");
+        assert_eq!(story.refuse(&by("test", post("order-1", "assets", "wallet", 11))), IdempotencyKeyReused);
+
+        // Another subject's key of the same text was never used, whatever it asks.
+        let other = by("bintou", post("order-1", "assets", "wallet", 10));
+        assert!(!story.accept(&other).replayed);
+        assert!(story.accept(&other).replayed);
+        assert!(!story.accept(&by("bintou", post("order-2", "assets", "wallet", 10))).replayed);
+        assert_eq!(story.on_credit_side("wallet"), 30);
+
+        // Whoever repeats it for that subject says so, and gets the answer.
+        let mut for_test = by("test", post("order-1", "assets", "wallet", 10));
+        for_test.actor = "admin:chief".parse().expect("a short text");
+        assert!(!story.accept(&by("chief", post("order-1", "assets", "wallet", 10))).replayed);
+        for_test.subject = Some("test".parse().expect("a short text"));
+        assert_eq!(story.one(&for_test), replays[0]);
+    }
 }

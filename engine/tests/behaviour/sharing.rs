@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
 use cauri_domain::fold::Balances;
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_engine::{CommandEnvelope, Coordination, Engine, EngineConfig, ManualClock, Mode, Outcome, SubmitError};
 use cauri_event_schemas::StreamVersion;
 use cauri_event_store::EventStore;
@@ -152,7 +152,7 @@ fn recorded_time_does_not_go_back_where_one_clock_is_behind() {
 }
 
 /// What a caller was told of each id; ids are shared between callers of both engines.
-type Told = HashMap<CommandId, Outcome>;
+type Told = HashMap<CommandKey, Outcome>;
 
 fn told(asked: Vec<(CommandEnvelope, Outcome)>) -> Told {
     let mut told = Told::new();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::fold::{Balances, LedgerRules, Totals};
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
@@ -188,8 +188,13 @@ pub fn arrived_at_the_gate(store: &MemoryStore, arrivals: usize) {
 
 // Commands. The first argument is the idempotency key, where one can choose it.
 
+/// A key in the name of the one caller that these stories have.
+pub fn command_key(key: &str) -> CommandKey {
+    format!("story teller {key}").parse().expect("a command key")
+}
+
 pub fn command(key: &str, command: LedgerCommand) -> CommandEnvelope {
-    CommandEnvelope::new(command, key.parse().expect("a command id"), "operator:test".parse().expect("a short text"))
+    CommandEnvelope::new(command, command_key(key), "operator:test".parse().expect("a short text"))
 }
 
 pub fn open(address: &str, kind: AccountKind, limits: Option<UncheckedLimits>) -> CommandEnvelope {
@@ -276,7 +281,7 @@ pub fn hold(key: &str, debit: &str, credit: &str, minor: i64, expires_at: Option
 
 /// The entry that the command with this key made.
 pub fn entry_by(key: &str) -> EntryId {
-    EntryId::derived_from(&key.parse().expect("a command id"))
+    EntryId::derived_from(&command_key(key))
 }
 
 /// Posts the hold that the command `held_by` made: so much of it, or all.
@@ -322,19 +327,19 @@ pub fn verified(store: &dyn EventStore) -> Balances {
     material::check(store);
     let mut balances = Balances::new(LedgerRules::default());
     let mut last_recorded_at = Timestamp::MIN;
-    let mut committed: HashSet<CommandId> = HashSet::new();
-    let mut command: Option<CommandId> = None;
+    let mut committed: HashSet<CommandKey> = HashSet::new();
+    let mut command: Option<CommandKey> = None;
     let mut position = Position::ZERO.next();
     while let Some(stored) = store.read_batch(position).expect("a batch") {
         let batch = stored.check().expect("whole records");
         for record in batch.records().flat_map(|record| record.decode().expect("an event")) {
             assert!(record.recorded_at >= last_recorded_at, "time went back at {}", record.position);
             last_recorded_at = record.recorded_at;
-            let first_of_commit = command.as_ref() != Some(&record.metadata.command);
+            let first_of_commit = command.as_ref() != Some(&record.metadata.key());
             assert_eq!(record.metadata.fingerprint.is_some(), first_of_commit, "the fingerprint stands on the first event");
             if first_of_commit {
-                assert!(committed.insert(record.metadata.command.clone()), "{} was committed twice", record.metadata.command);
-                command = Some(record.metadata.command.clone());
+                assert!(committed.insert(record.metadata.key()), "{} was committed twice", record.metadata.key());
+                command = Some(record.metadata.key());
             }
             match (&record.stream, &record.event) {
                 (StreamId::Account(address), Event::Account(event)) => balances.apply_account(address, event).expect("a legal event"),
@@ -368,10 +373,10 @@ pub fn verified(store: &dyn EventStore) -> Balances {
 }
 
 /// How often each command wrote something.
-pub fn commits(store: &dyn EventStore) -> HashMap<CommandId, usize> {
+pub fn commits(store: &dyn EventStore) -> HashMap<CommandKey, usize> {
     let mut commits = HashMap::new();
     for record in events(store).iter().filter(|record| record.metadata.fingerprint.is_some()) {
-        *commits.entry(record.metadata.command.clone()).or_default() += 1;
+        *commits.entry(record.metadata.key()).or_default() += 1;
     }
     commits
 }

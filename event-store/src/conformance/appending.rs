@@ -197,7 +197,7 @@ pub(super) fn every_text_comes_back_as_it_was_written<B: Backend>(backend: &B) {
         .into_iter()
         .map(|id| {
             let mut commit = author.refusal();
-            commit.command = id.parse().expect("a command id");
+            commit.command = id.parse().expect("a command key");
             commit.events[0].0 = StreamId::Command(commit.command.clone());
             commit
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cauri_domain::account::{AccountEvent, AccountFrozen, AccountKind, AccountOpened, AccountUnfrozen};
 use cauri_domain::command::{CommandEvent, CommandRefused};
 use cauri_domain::entry::{EntryEvent, EntryHeld, EntryPosted, HoldVoided, Transfer};
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::refusal::RefusalCode;
@@ -23,8 +23,8 @@ use crate::stored::OwnedRecord;
 /// All events of one command, before they have positions.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// The command's id.
-    pub command: CommandId,
+    /// The command, with its caller.
+    pub command: CommandKey,
     /// Its events, each with its stream and version.
     pub events: Vec<(StreamId, StreamVersion, Event)>,
 }
@@ -142,8 +142,8 @@ impl Author {
         Commit { command, events: events.collect() }
     }
 
-    fn next_command(&self) -> CommandId {
-        format!("{}-{}-{}", self.name, self.number, self.made).parse().expect("a command id")
+    fn next_command(&self) -> CommandKey {
+        format!("conformance author {}-{}-{}", self.name, self.number, self.made).parse().expect("a command key")
     }
 
     fn next_entry(&self) -> EntryId {
@@ -163,10 +163,11 @@ pub fn batch_after(tree: Tree, commits: &[Commit]) -> Batch {
                 event: event.clone(),
                 metadata: Arc::new(Metadata {
                     actor: text("operator:conformance"),
+                    caller: commit.command.caller.clone(),
                     causation: Some(text("order-7")),
-                    command: commit.command.clone(),
+                    command: commit.command.id.clone(),
                     correlation: None,
-                    fingerprint: (index == 0).then_some(Fingerprint([7; 16])),
+                    fingerprint: (index == 0).then_some(Fingerprint::version_2([7; 16])),
                     traceparent: None,
                 }),
                 recorded_at: Timestamp::UNIX_EPOCH.saturating_add_micros(batch.next().get() as i64),
@@ -220,7 +221,7 @@ pub fn check(store: &(impl EventStore + ?Sized)) {
             *version = version.next();
             assert_eq!(envelope.version, *version, "versions of {} have no gaps", envelope.stream);
             computed.push(record.leaf());
-            firsts.entry(Id::Command(envelope.metadata.command.clone())).or_insert(record.position());
+            firsts.entry(Id::Command(envelope.metadata.key())).or_insert(record.position());
             firsts.entry(Id::Stream(envelope.stream)).or_insert(record.position());
         }
         if let Some(root) = batch.root() {
@@ -264,7 +265,7 @@ pub fn copy_of(store: &(impl EventStore + ?Sized)) -> MemoryStore {
 /// A look-up as a key.
 #[derive(PartialEq, Eq, Hash)]
 enum Id {
-    Command(CommandId),
+    Command(CommandKey),
     Stream(StreamId),
 }
 

@@ -148,20 +148,31 @@ pub(super) fn ids_of_different_kinds_with_one_text_are_kept_apart<B: Backend>(ba
     let store = backend.create("kinds");
     let mut author = Author::new("a");
     let mut as_account = author.account(&address("same"));
-    as_account.command = "other".parse().expect("a command id");
+    as_account.command = "other".parse().expect("a command key");
     let mut as_refusal = author.refusal();
-    as_refusal.command = "same".parse().expect("a command id");
+    as_refusal.command = "same".parse().expect("a command key");
     as_refusal.events[0].0 = StreamId::Command(as_refusal.command.clone());
     append(&store, &[author.entry(), as_account]);
-    append(&store, &[as_refusal]);
+    append(&store, &[as_refusal.clone()]);
+    // The same id in the name of two callers is two commands, as is one without a caller.
+    for caller in ["issuer awa", "issuer bintou"] {
+        as_refusal.command = format!("{caller} same").parse().expect("a command key");
+        as_refusal.events[0].0 = StreamId::Command(as_refusal.command.clone());
+        append(&store, &[as_refusal.clone()]);
+    }
     let lookups = [
         Lookup::Stream(StreamId::Account(address("same"))),
-        Lookup::Stream(StreamId::Command("same".parse().expect("a command id"))),
-        Lookup::Command("same".parse().expect("a command id")),
+        Lookup::Stream(StreamId::Command("same".parse().expect("a command key"))),
+        Lookup::Command("same".parse().expect("a command key")),
+        Lookup::Command("issuer awa same".parse().expect("a command key")),
+        Lookup::Command("issuer bintou same".parse().expect("a command key")),
+        Lookup::Stream(StreamId::Command("issuer bintou same".parse().expect("a command key"))),
+        Lookup::Command("issuer moussa same".parse().expect("a command key")),
         Lookup::Stream(StreamId::Journal(text("same"))),
         Lookup::Stream(StreamId::Account(address("other"))),
     ];
-    assert_eq!(located(&store, &lookups), [Some(Position::new(2)), Some(Position::new(3)), Some(Position::new(3)), None, None]);
+    let found = [Some(2), Some(3), Some(3), Some(4), Some(5), Some(5), None, None, None].map(|found| found.map(Position::new));
+    assert_eq!(located(&store, &lookups), found);
 }
 
 pub(super) fn look_ups_answer_over_hundreds_of_batches<B: Backend>(backend: &B) {

@@ -20,6 +20,9 @@ const ZSTD_LEVEL: i32 = 1;
 /// No batch unpacks to more: a larger one is not written, and what claims to be larger is damaged.
 const MAX_UNPACKED: u64 = 1 << 30;
 
+/// The key in `meta` of the last position at which a record of format 1 may stand; absent where there is none.
+pub(super) const FORMAT_1_UNTIL: &str = "format_1_until";
+
 const SCHEMA: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, root BLOB NOT NULL, peaks BLOB NOT NULL) STRICT;
@@ -149,6 +152,24 @@ impl JournalFile {
         })
     }
 
+    /// The last position at which a record of format 1 may stand; `head` is where the journal ends.
+    pub(super) fn format_1_until(&self, head: Position) -> Result<Position, StoreError> {
+        self.read(|connection| {
+            let value = |key: &str| {
+                let value = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get::<_, String>(0));
+                value.optional().map_err(|error| read_failure("the format", Position::ZERO, &error))
+            };
+            match value(FORMAT_1_UNTIL)? {
+                Some(until) => until
+                    .parse()
+                    .map(Position::new)
+                    .map_err(|_| Corruption::new(Position::ZERO, format!("{FORMAT_1_UNTIL} is {until:?}, not a position")).into()),
+                None if value("format_version")?.as_deref() == Some("1") => Ok(head),
+                None => Ok(Position::ZERO),
+            }
+        })
+    }
+
     /// The directory that the file is in.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
@@ -223,6 +244,12 @@ pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch
         .prepare_cached("INSERT INTO frames (first, last, root, checksums, body) VALUES (?1, ?2, ?3, ?4, ?5)")
         .and_then(|mut insert| insert.execute(params![first, last, head.root.0, checksums, body]))
         .map_err(before_commit)?;
+    if batch.has_format_1() {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute(params![FORMAT_1_UNTIL, last.to_string()]))
+            .map_err(before_commit)?;
+    }
     transaction.commit().map_err(|error| {
         let full_or_busy =
             matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));

@@ -10,6 +10,7 @@ mod journal;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cauri_event_schemas::{Position, StreamId, StreamVersion};
@@ -50,6 +51,7 @@ pub struct EmbeddedStore {
     index: Index,
     writer: Option<Mutex<Writer>>,
     cache: Mutex<VecDeque<Arc<CheckedBatch>>>,
+    format_1_until: AtomicU64,
     heads: HeadWatch,
     // Dropped last: nobody else opens the journal before everything above is closed.
     _lock: Option<Lock>,
@@ -123,6 +125,7 @@ impl EmbeddedStore {
         Ok(Self {
             name: name.to_owned(),
             heads: HeadWatch::new(tree.head()),
+            format_1_until: AtomicU64::new(journal.format_1_until(tree.head().position)?.get()),
             writer: Some(Mutex::new(Writer { connection, tree, unsure: false })),
             journal,
             index,
@@ -136,8 +139,9 @@ impl EmbeddedStore {
         let journal = JournalFile::open_read_only(dir, name)?;
         let head = journal.tree()?.head();
         let index = Index::open_read_only(dir, &journal, head.position, IndexSize::default())?;
+        let format_1_until = AtomicU64::new(journal.format_1_until(head.position)?.get());
         let (cache, heads) = (Mutex::default(), HeadWatch::new(head));
-        Ok(Self { name: name.to_owned(), journal, index, writer: None, cache, heads, _lock: None })
+        Ok(Self { name: name.to_owned(), journal, index, writer: None, cache, format_1_until, heads, _lock: None })
     }
 
     /// The journal's directory.
@@ -159,7 +163,7 @@ impl EmbeddedStore {
             let batch = stored.check()?;
             for record in batch.records() {
                 let envelope = record.envelope()?;
-                for key in [self.index.hasher().stream(&envelope.stream), self.index.hasher().command(&envelope.metadata.command)] {
+                for key in [self.index.hasher().stream(&envelope.stream), self.index.hasher().command(&envelope.metadata.key())] {
                     // A command's key leads to its first record only; later ones are found from there.
                     let found = self.index.candidates(key)?;
                     let reached = found.iter().any(|candidate| *candidate <= record.position());
@@ -186,6 +190,9 @@ impl EmbeddedStore {
     /// The batch stands in the journal: go on from there.
     fn appended(&self, writer: &mut Writer, batch: &Batch) {
         writer.tree = batch.tree().clone();
+        if batch.has_format_1() {
+            self.format_1_until.store(batch.head().position.get(), Ordering::SeqCst);
+        }
         self.index.insert(batch);
         self.heads.publish(batch.head());
     }
@@ -213,7 +220,7 @@ impl EmbeddedStore {
         let Some(record) = batch.at(position) else { return Ok(false) };
         let envelope = record.envelope()?;
         Ok(match lookup {
-            Lookup::Command(command) => envelope.metadata.command == *command,
+            Lookup::Command(command) => envelope.metadata.is_of(command),
             Lookup::Stream(stream) => envelope.stream == *stream,
         })
     }
@@ -309,6 +316,10 @@ impl EventStore for EmbeddedStore {
             }
         }
         Ok(found)
+    }
+
+    fn format_1_until(&self) -> Position {
+        Position::new(self.format_1_until.load(Ordering::SeqCst))
     }
 
     fn follow(&self) -> &HeadWatch {

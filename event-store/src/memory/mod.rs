@@ -5,7 +5,7 @@ mod faults;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::{Position, StreamId, StreamVersion};
 
 pub use faults::{Fault, Faults};
@@ -40,7 +40,8 @@ struct State {
     /// The same, unpacked once: streams are read record by record.
     checked: Vec<Arc<CheckedBatch>>,
     streams: HashMap<StreamId, Vec<Position>>,
-    commands: HashMap<CommandId, Position>,
+    commands: HashMap<CommandKey, Position>,
+    format_1_until: Position,
     snapshot: Option<Snapshot>,
 }
 
@@ -94,6 +95,9 @@ impl MemoryStore {
         }
         for (position, command) in batch.commands() {
             state.commands.entry(command.clone()).or_insert(position);
+        }
+        if batch.has_format_1() {
+            state.format_1_until = batch.head().position;
         }
         let stored = StoredBatch {
             first: batch.first(),
@@ -196,6 +200,10 @@ impl EventStore for MemoryStore {
             Lookup::Stream(stream) => state.streams.get(stream).and_then(|positions| positions.first()).copied(),
         });
         Ok(found.collect())
+    }
+
+    fn format_1_until(&self) -> Position {
+        self.lock().format_1_until
     }
 
     fn follow(&self) -> &HeadWatch {

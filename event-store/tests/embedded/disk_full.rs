@@ -72,12 +72,13 @@ fn looked_at_afterwards(output: &str, dir: &Path) {
     let acknowledged: Vec<(&str, u64)> = output
         .lines()
         .filter_map(|line| {
-            let mut words = line.strip_prefix("durable ")?.split(' ');
-            Some((words.next()?, words.next()?.parse().ok()?))
+            // The key of a command has spaces.
+            let (command, position) = line.strip_prefix("durable ")?.rsplit_once(' ')?;
+            Some((command, position.parse().ok()?))
         })
         .collect();
     assert!(acknowledged.len() >= AFTERWARDS, "{output}");
-    let lookups: Vec<Lookup> = acknowledged.iter().map(|(id, _)| Lookup::Command(id.parse().expect("a command id"))).collect();
+    let lookups: Vec<Lookup> = acknowledged.iter().map(|(id, _)| Lookup::Command(id.parse().expect("a command key"))).collect();
     let positions: Vec<Option<Position>> = acknowledged.iter().map(|(_, position)| Some(Position::new(*position))).collect();
     assert!(located(&store, &lookups) == positions, "what was acknowledged is not where it was acknowledged");
     append(&store, &[Author::new("afterwards").entry()]);

@@ -100,6 +100,10 @@ pub struct HttpArgs {
     /// Events that the read models may be behind before /readyz says no
     #[arg(long, env = "CAURI_MAX_LAG", default_value_t = 100_000, value_name = "EVENTS")]
     pub max_lag: u64,
+    /// Take commands that move money without an idempotency key, so that a request sent twice moves it twice: for trials,
+    /// while listening on a loopback address
+    #[arg(long, env = "CAURI_ALLOW_MISSING_KEYS")]
+    pub allow_missing_keys: bool,
 }
 
 impl HttpArgs {
@@ -112,6 +116,7 @@ impl HttpArgs {
             in_flight: self.max_requests,
             bulk_in_flight: self.max_bulk_requests,
             time_out: self.request_timeout,
+            keys_optional: self.allow_missing_keys,
         }
     }
 }
@@ -123,17 +128,21 @@ pub struct TrustArgs {
     #[arg(long, env = "CAURI_JWKS", value_name = "FILE|URL")]
     pub jwks: Option<String>,
     /// What the `iss` of a token must be
-    #[arg(long, env = "CAURI_ISSUER", default_value = "cauri-dev", value_name = "NAME")]
+    #[arg(long, env = "CAURI_ISSUER", default_value = "cauri-dev", value_name = "NAME", value_parser = issuer)]
     pub issuer: String,
     /// What the `aud` of a token must name
     #[arg(long, env = "CAURI_AUDIENCE", default_value = "cauri", value_name = "NAME")]
     pub audience: String,
+    /// The claim of a token that tells callers apart: each has its idempotency keys for itself. Changing it makes every key
+    /// that was used before look new
+    #[arg(long, env = "CAURI_CALLER_CLAIM", default_value = "sub", value_name = "CLAIM")]
+    pub caller_claim: String,
 }
 
 impl TrustArgs {
     /// Issuer and audience.
     pub fn trust(&self) -> Trust {
-        Trust { issuer: self.issuer.clone(), audience: self.audience.clone() }
+        Trust { issuer: self.issuer.clone(), audience: self.audience.clone(), caller_claim: self.caller_claim.clone() }
     }
 }
 
@@ -301,6 +310,12 @@ fn time(text: &str) -> Result<Duration, String> {
         .filter(|seconds| (1..=3_650 * 86_400).contains(seconds))
         .map(Duration::from_secs)
         .ok_or_else(|| "a time is wanted such as 30s, 15m, 8h or 2d, at most ten years".to_owned())
+}
+
+/// An issuer: in the journal a space parts it from the caller.
+fn issuer(text: &str) -> Result<String, String> {
+    let valid = !text.is_empty() && !text.contains(' ');
+    valid.then(|| text.to_owned()).ok_or_else(|| "an issuer has at least one character and no space".to_owned())
 }
 
 /// A size such as `512KiB`, `16MiB`, or a plain number of bytes.

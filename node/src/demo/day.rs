@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, Money, UncheckedMoney};
 use cauri_domain::text::{Key, ShortText};
@@ -224,13 +224,13 @@ impl Day {
         BUSINESS + BUSINESS_SECS * slice as i64 / self.slices() as i64
     }
 
-    fn push(&mut self, slice: &mut Slice, kind: Kind, command: impl FnOnce(&CommandId) -> LedgerCommand) -> EntryId {
-        let id = command_id(&format!("demo-{}-{}", self.seed, self.made));
+    fn push(&mut self, slice: &mut Slice, kind: Kind, command: impl FnOnce(&CommandKey) -> LedgerCommand) -> EntryId {
+        let key = command_key(&format!("cauri-dev demo demo-{}-{}", self.seed, self.made));
         self.made += 1;
-        let envelope = CommandEnvelope::new(command(&id), id.clone(), self.actor.clone());
+        let envelope = CommandEnvelope::new(command(&key), key.clone(), self.actor.clone());
         slice.commands.push(envelope);
         slice.kinds.push(kind);
-        EntryId::derived_from(&id)
+        EntryId::derived_from(&key)
     }
 
     fn business(&mut self) -> Option<Slice> {
@@ -538,7 +538,7 @@ impl Day {
     }
 
     fn reuse_key(&mut self, slice: &mut Slice) {
-        let Some(earlier) = self.recent.back().map(|envelope| envelope.id.clone()) else { return };
+        let Some(earlier) = self.recent.back().map(|envelope| envelope.key.clone()) else { return };
         let transfers = vec![transfer(&self.chart.bank, &self.chart.capital, 1)];
         let post = PostEntry { transfers, ..PostEntry::default() };
         let envelope = CommandEnvelope::new(LedgerCommand::post_entry(post, &earlier), earlier, self.actor.clone());
@@ -790,8 +790,8 @@ fn address(text: &str) -> AccountAddress {
     text.parse().expect("an address of this file")
 }
 
-fn command_id(text: &str) -> CommandId {
-    text.parse().expect("a command id of this file")
+fn command_key(text: &str) -> CommandKey {
+    text.parse().expect("a command key of this file")
 }
 
 #[cfg(test)]

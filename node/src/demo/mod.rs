@@ -44,7 +44,7 @@ struct Written {
 /// # Errors
 /// When the directory cannot be opened or written, or the address cannot be listened on.
 pub fn run(args: &DemoArgs) -> Result<(), Box<dyn Error>> {
-    let listener = if args.exit { None } else { Some(serve::listen(args.serve.http.listen)?) };
+    let listener = if args.exit { None } else { Some(serve::listen(&args.serve.http)?) };
     let clock = DemoClock::default();
     let node = Node::open(&args.serve, Some(Arc::new(clock.clone())))?;
     let marker = node.data.demo_day();

@@ -112,9 +112,9 @@ impl ReadSnapshot {
         };
         let stream = match &filter.stream {
             None | Some(StreamId::Entry(_)) => None,
-            Some(StreamId::Account(address)) => Some((ACCOUNT, address.as_str())),
-            Some(StreamId::Command(id)) => Some((COMMAND, id.as_str())),
-            Some(StreamId::Journal(name)) => Some((JOURNAL, name.as_str())),
+            Some(StreamId::Account(address)) => Some((ACCOUNT, address.to_string())),
+            Some(StreamId::Command(key)) => Some((COMMAND, key.to_string())),
+            Some(StreamId::Journal(name)) => Some((JOURNAL, name.to_string())),
         };
         let order = if descending { "DESC" } else { "ASC" };
         let mut conditions = String::new();

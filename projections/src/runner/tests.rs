@@ -326,6 +326,9 @@ impl EventStore for Rotten {
     fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
         self.inner.locate(lookups)
     }
+    fn format_1_until(&self) -> Position {
+        self.inner.format_1_until()
+    }
     fn follow(&self) -> &HeadWatch {
         self.inner.follow()
     }

@@ -11,7 +11,7 @@ use cauri_domain::account::{self, Account, AccountAction, AccountCommand, Accoun
 use cauri_domain::entry::{self, Entry, EntryAction, EntryCommand, EntryEvent, HoldTerms, PostEntry, PostHold, ReverseEntry};
 use cauri_domain::entry::{TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::fold::{Balances, LedgerRules};
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
@@ -191,7 +191,7 @@ impl Ledger {
         self.entries.get(&id).cloned().unwrap_or_default()
     }
 
-    fn entry_of(&mut self, command: &CommandId, id: EntryId, action: EntryAction) -> Result<(), Refusal> {
+    fn entry_of(&mut self, command: &CommandKey, id: EntryId, action: EntryAction) -> Result<(), Refusal> {
         let entry = self.entry(id);
         let event: EntryEvent = entry::decide::decide(&entry, &EntryCommand { now: self.now, action: Arc::new(action) }, &self.balances)?;
         self.balances.apply_entry(&id, &event).unwrap();
@@ -210,7 +210,7 @@ impl Ledger {
         self.record(&command, stream, event);
     }
 
-    fn record(&mut self, command: &CommandId, stream: StreamId, event: Event) {
+    fn record(&mut self, command: &CommandKey, stream: StreamId, event: Event) {
         let version = if self.remembers {
             let version = self.versions.entry(stream.clone()).or_default();
             *version += 1;
@@ -220,8 +220,9 @@ impl Ledger {
         };
         let metadata = Metadata {
             actor: "client:test".parse().unwrap(),
+            caller: command.caller.clone(),
             causation: None,
-            command: command.clone(),
+            command: command.id.clone(),
             correlation: None,
             fingerprint: None,
             traceparent: None,
@@ -255,10 +256,10 @@ impl Ledger {
         self.batch = Batch::after(self.store.tree().unwrap());
     }
 
-    fn command(&mut self) -> CommandId {
+    fn command(&mut self) -> CommandKey {
         self.commands += 1;
         // As long as the UUID that a client would send.
-        format!("{:08x}-7e4b-7cc3-98c4-{:012x}", self.commands / 7, self.commands).parse().unwrap()
+        format!("test ledger {:08x}-7e4b-7cc3-98c4-{:012x}", self.commands / 7, self.commands).parse().unwrap()
     }
 }
 

@@ -14,6 +14,12 @@ impl EventMetadata {
         self.0.actor.as_str()
     }
 
+    /// In whose name the command's id counts: `ISSUER ID`, or `import/SOURCE`. Null on the engine's own events, and on
+    /// those that were written before commands named their caller.
+    async fn caller(&self) -> Option<&str> {
+        self.0.caller.as_ref().map(|caller| caller.as_str())
+    }
+
     /// The command's id: the caller's idempotency key, or one that was made for it.
     async fn command(&self) -> &str {
         self.0.command.as_str()
@@ -29,7 +35,7 @@ impl EventMetadata {
         self.0.correlation.as_ref().map(|correlation| correlation.as_str())
     }
 
-    /// What the command asked, as 32 hexadecimal digits; on the first event of a command only.
+    /// What the command asked, as `2:` and 32 hexadecimal digits (without `2:` in journal format 1); on the first event of a command only.
     async fn fingerprint(&self) -> Option<String> {
         self.0.fingerprint.map(|fingerprint| fingerprint.to_string())
     }

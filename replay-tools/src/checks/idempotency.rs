@@ -1,6 +1,6 @@
 //! `idempotency`: no command was carried out twice.
 
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::Position;
 use cauri_event_store::{EventStore, Lookup};
 use hashbrown::HashTable;
@@ -36,12 +36,12 @@ impl Idempotency {
         }
         self.last = Some(fact.command_hash);
         if !fact.has_fingerprint {
-            let what = format!("the first record of the command {} carries no fingerprint", batch.shown(fact.command));
+            let what = format!("the first record of the command {} carries no fingerprint", batch.command(fact));
             findings.at(Check::Idempotency, fact.position, what);
         }
         let hash = fact.command_hash;
         if self.seen.find(hash, |seen| *seen == hash).is_some() {
-            return Some(Suspect { command: batch.shown(fact.command), position: fact.position });
+            return Some(Suspect { command: batch.command(fact), position: fact.position });
         }
         self.seen.insert_unique(hash, hash, |seen| *seen);
         None
@@ -65,7 +65,7 @@ impl Idempotency {
 
 /// Was a suspected command really carried out earlier? Asks the journal, since a hash alone proves nothing.
 pub(crate) fn settle(suspect: &Suspect, store: Option<&dyn EventStore>, findings: &mut Findings) {
-    let earlier = store.zip(suspect.command.parse::<CommandId>().ok()).map(|(store, id)| store.locate(&[Lookup::Command(id)]));
+    let earlier = store.zip(suspect.command.parse::<CommandKey>().ok()).map(|(store, id)| store.locate(&[Lookup::Command(id)]));
     let first = match earlier {
         Some(Ok(found)) => match found.into_iter().next().flatten() {
             // The look-ups know only this one: two ids share a hash.

@@ -1,6 +1,6 @@
 //! `index`: the look-ups by stream and by command lead where the journal says.
 
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::{Position, StreamId, StreamVersion};
 use cauri_event_store::{EventStore, Lookup, StoreError};
 
@@ -58,7 +58,7 @@ impl Spread {
 impl Sample {
     /// The first record of a command.
     pub(crate) fn command(&mut self, batch: &ReadBatch, fact: &Fact) {
-        self.commands.offer(fact.position, || batch.shown(fact.command));
+        self.commands.offer(fact.position, || batch.command(fact));
     }
 
     /// The first record of a stream.
@@ -72,7 +72,7 @@ impl Sample {
 /// Streams are read only where their versions were found to be sound.
 pub(crate) fn check(store: &dyn EventStore, sample: &Sample, read_streams: bool, findings: &mut Findings) -> Result<String, StoreError> {
     let commands = sample.commands.taken.iter().filter_map(|(id, position)| {
-        Some((Lookup::Command(id.parse::<CommandId>().ok()?), Some(*position)))
+        Some((Lookup::Command(id.parse::<CommandKey>().ok()?), Some(*position)))
     });
     let streams = sample.streams.taken.iter().filter_map(|(id, position)| {
         Some((Lookup::Stream(id.parse::<StreamId>().ok()?), Some(*position)))

@@ -275,8 +275,8 @@ pub(crate) fn open(ledger: &Ledger, fact: &Fact, moved: &Moved, resolved: &[(Opt
 
 /// Is a refusal remembered in the stream of the command that was refused?
 pub(crate) fn refused(batch: &ReadBatch, fact: &Fact, id: Span, findings: &mut Findings) {
-    if batch.text(id) != batch.text(fact.command) {
-        let what = format!("the refusal in {} belongs to the command {}", stream(batch, fact), batch.shown(fact.command));
+    if batch.shown(id) != batch.command(fact) {
+        let what = format!("the refusal in {} belongs to the command {}", stream(batch, fact), batch.command(fact));
         findings.at(Check::Transitions, fact.position, what);
     }
 }

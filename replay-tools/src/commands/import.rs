@@ -3,7 +3,7 @@
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::Position;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_store::embedded::EmbeddedStore;
@@ -58,13 +58,13 @@ fn append(store: &EmbeddedStore, lines: impl BufRead, head: Head) -> Result<Head
     let progress = Progress::to("import", Some(head.position));
     let mut batch = Batch::after(store.tree()?);
     let mut commit: Vec<Vec<u8>> = Vec::new();
-    let mut command: Option<CommandId> = None;
+    let mut command: Option<CommandKey> = None;
     for line in lines.split(b'\n') {
         let line = line.map_err(ExportError::Io)?;
         let metadata = Envelope::parse(&line).map_err(|error| CommandError::Usage(error.to_string()))?.metadata;
-        if metadata.fingerprint.is_some() || command.as_ref() != Some(&metadata.command) {
+        if metadata.fingerprint.is_some() || command.as_ref().is_none_or(|command| !metadata.is_of(command)) {
             push(store, &mut batch, &mut commit)?;
-            command = Some(metadata.command);
+            command = Some(metadata.key());
             progress.at(batch.first());
         }
         commit.push(line);

@@ -7,7 +7,7 @@ mod record;
 use std::io::Write;
 use std::str::FromStr;
 
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Position, Recorded, StreamId};
 use cauri_event_store::Corruption;
@@ -20,7 +20,7 @@ use crate::origin::{Line, Origin};
 pub(super) struct Arguments {
     #[command(flatten)]
     origin: Origin,
-    /// An entry's id, an account's address, a position, or a stream such as `command/order-77`.
+    /// An entry's id, an account's address, a position, or a stream such as `journal/ledger`; `command/CALLER KEY` for a command.
     what: Shown,
     /// For an account: only its last so many movements.
     #[arg(long, value_name = "NUMBER")]
@@ -42,7 +42,7 @@ enum Shown {
     Record(Position),
     Entry(EntryId),
     Account(AccountAddress),
-    Command(CommandId),
+    Command(CommandKey),
     Stream(StreamId),
 }
 
@@ -87,7 +87,12 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
         Shown::Command(id) => {
             let lines = origin.command(id)?;
             if lines.is_empty() {
-                return Err(CommandError::NotFound(format!("no command {id} wrote anything")));
+                let hint = if id.caller.is_none() {
+                    "; where commands name their caller it is part of the name: `command/CALLER KEY`"
+                } else {
+                    ""
+                };
+                return Err(CommandError::NotFound(format!("no command {id} wrote anything{hint}")));
             }
             record::show(&lines, *json, out)?;
         }

@@ -28,13 +28,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<CarefulRecord, UndecodableEvent> {
 /// Adds the facts of a record, with its texts behind the lines.
 pub(super) fn push(batch: &mut ReadBatch, position: Position, record: CarefulRecord, seed: &Seed) {
     for (part, recorded) in record.events.into_iter().enumerate() {
-        let (command, command_hash) = keep(batch, recorded.metadata.command.as_str(), seed);
+        let caller = recorded.metadata.caller.as_ref().map(|caller| keep(batch, caller.as_str(), seed).0);
+        let command = keep(batch, recorded.metadata.command.as_str(), seed).0;
+        let command_hash = seed.command(caller.map(|caller| caller.of(&batch.arena)), command.of(&batch.arena));
         let stream = match &recorded.stream {
             StreamId::Account(address) => {
                 let (span, hash) = keep(batch, address.as_str(), seed);
                 Stream::Account(span, hash)
             }
-            StreamId::Command(id) => Stream::Command(keep(batch, id.as_str(), seed).0),
+            StreamId::Command(key) => Stream::Command(keep(batch, &key.to_string(), seed).0),
             StreamId::Entry(id) => Stream::Entry(*id.as_bytes(), seed.hash(id.as_bytes())),
             StreamId::Journal(name) => Stream::Journal(keep(batch, name.as_str(), seed).0),
         };
@@ -48,6 +50,7 @@ pub(super) fn push(batch: &mut ReadBatch, position: Position, record: CarefulRec
             position,
             version: recorded.version.get(),
             recorded_at: recorded.recorded_at.as_micros(),
+            caller,
             command,
             command_hash,
             has_fingerprint: recorded.metadata.fingerprint.is_some(),

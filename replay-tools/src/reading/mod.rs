@@ -33,6 +33,11 @@ impl Seed {
     pub fn hash<T: std::hash::Hash + ?Sized>(&self, value: &T) -> u64 {
         self.0.hash_one(value)
     }
+
+    /// The hash of a command.
+    fn command(&self, caller: Option<&[u8]>, id: &[u8]) -> u64 {
+        self.0.hash_one((caller, id))
+    }
 }
 
 /// A piece of text in a batch's bytes.
@@ -44,8 +49,12 @@ pub struct Span {
 
 impl Span {
     fn new(range: Range<usize>) -> Self {
-        // A record's texts have at most 256 characters each.
+        // A record's texts have at most 512 characters each.
         Self { start: range.start, len: range.len() as u32 }
+    }
+
+    fn of(self, arena: &[u8]) -> &[u8] {
+        &arena[self.start..self.start + self.len as usize]
     }
 }
 
@@ -61,9 +70,11 @@ pub struct Fact {
     pub version: u64,
     /// When it was recorded, in microseconds since 1970.
     pub recorded_at: i64,
-    /// The command that caused it.
+    /// In whose name the id of the command counts.
+    pub caller: Option<Span>,
+    /// The id of the command that caused it.
     pub command: Span,
-    /// The hash of the command's id under the run's [`Seed`].
+    /// The hash of caller and id under the run's [`Seed`].
     pub command_hash: u64,
     /// It carries the command's fingerprint, as the first record of a command does.
     pub has_fingerprint: bool,
@@ -211,7 +222,15 @@ pub struct ReadBatch {
 impl ReadBatch {
     /// The text of a span of this batch.
     pub fn text(&self, span: Span) -> &[u8] {
-        &self.arena[span.start..span.start + span.len as usize]
+        span.of(&self.arena)
+    }
+
+    /// The command that caused a fact: `CALLER ID`, or `ID` where it names no caller.
+    pub fn command(&self, fact: &Fact) -> String {
+        match fact.caller {
+            Some(caller) => format!("{} {}", self.shown(caller), self.shown(fact.command)),
+            None => self.shown(fact.command),
+        }
     }
 
     /// The same for messages.

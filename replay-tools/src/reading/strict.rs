@@ -35,6 +35,7 @@ pub(super) fn read(
     };
     text.need(b"},\"metadata\":{\"actor\":\"")?;
     text.short_text()?;
+    let caller = if text.eat(b",\"caller\":\"") { Some(text.text(512)?) } else { None };
     if text.eat(b",\"causation\":\"") {
         text.short_text()?;
     }
@@ -45,6 +46,7 @@ pub(super) fn read(
     }
     let has_fingerprint = text.eat(b",\"fingerprint\":\"");
     if has_fingerprint {
+        text.eat(b"2:");
         text.hexadecimal(32)?;
         text.need(b"\"")?;
     }
@@ -65,8 +67,9 @@ pub(super) fn read(
         position,
         version,
         recorded_at,
+        caller,
         command,
-        command_hash: seed.hash(&arena[command.start..command.start + command.len as usize]),
+        command_hash: seed.command(caller.map(|caller| caller.of(arena)), command.of(arena)),
         has_fingerprint,
         part: 0,
         stream: Stream::Entry(entry, seed.hash(&entry)),
@@ -183,14 +186,19 @@ impl Text<'_> {
 
     /// 1 to 256 characters, none of them escaped or a control character.
     fn short_text(&mut self) -> Option<Span> {
+        self.text(256)
+    }
+
+    /// 1 to `most` characters, none of them escaped or a control character.
+    fn text(&mut self, most: usize) -> Option<Span> {
         let start = self.at;
-        if let Some(span) = self.string(&PLAIN, 256) {
+        if let Some(span) = self.string(&PLAIN, most) {
             return Some(span);
         }
         // Not all ASCII: as long as it is text without escapes, it still has one form.
         let length = memchr::memchr(b'"', &self.bytes[start..])?;
         let text = std::str::from_utf8(&self.bytes[start..start + length]).ok()?;
-        if length == 0 || text.contains('\\') || text.chars().any(char::is_control) || text.chars().count() > 256 {
+        if length == 0 || text.contains('\\') || text.chars().any(char::is_control) || text.chars().count() > most {
             return None;
         }
         self.at = start + length + 1;

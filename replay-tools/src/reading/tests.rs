@@ -89,16 +89,24 @@ fn event() -> impl Strategy<Value = EntryEvent> {
 
 fn record() -> impl Strategy<Value = Recorded> {
     let text = || prop::option::of(short_text());
-    let metadata = (short_text(), text(), "[!-~]{1,30}", text(), prop::option::of(any::<[u8; 16]>()), text()).prop_map(
-        |(actor, causation, command, correlation, fingerprint, traceparent)| Metadata {
+    let metadata = (
+        short_text(),
+        prop::option::of("[!-~]{1,9} [ -~é]{1,9}"),
+        text(),
+        "[!-~]{1,30}",
+        text(),
+        prop::option::of((any::<[u8; 16]>(), any::<bool>())),
+        text(),
+    )
+        .prop_map(|(actor, caller, causation, command, correlation, fingerprint, traceparent)| Metadata {
             actor,
+            caller: caller.map(|caller| parsed(&caller)),
             causation,
             command: parsed::<CommandId>(&command),
             correlation,
-            fingerprint: fingerprint.map(Fingerprint),
+            fingerprint: fingerprint.map(|(digest, old)| if old { Fingerprint::version_1(digest) } else { Fingerprint::version_2(digest) }),
             traceparent,
-        },
-    );
+        });
     (1..1_u64 << 53, id(), 1..1_u64 << 53, event(), metadata, instant()).prop_map(
         |(position, entry, version, event, metadata, recorded_at)| Recorded {
             position: Position::new(position),
@@ -114,7 +122,7 @@ fn record() -> impl Strategy<Value = Recorded> {
 /// A fact in words that do not depend on where its texts stand.
 fn told(batch: &ReadBatch, stated: Position, fact: &Fact) -> String {
     let text = |span: Span| batch.shown(span);
-    let mut words = format!("{stated} {} {} {} {:?}", fact.position, fact.version, fact.recorded_at, text(fact.command));
+    let mut words = format!("{stated} {} {} {} {:?}", fact.position, fact.version, fact.recorded_at, batch.command(fact));
     words += &format!(" {} {} {} {:?}", fact.command_hash, fact.has_fingerprint, fact.part, fact.stream);
     match &fact.event {
         Happening::Moved(Moved { motion, effective_at, expires_at, reverses, transfers }) => {
@@ -187,6 +195,7 @@ fn recorded(event: EntryEvent) -> Recorded {
         event: Event::Entry(event),
         metadata: Arc::new(Metadata {
             actor: parsed("engine"),
+            caller: None,
             causation: None,
             command: parsed("c"),
             correlation: None,

@@ -9,7 +9,7 @@ use cauri_domain::command::{CommandEvent, CommandRefused};
 use cauri_domain::entry::{
     EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
 };
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
@@ -84,6 +84,7 @@ impl Scribe {
 
     /// One commit of this command.
     pub fn commit_as(&mut self, command: &str, events: Vec<(StreamId, Event)>) -> &mut Self {
+        let command: CommandKey = command.parse().expect("a command key");
         self.now += 1_000_000;
         for (index, (stream, event)) in events.into_iter().enumerate() {
             let version = self.versions.entry(stream.clone()).or_default();
@@ -95,10 +96,11 @@ impl Scribe {
                 event,
                 metadata: Arc::new(Metadata {
                     actor: "operator:ada".parse().expect("text"),
+                    caller: command.caller.clone(),
                     causation: None,
-                    command: command.parse().expect("a command id"),
+                    command: command.id.clone(),
                     correlation: None,
-                    fingerprint: (index == 0).then_some(Fingerprint([7; 16])),
+                    fingerprint: (index == 0).then_some(Fingerprint::version_2([7; 16])),
                     traceparent: None,
                 }),
                 recorded_at: Timestamp::from_micros(self.now).expect("in range"),
@@ -210,7 +212,7 @@ impl Scribe {
             op: "post_entry".parse().expect("text"),
             pointer: None,
         };
-        let id: CommandId = command.parse().expect("a command id");
+        let id: CommandKey = command.parse().expect("a command key");
         self.commit_as(command, vec![(StreamId::Command(id), CommandEvent::Refused(refused).into())])
     }
 
@@ -290,7 +292,7 @@ pub struct PaperStore {
     pub batches: Vec<Result<StoredBatch, String>>,
     pub tree: Tree,
     pub streams: HashMap<StreamId, Vec<Position>>,
-    pub commands: HashMap<CommandId, Position>,
+    pub commands: HashMap<CommandKey, Position>,
     pub snapshot: Option<Snapshot>,
     heads: HeadWatch,
 }
@@ -318,7 +320,7 @@ impl PaperStore {
                 lines.push(b'\n');
                 if let Ok(envelope) = Envelope::parse(record) {
                     store.streams.entry(envelope.stream).or_default().push(position);
-                    store.commands.entry(envelope.metadata.command).or_insert(position);
+                    store.commands.entry(envelope.metadata.key()).or_insert(position);
                 }
             }
             let (first_at, last) = (Position::new(first as u64 + 1), Position::new(*end as u64));
@@ -394,6 +396,10 @@ impl EventStore for PaperStore {
             Lookup::Stream(stream) => self.streams.get(stream).and_then(|positions| positions.first()).copied(),
         });
         Ok(found.collect())
+    }
+
+    fn format_1_until(&self) -> Position {
+        self.tree.head().position
     }
 
     fn follow(&self) -> &HeadWatch {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use cauri_domain::ids::CommandId;
+use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::{Position, StreamId};
 use hashbrown::HashTable;
 use rusqlite::{Connection, params};
@@ -76,14 +76,14 @@ impl Hasher {
         match stream {
             StreamId::Entry(id) => self.key(b'e', id.as_bytes()),
             StreamId::Account(address) => self.key(b'a', address.as_str().as_bytes()),
-            StreamId::Command(id) => self.key(b'r', id.as_str().as_bytes()),
+            StreamId::Command(key) => self.command_key(b'r', key),
             StreamId::Journal(name) => self.key(b'j', name.as_str().as_bytes()),
         }
     }
 
     /// The key under which a command's first record is found.
-    pub(super) fn command(&self, command: &CommandId) -> u64 {
-        self.key(b'c', command.as_str().as_bytes())
+    pub(super) fn command(&self, command: &CommandKey) -> u64 {
+        self.command_key(b'c', command)
     }
 
     /// The key of a look-up.
@@ -92,6 +92,18 @@ impl Hasher {
             Lookup::Command(command) => self.command(command),
             Lookup::Stream(stream) => self.stream(stream),
         }
+    }
+
+    /// The text form of a command's key, without making the text.
+    fn command_key(&self, kind: u8, command: &CommandKey) -> u64 {
+        let mut hasher = self.sip;
+        hasher.write_u8(kind);
+        if let Some(caller) = &command.caller {
+            hasher.write(caller.as_str().as_bytes());
+            hasher.write_u8(b' ');
+        }
+        hasher.write(command.id.as_str().as_bytes());
+        hasher.finish() & self.mask
     }
 
     fn key(&self, kind: u8, id: &[u8]) -> u64 {
@@ -233,7 +245,7 @@ impl Index {
     /// Reads the keys of the journal's tail: what a crash forgot, or what another process appended.
     pub(super) fn catch_up(&self, journal: &JournalFile, head: Position) -> Result<(), StoreError> {
         let mut next = self.shared.tables().reaches.next();
-        let mut last_command: Option<CommandId> = None;
+        let mut last_command: Option<CommandKey> = None;
         while next <= head {
             let Some(stored) = journal.read_batch(next)? else { break };
             let batch = stored.check()?;
@@ -242,9 +254,10 @@ impl Index {
             for record in batch.records().filter(|record| record.position() >= next) {
                 let envelope = record.envelope()?;
                 keys.push((self.hasher.stream(&envelope.stream), record.position()));
-                if last_command.as_ref() != Some(&envelope.metadata.command) {
-                    keys.push((self.hasher.command(&envelope.metadata.command), record.position()));
-                    last_command = Some(envelope.metadata.command);
+                if last_command.as_ref().is_none_or(|last| !envelope.metadata.is_of(last)) {
+                    let command = envelope.metadata.key();
+                    keys.push((self.hasher.command(&command), record.position()));
+                    last_command = Some(command);
                 }
             }
             self.make_room(batch.records().len())?;

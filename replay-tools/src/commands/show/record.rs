@@ -28,7 +28,7 @@ pub(super) fn show(lines: &[Line], as_json: bool, out: &mut dyn Write) -> Result
         writeln!(out, "stream    {} version {}", envelope.stream, envelope.version)?;
         writeln!(out, "event     {} (shape {})", envelope.event_type, envelope.schema)?;
         writeln!(out, "recorded  {}", envelope.recorded_at)?;
-        writeln!(out, "by        {}, command {}", envelope.metadata.actor, envelope.metadata.command)?;
+        writeln!(out, "by        {}, command {}", envelope.metadata.actor, envelope.metadata.key())?;
         writeln!(out, "leaf      {leaf} ({} bytes)", count(bytes.len() as u64))?;
         let data = serde_json::to_string_pretty(&record["data"]).map_err(std::io::Error::from)?;
         writeln!(out, "{data}")?;
