@@ -241,6 +241,8 @@ impl Maker {
             4 if coin == Coin::Euro => Amount { units: minor, decimals: 0, coin },
             5 => Amount { coin: if coin == Coin::Euro { Coin::Franc } else { Coin::Euro }, ..Amount::minor(minor, coin) },
             6 => Amount::minor(2_000_000_000_000_000_000, coin),
+            // The most that a transfer may move: three of them are more than an account can count.
+            7 if self.random.once_in(4) => Amount::minor(1_000_000_000_000_000_000, coin),
             _ => Amount::minor(minor, coin),
         }
     }
