@@ -43,7 +43,8 @@ fn what_was_acknowledged_survives_every_kill() {
             test.look_closely();
         }
     }
-    assert!(test.acknowledged > 20 * rounds as usize, "only {} commands were acknowledged in {rounds} rounds", test.acknowledged);
+    // Thousands where nothing else runs; how many is the machine's speed, that there are some is the test's use.
+    assert!(test.acknowledged > rounds as usize, "only {} commands were acknowledged in {rounds} rounds", test.acknowledged);
     println!("{} commands acknowledged, {} not, in {rounds} rounds", test.acknowledged, test.unanswered);
 }
 
