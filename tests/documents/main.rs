@@ -57,11 +57,7 @@ fn bounds() -> Vec<(&'static str, Vec<Bound>)> {
             format!("{} (2^61 − 1)", counted(Totals::MAX)),
             "`turnover_exhausted`, see [entries](entries.md)",
         ),
-        (
-            "what one closing sweeps to another account, in minor units",
-            counted(MAX_MINOR),
-            "`amount_too_large`: move a part first",
-        ),
+        ("what one closing sweeps to another account, in minor units", counted(MAX_MINOR), "`amount_too_large`: move a part first"),
         ("account address", "1 to 16 segments, 200 characters".into(), "`validation_failed`"),
         ("accounts in a journal", grouped(1 << 32), "the memory of the machine ends first"),
     ];
@@ -84,7 +80,11 @@ fn bounds() -> Vec<(&'static str, Vec<Bound>)> {
         ("the same of a bulk request", "255 characters with `/` and the index of the item".into(), "`validation_failed`"),
         ("commands of a bulk request", grouped(MAX_COMMANDS as i128), "`payload_too_large`"),
         ("transfers that a bulk request moves", grouped(MOST_TRANSFERS as i128), "`payload_too_large`"),
-        ("body, bulk body, times, connections", "see [configuration](configuration.md)".into(), "`payload_too_large`, `request_time_out`, `overloaded`"),
+        (
+            "body, bulk body, times, connections",
+            "see [configuration](configuration.md)".into(),
+            "`payload_too_large`, `request_time_out`, `overloaded`",
+        ),
         ("entries of a page of GraphQL", "500, 50 unless the query says otherwise".into(), "`BAD_USER_INPUT`"),
         ("position", format!("{} (2^53 − 1), in GraphQL", grouped((1 << 53) - 1)), "not reached in 28,000 years of 10,000 events a second"),
     ];
