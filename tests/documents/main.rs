@@ -95,7 +95,7 @@ fn bounds() -> Vec<(&'static str, Vec<Bound>)> {
 fn grouped(number: i128) -> String {
     let digits = number.to_string();
     let grouped = digits.bytes().enumerate().flat_map(|(index, digit)| {
-        let comma = index > 0 && (digits.len() - index) % 3 == 0;
+        let comma = index > 0 && (digits.len() - index).is_multiple_of(3);
         comma.then_some(',').into_iter().chain([char::from(digit)])
     });
     grouped.collect()
