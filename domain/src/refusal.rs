@@ -89,6 +89,7 @@ refusal_codes! {
     ExceedsHold = "exceeds_hold": "More than what was held.",
     AlreadyReversed = "already_reversed": "The entry was reversed before.",
     AccountNotEmpty = "account_not_empty": "The account still has a balance and the command names no account to sweep it to.",
+    TurnoverExhausted = "turnover_exhausted": "An account would have debited or credited more in all than an account can count, counting holds.",
     BelowFloor = "below_floor": "An account would fall below its floor, counting holds.",
     AboveCeiling = "above_ceiling": "An account would rise above its ceiling, counting holds.",
 }

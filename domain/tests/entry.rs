@@ -179,17 +179,45 @@ fn an_account_counts_to_its_end_and_then_refuses() {
     let full = format!("open a \n open b \n post e1 a->b {MAX_MINOR} \n post e2 a->b {MAX_MINOR}");
     let room = Totals::MAX - 2 * MAX_MINOR;
     given(&full).when_entry(&format!("post e3 a->b {room}")).inspect_result().expect("the last that fits");
-    then_refused(given(&full).when_entry(&format!("post e3 a->b {}", room + 1)), Code::AboveCeiling, None);
-    then_refused(given(&full).when_entry(&format!("hold h a->b {}", room + 1)), Code::AboveCeiling, None);
+    then_refused(given(&full).when_entry(&format!("post e3 a->b {}", room + 1)), Code::TurnoverExhausted, None);
+    then_refused(given(&full).when_entry(&format!("hold h a->b {}", room + 1)), Code::TurnoverExhausted, None);
     let many = vec![format!("a->b {MAX_MINOR}"); 1_000].join(", ");
-    then_refused(given(OPEN).when_entry(&format!("post e {many}")), Code::AboveCeiling, None);
+    then_refused(given(OPEN).when_entry(&format!("post e {many}")), Code::TurnoverExhausted, None);
+    // Whatever the account's limits are: of what cannot be counted nobody knows whether it keeps to them.
+    let limited = "open a floor 0 ceiling 5 \n open b floor 0 ceiling 5";
+    then_refused(given(limited).when_entry(&format!("post e {many}")), Code::TurnoverExhausted, None);
+}
+
+#[test]
+fn an_account_that_cannot_count_more_is_named_with_what_it_can_count() {
+    let many = vec![format!("a->b {MAX_MINOR}"); 3].join(", ");
+    let refusal =
+        given("open a EUR \n open b EUR").when_entry(&format!("post e {}", many.replace(&MAX_MINOR.to_string(), "10000000000000000EUR")));
+    let refusal = refusal.inspect_result().expect_err("3 times 10^18 cents");
+    let expected =
+        "a can count 23058430092136939.51 EUR on each side in its whole life, holds included; this would exceed it: use another account";
+    assert_eq!(refusal.detail, expected);
+}
+
+#[test]
+fn up_to_is_not_reduced_to_what_an_account_can_still_count() {
+    // To move less than the limits leave because a counter is full would hide from the caller that the account is used up.
+    let full = format!("open a \n open b \n post e1 a->b {MAX_MINOR} \n post e2 a->b {MAX_MINOR}");
+    then_refused(given(&full).when_entry(&format!("post e3 a->b <={MAX_MINOR}")), Code::TurnoverExhausted, None);
+    let room = Totals::MAX - 2 * MAX_MINOR;
+    given(&full)
+        .when_entry(&format!("post e3 a->b <={room}"))
+        .then_expect_events(vec![EntryEvent::Posted(posted([transfer("a", "b", room)]))]);
+    // The limits leave nothing: it moves 0, and nothing is counted.
+    let empty = format!("{full} \n post e4 b->a {MAX_MINOR} \n post e5 b->a {MAX_MINOR} \n limits a floor 0");
+    given(&empty).when_entry("post e6 a->b <=1").then_expect_events(vec![EntryEvent::Posted(posted([transfer("a", "b", 0)]))]);
 }
 
 #[test]
 fn a_hold_that_was_accepted_can_be_posted_however_much_was_counted_meanwhile() {
     let mut ledger = Ledger::after(&format!("open a \n open b \n hold h a->b {MAX_MINOR} \n post e1 a->b {MAX_MINOR}"));
     let room = Totals::MAX - 2 * MAX_MINOR;
-    assert_eq!(ledger.says(&format!("post e2 a->b {}", room + 1)), "above_ceiling", "the hold will need it");
+    assert_eq!(ledger.says(&format!("post e2 a->b {}", room + 1)), "turnover_exhausted", "the hold will need it");
     ledger.accepts(&format!("post e2 a->b {room} \n post_hold h"));
     assert_eq!(ledger.totals("a"), totals(Totals::MAX, 0, 0, 0));
 }
@@ -286,6 +314,21 @@ fn a_hold_is_resolved_once() {
         refused("hold h a->b 1 \n post_hold h \n reverse h by r", Code::HoldAlreadyPosted);
         refused("hold h a->b 1 \n void h", Code::HoldAlreadyVoided);
         refused("hold h a->b 1 until +1s \n wait +1s", Code::HoldExpired);
+    }
+}
+
+/// What a person reads who gave the wrong id: whether it is unknown, or known as something else.
+#[test]
+fn a_hold_that_is_not_found_says_whether_the_id_is_unknown_or_no_hold() {
+    for line in ["post_hold h", "void h"] {
+        let detail = |script: &str| {
+            let answer = given(&format!("{OPEN} \n {script}")).when_entry(line).inspect_result();
+            answer.expect_err("no open hold").detail
+        };
+        assert_eq!(detail(""), "no entry was written under this id", "{line}");
+        for script in ["post h a->b 1", "post h a->b 1 \n reverse h by r"] {
+            assert_eq!(detail(script), "the entry was posted at once, it is no hold", "{line} after {script}");
+        }
     }
 }
 
@@ -388,6 +431,27 @@ fn only_what_moved_is_reversed_and_only_once() {
     refused("limits a floor 0 \n post e a->b <=1", Code::EntryNotPosted);
     refused("post e a->b 1 \n reverse e by r", Code::AlreadyReversed);
     refused("hold e a->b 1 \n post_hold e \n reverse e by r", Code::AlreadyReversed);
+}
+
+#[test]
+fn an_entry_that_moved_nothing_says_why_there_is_nothing_to_reverse() {
+    let detail = |script: &str| {
+        let answer = given(&format!("{OPEN} \n {script}")).when_entry("reverse e by r").inspect_result();
+        answer.expect_err("nothing to reverse").detail
+    };
+    assert_eq!(detail("hold e a->b 1"), "the entry is an open hold: void it instead");
+    assert_eq!(detail("limits a floor 0 \n post e a->b <=1"), "every transfer of the entry moved 0");
+    assert_eq!(detail("hold e a->b 1 \n post_hold e amounts 0"), "every transfer of the entry moved 0");
+    assert_eq!(detail("hold e a->b 1 \n void e"), "the hold never moved anything");
+    assert_eq!(detail("hold e a->b 1 until +1s \n wait +1s"), "the hold never moved anything");
+}
+
+/// The engine writes the opposite under the id that it asked for, which is the one that the reversal names.
+#[test]
+fn the_opposite_has_the_id_it_was_asked_under_and_names_its_original() {
+    let entry = Entry::Posted(cauri_domain::entry::Posted { effective_at: at(0), transfers: [transfer("a", "b", 1)].into() });
+    let opposite = decide::opposite(&entry, entry_id("e"), &ReverseEntry::default(), entry_id("r")).expect("something moved");
+    assert_eq!((opposite.id, opposite.reverses), (Some(entry_id("r")), Some(entry_id("e"))));
 }
 
 #[test]

@@ -32,6 +32,8 @@ const WORLD: &str = "
     post spend spent->b 10 \n post refill c->rich 10
     limits spent floor 0 \n limits rich ceiling 0
     close late-shut into c by sweep-1 \n freeze late-ice
+    open worn \n open mate \n post worn-1 worn->mate 1000000000000000000 \n reverse worn-1 by undo4
+    post worn-2 worn->mate 1000000000000000000 \n post worn-3 mate->worn 1000000000000000000 \n limits mate floor 0
 ";
 
 /// command | everything that is wrong with it | answer
@@ -57,6 +59,11 @@ const TABLE: &str = "
     hold new b->c 10 until -1s at +8d               | effective_in_future_too_far, hold_expired            | effective_in_future_too_far
     hold new poor->c 10 until -1s                   | hold_expired, below_floor                            | hold_expired
     post new poor->c 10 at +8d                      | effective_in_future_too_far, below_floor             | effective_in_future_too_far
+    post new poor->c 1000000000000000000, poor->c 1000000000000000000, poor->c 1000000000000000000 at +8d | effective_in_future_too_far, turnover_exhausted, below_floor | effective_in_future_too_far
+    post new poor->c 1000000000000000000, poor->c 1000000000000000000, poor->c 1000000000000000000 | turnover_exhausted, below_floor | turnover_exhausted
+    post new b->full 1000000000000000000, b->c 1000000000000000000, b->c 1000000000000000000 | turnover_exhausted, above_ceiling | turnover_exhausted
+    hold new b->c 1000000000000000000, b->c 1000000000000000000, b->c 1000000000000000000 until -1s | hold_expired, turnover_exhausted | hold_expired
+    hold new poor->c 1000000000000000000, poor->c 1000000000000000000, poor->c 1000000000000000000 | turnover_exhausted, below_floor | turnover_exhausted
     post new poor->full 10                          | below_floor, above_ceiling                           | below_floor
     post new b->full 10, poor->c 10                 | below_floor, above_ceiling                           | below_floor
     post new b->full 10                             | above_ceiling                                        | above_ceiling
@@ -86,6 +93,8 @@ const TABLE: &str = "
     reverse to-cold by new                          | account_closed, account_frozen                       | account_closed
     reverse to-ice by new                           | account_frozen, already_reversed                     | account_frozen
     reverse over-rev by new                         | already_reversed, below_floor, above_ceiling         | already_reversed
+    reverse worn-1 by new                           | already_reversed, turnover_exhausted, below_floor    | already_reversed
+    reverse worn-2 by new                           | turnover_exhausted, below_floor                      | turnover_exhausted
     reverse over by new                             | below_floor, above_ceiling                           | below_floor
     reverse none by taken                           | entry_not_found                                      | entry_not_found
     reverse held by taken                           | entry_not_posted                                     | entry_not_posted
@@ -125,14 +134,14 @@ const TABLE: &str = "
 
 /// For each command the rules that can be broken together, in order; a rule in two lines excludes what it is not beside.
 const TOGETHER: &str = "
-    post      | entry_exists account_not_found account_closed account_frozen currency_mismatch same_account amount_not_positive amount_scale amount_too_large effective_in_future_too_far below_floor above_ceiling
-    hold      | effective_in_future_too_far hold_expired below_floor
+    post      | entry_exists account_not_found account_closed account_frozen currency_mismatch same_account amount_not_positive amount_scale amount_too_large effective_in_future_too_far turnover_exhausted below_floor above_ceiling
+    hold      | effective_in_future_too_far hold_expired turnover_exhausted below_floor
     post_hold | account_closed account_frozen currency_mismatch amount_not_positive amount_scale amount_too_large effective_in_future_too_far hold_amounts_mismatch exceeds_hold
     post_hold | effective_in_future_too_far hold_not_found
     post_hold | effective_in_future_too_far hold_already_posted
     post_hold | effective_in_future_too_far hold_already_voided
     post_hold | effective_in_future_too_far hold_expired
-    reverse   | entry_exists account_closed account_frozen already_reversed below_floor above_ceiling
+    reverse   | entry_exists account_closed account_frozen already_reversed turnover_exhausted below_floor above_ceiling
     open      | account_exists currency_mismatch amount_scale amount_too_large invalid_limits
     close     | entry_exists account_not_found
     close     | entry_exists account_closed currency_mismatch

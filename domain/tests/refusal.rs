@@ -7,7 +7,7 @@ use cauri_domain::{Refusal, RefusalCode};
 /// The order of precedence as the rules state it.
 const DOCUMENTED: &str = "idempotency_key_reused, journal_closed, entry_exists, account_not_found, account_closed, account_frozen, \
     currency_mismatch, same_account, amount_not_positive, amount_scale, period_closed, effective_in_future_too_far, hold_not_found, \
-    hold_already_posted, hold_already_voided, hold_expired, exceeds_hold, already_reversed, below_floor, above_ceiling";
+    hold_already_posted, hold_already_voided, hold_expired, exceeds_hold, already_reversed, turnover_exhausted, below_floor, above_ceiling";
 
 #[test]
 fn the_documented_codes_stand_in_the_documented_order() {

@@ -34,7 +34,7 @@ const GATHER: Duration = Duration::from_micros(100);
 
 /// Transfers that one submission may move, and after which a batch takes no more. A transfer takes at most 1.7 kB (a
 /// reason of 256 characters, two addresses), so a batch stays below what a reader unpacks, and memory is bounded.
-const MOST_TRANSFERS: usize = 200_000;
+pub const MOST_TRANSFERS: usize = 200_000;
 
 /// What callers get back.
 pub(crate) type Answer = Result<Vec<Outcome>, SubmitError>;

@@ -25,11 +25,12 @@ pub fn config() -> EngineConfig {
 fn child_that_works_until_it_is_killed() {
     let Some(dir) = std::env::var_os("CAURI_CRASH_CHILD") else { return };
     let round = std::env::var("CAURI_CRASH_ROUND").ok().and_then(|round| round.parse().ok()).expect("a round");
-    work(Path::new(&dir), round, None);
+    let seed = std::env::var("CAURI_SEED").map_or(1, |seed| seed.parse().expect("CAURI_SEED is a number"));
+    work(Path::new(&dir), seed, round, None);
 }
 
-/// Works for so long, or until the process is killed.
-pub fn work(dir: &Path, round: u64, time: Option<Duration>) {
+/// Works for so long, or until the process is killed. Other seeds and other rounds make other commands.
+pub fn work(dir: &Path, seed: u64, round: u64, time: Option<Duration>) {
     let end = time.map(|time| Instant::now() + time);
     let store = Arc::new(EmbeddedStore::open_with(&dir.join("data/journal"), "ledger", INDEX).expect("a store"));
     let engine = Engine::start(store.clone(), config()).expect("an engine");
@@ -47,7 +48,7 @@ pub fn work(dir: &Path, round: u64, time: Option<Duration>) {
             scope.spawn(move || {
                 let name = format!("r{round}c{caller}");
                 let mut pen = Pen::new(diaries, &format!("{round:05}-{name}"));
-                let mut maker = Maker::new(&name, round << 8 | caller);
+                let mut maker = Maker::new(&name, seed << 32 | round << 8 | caller);
                 while end.is_none_or(|end| Instant::now() < end) {
                     (maker.entries, maker.holds) = entries.lock().expect("entries").clone();
                     let submission = some_submission(&mut maker);

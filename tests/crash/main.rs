@@ -4,7 +4,7 @@
 //! lets several callers submit. Whatever it is told it writes to a file at once. The parent kills it at a moment of its
 //! choice and then looks: at the journal beside a naive model, at the answers to the same ids, at the read models.
 //!
-//! `CAURI_CRASH_ROUNDS=1000` kills more often; `CAURI_CRASH_SEED=7` chooses other moments.
+//! `CAURI_CRASH_ROUNDS=1000` kills more often; `CAURI_SEED=7` chooses other moments and commands.
 
 mod child;
 mod diary;
@@ -34,7 +34,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[test]
 fn what_was_acknowledged_survives_every_kill() {
     let number = |variable: &str, default: u64| std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"));
-    let (rounds, seed) = (number("CAURI_CRASH_ROUNDS", 60), number("CAURI_CRASH_SEED", 1));
+    let (rounds, seed) = (number("CAURI_CRASH_ROUNDS", 60), number("CAURI_SEED", 1));
     let mut test = Test::new(seed);
     for round in 0..rounds {
         test.kill(round);
@@ -43,7 +43,8 @@ fn what_was_acknowledged_survives_every_kill() {
             test.look_closely();
         }
     }
-    assert!(test.acknowledged > 20 * rounds as usize, "only {} commands were acknowledged in {rounds} rounds", test.acknowledged);
+    // Thousands where nothing else runs; how many is the machine's speed, that there are some is the test's use.
+    assert!(test.acknowledged > rounds as usize, "only {} commands were acknowledged in {rounds} rounds", test.acknowledged);
     println!("{} commands acknowledged, {} not, in {rounds} rounds", test.acknowledged, test.unanswered);
 }
 
@@ -215,7 +216,7 @@ fn a_child_that_is_not_killed_stops_by_itself() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(dir.path().join("diary")).expect("a directory");
     let start = Instant::now();
-    child::work(dir.path(), 0, Some(Duration::from_millis(200)));
+    child::work(dir.path(), 1, 0, Some(Duration::from_millis(200)));
     assert!(start.elapsed() < LONG);
     let mut diary = Diary::default();
     let seen = diary.read(&dir.path().join("diary"));

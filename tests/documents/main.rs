@@ -6,6 +6,14 @@ use std::path::Path;
 
 use cauri_command_api::problem::PROBLEMS;
 use cauri_domain::RefusalCode;
+use cauri_domain::entry::{MAX_TRANSFERS, decide::MAX_FUTURE_SECS};
+use cauri_domain::fold::Totals;
+use cauri_domain::ids::{AccountAddress, CommandId};
+use cauri_domain::money::{MAX_EXPONENT, MAX_MINOR};
+use cauri_domain::text::{Key, ShortText};
+use cauri_domain::time::Timestamp;
+use cauri_engine::MAX_COMMANDS;
+use cauri_engine::sequencer::MOST_TRANSFERS;
 
 #[test]
 fn the_reference_of_refusals_and_problems_is_the_code() {
@@ -32,6 +40,96 @@ fn the_reference_of_refusals_and_problems_is_the_code() {
         writeln!(page, "| `{}` | {} | {} |", problem.code, problem.status, problem.meaning).expect("a string");
     }
     compare("docs/reference/refusals.md", &page);
+}
+
+/// A bound, what it is, and what happens beyond it.
+type Bound = (&'static str, String, &'static str);
+
+fn bounds() -> Vec<(&'static str, Vec<Bound>)> {
+    let counted = |number: i64| grouped(i128::from(number));
+    let accounts_and_amounts = vec![
+        ("amount of one transfer, in minor units", counted(MAX_MINOR), "`amount_too_large`"),
+        ("digits after the point", format!("those of the currency, 0 to {MAX_EXPONENT}"), "`amount_scale`"),
+        ("floor, in minor units", format!("-{} to 0", counted(MAX_MINOR)), "`invalid_limits` above, `amount_too_large` below"),
+        ("ceiling, in minor units", format!("0 to {}", counted(MAX_MINOR)), "`invalid_limits` below, `amount_too_large` above"),
+        (
+            "all that an account debits, and all that it credits, in its whole life, open holds included, in minor units",
+            format!("{} (2^61 − 1)", counted(Totals::MAX)),
+            "`turnover_exhausted`, see [entries](entries.md)",
+        ),
+        ("what one closing sweeps to another account, in minor units", counted(MAX_MINOR), "`amount_too_large`: move a part first"),
+        ("account address", "1 to 16 segments, 200 characters".into(), "`validation_failed`"),
+        ("accounts in a journal", grouped(1 << 32), "the memory of the machine ends first"),
+    ];
+    let entries = vec![
+        ("transfers of an entry", format!("1 to {}", grouped(MAX_TRANSFERS as i128)), "`validation_failed`"),
+        ("instants", format!("{} to {}", Timestamp::MIN, Timestamp::MAX), "`validation_failed`"),
+        (
+            "`effective_at` ahead of now",
+            format!("{} days, or `--max-future-days`", MAX_FUTURE_SECS / 86_400),
+            "`effective_in_future_too_far`",
+        ),
+        ("`effective_at` in the past", "any instant".into(), "no refusal yet; periods are not closed yet"),
+        ("`expires_at` of a hold", "later than now".into(), "`hold_expired`"),
+        ("reference, reason, owner, chart code, value of a dimension or of metadata", "1 to 256 characters".into(), "`validation_failed`"),
+        ("key of a dimension or of metadata", "1 to 64 characters of `a-z`, `0-9`, `_`, `.`, `-`".into(), "`validation_failed`"),
+        ("number of dimensions of an entry, of metadata of an account", "the size of the body".into(), "`payload_too_large`"),
+    ];
+    let requests = vec![
+        ("`Idempotency-Key`", "1 to 255 visible ASCII characters".into(), "`validation_failed`"),
+        ("the same of a bulk request", "255 characters with `/` and the index of the item".into(), "`validation_failed`"),
+        ("commands of a bulk request", grouped(MAX_COMMANDS as i128), "`payload_too_large`"),
+        ("transfers that a bulk request moves", grouped(MOST_TRANSFERS as i128), "`payload_too_large`"),
+        (
+            "body, bulk body, times, connections",
+            "see [configuration](configuration.md)".into(),
+            "`payload_too_large`, `request_time_out`, `overloaded`",
+        ),
+        ("entries of a page of GraphQL", "500, 50 unless the query says otherwise".into(), "`BAD_USER_INPUT`"),
+        ("position", format!("{} (2^53 − 1), in GraphQL", grouped((1 << 53) - 1)), "not reached in 28,000 years of 10,000 events a second"),
+    ];
+    vec![("Accounts and amounts", accounts_and_amounts), ("Entries", entries), ("Requests", requests)]
+}
+
+/// With a comma between each three digits.
+fn grouped(number: i128) -> String {
+    let digits = number.to_string();
+    let grouped = digits.bytes().enumerate().flat_map(|(index, digit)| {
+        let comma = index > 0 && (digits.len() - index).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([char::from(digit)])
+    });
+    grouped.collect()
+}
+
+#[test]
+fn the_reference_of_bounds_is_the_code() {
+    let mut page = String::from(
+        "# Bounds\n\n\
+         Written from the code by `UPDATE_DOCS=1 cargo test --release -p cauri-tests --test documents`.\n\n\
+         What is beyond a bound is refused with the code in the last column and changes nothing. Codes in small letters are\n\
+         explained in [refusals and problems](refusals.md).\n",
+    );
+    for (title, bounds) in bounds() {
+        writeln!(page, "\n## {title}\n\n| what | bound | beyond it |\n|---|---|---|").expect("a string");
+        for (what, bound, beyond) in bounds {
+            writeln!(page, "| {what} | {bound} | {beyond} |").expect("a string");
+        }
+    }
+    compare("docs/reference/bounds.md", &page);
+}
+
+/// Those bounds of the page that are no constants of the code.
+#[test]
+fn texts_are_as_long_as_the_reference_says() {
+    let fits = |longest: usize, fits: fn(&str) -> bool| {
+        assert!(fits(&"a".repeat(longest)) && !fits(&"a".repeat(longest + 1)) && !fits(""), "{longest} characters");
+    };
+    fits(256, |text| text.parse::<ShortText>().is_ok());
+    fits(64, |text| text.parse::<Key>().is_ok());
+    fits(255, |text| text.parse::<CommandId>().is_ok());
+    fits(200, |text| text.parse::<AccountAddress>().is_ok());
+    let segments = |count: usize| vec!["a"; count].join(":").parse::<AccountAddress>().is_ok();
+    assert!(segments(16) && !segments(17), "16 segments");
 }
 
 fn compare(name: &str, expected: &str) {

@@ -174,7 +174,12 @@ impl World {
             if was_decided {
                 assert_eq!(again, outcomes.iter().map(as_replay).collect::<Vec<_>>(), "a retry is answered as it was first");
             }
-            assert_eq!(self.store.head().expect("a head"), head, "a retry writes nothing");
+            // Of an atomic submission that ended with what is not remembered nothing was decided: asked again, when others
+            // have moved the balances, an earlier command of it may be refused, and that is written.
+            if was_decided || submission.mode == Mode::Each {
+                let after = self.store.head().expect("a head");
+                assert_eq!(after, head, "a retry writes nothing: {submission:?} was answered {outcomes:?} and then {again:?}");
+            }
         }
     }
 

@@ -36,6 +36,9 @@ impl Random {
     }
 }
 
+/// The most that a transfer may move, in minor units.
+const MOST: i64 = 1_000_000_000_000_000_000;
+
 /// Accounts that every run opens first: address, kind, currency, floor, ceiling.
 const ACCOUNTS: [(&str, AccountKind, Coin, Option<i64>, Option<i64>); 12] = [
     ("world", AccountKind::Equity, Coin::Franc, None, None),
@@ -187,7 +190,7 @@ impl Maker {
     fn post(&mut self, now: i64, hold: bool) -> Ask {
         let coin = if self.random.once_in(6) { Coin::Euro } else { Coin::Franc };
         let count = if self.random.once_in(4) { 2 + self.random.below(3) } else { 1 };
-        let moves = (0..count)
+        let mut moves: Vec<Move> = (0..count)
             .map(|_| Move {
                 debit: self.address(coin),
                 credit: self.address(coin),
@@ -195,6 +198,10 @@ impl Maker {
                 up_to: self.random.once_in(7),
             })
             .collect();
+        if self.random.once_in(50) {
+            // More than an account can count.
+            moves = vec![Move { amount: Amount::minor(MOST, coin), ..moves[0].clone() }; 3];
+        }
         let hold =
             hold.then(|| Hold { expires_at: (!self.random.once_in(3)).then(|| now + self.random.below(8_000_000) as i64 - 500_000) });
         // An id of the caller's own, and sometimes one that is there already.
@@ -241,6 +248,8 @@ impl Maker {
             4 if coin == Coin::Euro => Amount { units: minor, decimals: 0, coin },
             5 => Amount { coin: if coin == Coin::Euro { Coin::Franc } else { Coin::Euro }, ..Amount::minor(minor, coin) },
             6 => Amount::minor(2_000_000_000_000_000_000, coin),
+            // The most that a transfer may move.
+            7 if self.random.once_in(4) => Amount::minor(MOST, coin),
             _ => Amount::minor(minor, coin),
         }
     }

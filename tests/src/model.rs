@@ -14,6 +14,9 @@ use crate::ask::{Amount, Ask, Asked, Coin, Hold, Move};
 /// No transfer may move more, in minor units.
 const MOST: i128 = 1_000_000_000_000_000_000;
 
+/// No account counts more on a side in its whole life, holds included, in minor units.
+const MOST_EVER: i64 = (1 << 61) - 1;
+
 /// An account's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -266,7 +269,8 @@ impl Model {
         }
         first_of(no)?;
 
-        // The transfers one after another; the limits after all of them.
+        // The transfers one after another; the limits after all of them. "Up to" looks at a limit in its own direction only,
+        // as the transfers before it left the account.
         let before = self.accounts.clone();
         let mut moved = Vec::new();
         for transfer in moves {
@@ -283,8 +287,8 @@ impl Model {
             }
             moved.push((transfer.debit.clone(), transfer.credit.clone(), amount));
         }
-        let beyond =
-            moved.iter().flat_map(|(debit, credit, _)| [debit, credit]).filter_map(|address| self.accounts[address].within_limits().err());
+        let touched = moved.iter().flat_map(|(debit, credit, _)| [debit, credit]).map(|address| &self.accounts[address]);
+        let beyond = touched.flat_map(|account| [account.counted().err(), account.within_limits().err()]).flatten();
         if let Err(code) = first_of(beyond.collect()) {
             self.accounts = before;
             return Err(code);
@@ -441,6 +445,11 @@ impl Account {
 
     fn expected(&self) -> i128 {
         self.balance() + self.sides().0.1
+    }
+
+    fn counted(&self) -> Result<(), RefusalCode> {
+        let sides = [self.debits_posted + self.debits_pending, self.credits_posted + self.credits_pending];
+        if sides.iter().any(|side| *side > MOST_EVER) { Err(RefusalCode::TurnoverExhausted) } else { Ok(()) }
     }
 
     fn within_limits(&self) -> Result<(), RefusalCode> {

@@ -1,5 +1,6 @@
-//! Repository chores: test, tidy, bench, freeze. Run as `cargo xtask NAME`.
+//! Repository chores: test, fuzz, tidy, bench, freeze. Run as `cargo xtask NAME`.
 
+mod fuzz;
 mod needs;
 mod tidy;
 
@@ -23,6 +24,19 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Runs the random suites on fresh seeds, in turn, until the time is up; all of them, or those that are named.
+    ///
+    /// A failure is printed with its seed and the command that repeats it; the run goes on, and ends with an error.
+    Fuzz {
+        /// For how long; what has begun is ended.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        minutes: u64,
+        /// Builds without optimisation: quicker to build, slower to run.
+        #[arg(long)]
+        dev: bool,
+        /// Names of suites, as in the table of `xtask/src/fuzz.rs`.
+        names: Vec<String>,
+    },
     /// Checks what no compiler checks: what may depend on what, licences, names, documents.
     Tidy,
     /// Runs the benchmarks and prints figures and ratios; takes names of benchmarks, all without any.
@@ -37,6 +51,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Test { arguments } => test(&arguments),
+        Chore::Fuzz { minutes, dev, names } => fuzz::run(minutes, dev, &names),
         Chore::Tidy => tidy::check(),
         Chore::Bench { names } => bench(&names),
         Chore::Freeze => cargo(&["run", "--release", "--package", "cauri-event-schemas", "--example", "freeze"]),

@@ -49,6 +49,9 @@ const LICENCES: &[&str] = &[
     "Zlib",
 ];
 
+/// Folders and files that draw at random and are no tests of their own: measurements, and what the suites draw with.
+const NO_SUITES: &[&str] = &["/benches/", "/examples/", "tests/src/maker.rs"];
+
 /// Names that say nothing about a subject.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "stuff", "manager"];
 
@@ -66,7 +69,8 @@ pub fn check() -> Result<(), String> {
     Err(format!("tidy found {} things:\n  {}", wrong.len(), wrong.join("\n  ")))
 }
 
-fn root() -> PathBuf {
+/// The root of the repository.
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
@@ -86,6 +90,12 @@ fn files(root: &Path, wrong: &mut Vec<String>) {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         if !text.trim_start().starts_with("//!") {
             wrong.push(format!("{name}: open with one `//!` sentence that says what the file is for"));
+        }
+        // Written so that this file does not find itself.
+        let draws = [["propte", "st! {"], ["with_", "seed("], ["of_", "seed("], ["Numbers", "::from("]].map(|halves| halves.concat());
+        let is_suite = draws.iter().any(|mark| text.contains(mark)) && !NO_SUITES.iter().any(|place| name.contains(place));
+        if is_suite && crate::fuzz::files().all(|listed| listed != name) {
+            wrong.push(format!("{name}: draws at random; give it a line in the table of xtask/src/fuzz.rs"));
         }
         // In two halves, so that this file does not find itself.
         let unfinished = [["to", "do!("], ["#[ig", "nore"], ["db", "g!("]].map(|halves| halves.concat());

@@ -27,6 +27,13 @@ pub fn decide(entry: &Entry, command: &EntryCommand, balances: &Balances) -> Res
 }
 
 /// Posts an entry, or holds it where the command says so.
+///
+/// All limits hold after all transfers of the entry; in between an account may be beyond a limit. A transfer with
+/// `up_to` moves the most that the limits leave at its place in the entry, after the transfers before it. A limit is
+/// looked at in the direction in which the transfer moves the balance: a floor where it takes, a ceiling where it
+/// brings. So where an earlier transfer left an account beyond a limit, `up_to` moves 0 in the direction that leads
+/// further beyond, and moves freely in the direction that leads back, as any other transfer does. It never takes
+/// later transfers into account.
 fn post(entry: &Entry, post: &PostEntry, now: Timestamp, balances: &Balances) -> Result<EntryEvent, Refusal> {
     if *entry != Entry::Unwritten {
         return Err(Refusal::new(RefusalCode::EntryExists, format!("the entry is {}", entry.status())).at("/id"));
@@ -288,7 +295,10 @@ impl<'a> Staged<'a> {
         &mut self.touched[at].1
     }
 
-    /// What one more transfer may move before a limit of either account is reached; never negative.
+    /// What one more transfer may move before a limit of either account is reached, each limit in the direction of the
+    /// transfer; 0 where an account is beyond that limit already.
+    ///
+    /// The end of what an account can count is no limit of it: `up_to` is not reduced to fit, the entry is refused.
     fn room(&mut self, debit: AccountNo, credit: AccountNo) -> i64 {
         let balances = self.balances;
         let to_debit = self.totals(debit).room_to_debit(balances.terms(debit));
@@ -297,7 +307,7 @@ impl<'a> Staged<'a> {
     }
 
     fn transfer(&mut self, debit: AccountNo, credit: AccountNo, amount: Money) {
-        // Saturating is safe: a total at the end of the range is refused below.
+        // Saturating is safe: a total at the end of the range is refused before it is compared with any limit.
         let minor = amount.minor();
         let hold = self.hold;
         let add = |total: &mut i64| *total = total.saturating_add(minor);
@@ -307,8 +317,19 @@ impl<'a> Staged<'a> {
         add(if hold { &mut right.credits_pending } else { &mut right.credits_posted });
     }
 
-    /// Limits hold after all transfers of the entry: every floor is looked at before any ceiling.
+    /// Limits hold after all transfers of the entry: every floor is looked at before any ceiling. What an account can
+    /// count comes first, because a balance beyond it would be compared with a limit that it may not really break.
     fn check_limits(&self) -> Result<(), Refusal> {
+        for (number, totals) in &self.touched {
+            if totals.fuller_side() > Totals::MAX {
+                let most = Money::from_minor(Totals::MAX, self.balances.terms(*number).currency);
+                let detail = format!(
+                    "{} can count {most} on each side in its whole life, holds included; this would exceed it: use another account",
+                    self.balances.address(*number)
+                );
+                return Err(Refusal::new(RefusalCode::TurnoverExhausted, detail));
+            }
+        }
         for (number, totals) in &self.touched {
             let terms = self.balances.terms(*number);
             if let Some(floor) = terms.limits.floor.filter(|floor| totals.available(terms.kind) < i128::from(floor.minor())) {
@@ -332,10 +353,6 @@ impl<'a> Staged<'a> {
                     shown(before, ceiling),
                     shown(totals.expected(terms.kind), ceiling)
                 );
-                return Err(Refusal::new(RefusalCode::AboveCeiling, detail));
-            }
-            if totals.fuller_side() > Totals::MAX {
-                let detail = format!("{} has moved all that an account can count", self.balances.address(*number));
                 return Err(Refusal::new(RefusalCode::AboveCeiling, detail));
             }
         }

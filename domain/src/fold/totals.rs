@@ -18,7 +18,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// No total of an account may be more: sums of two still fit the range.
+    /// The most that an account may debit, or credit, in its whole life, counting open holds, in minor units: 2^61 − 1.
+    /// Sums of two totals still fit the range. An entry that would exceed it is refused as `turnover_exhausted`.
     pub const MAX: i64 = i64::MAX / 4;
 
     /// Posted on the normal side minus posted on the other.
@@ -47,12 +48,12 @@ impl Totals {
         self.sides(kind).2
     }
 
-    /// How much more may be debited before a limit is reached.
+    /// How much more may be debited before the limit in that direction is reached; negative beyond it.
     pub fn room_to_debit(&self, terms: &Terms) -> i64 {
         self.room(terms, Side::Debit)
     }
 
-    /// How much more may be credited before a limit is reached.
+    /// How much more may be credited before the limit in that direction is reached; negative beyond it.
     pub fn room_to_credit(&self, terms: &Terms) -> i64 {
         self.room(terms, Side::Credit)
     }

@@ -11,7 +11,7 @@ use cauri_event_store::memory::{Fault, MemoryStore};
 use fastrand::Rng;
 
 use crate::story::{
-    accepted, address_of, arrived_at_the_gate, close_journal, commits, config, floor_zero, hold, morning, one, open, post, refused,
+    accepted, address_of, arrived_at_the_gate, close_journal, commits, config, floor_zero, hold, morning, one, open, post, refused, seeds,
     some_command, submit, types_from, verified, wallets,
 };
 
@@ -208,7 +208,7 @@ fn some_faults(random: &mut Rng, count: usize) -> Vec<Option<Fault>> {
 
 #[test]
 fn whatever_fails_every_command_has_one_effect_and_one_answer() {
-    for seed in 0..12 {
+    for seed in seeds(12) {
         let mut random = Rng::with_seed(seed);
         let (journal, clock) = (MemoryStore::exclusive("ledger"), ManualClock::at(morning()));
         let config = EngineConfig { snapshot_every: 30, max_batch: 1 + random.u64(..20) as usize, ..config(&clock) };

@@ -12,8 +12,8 @@ use cauri_event_store::{Batch, EventStore, Hash, Head, Snapshot, StoreError};
 use fastrand::Rng;
 
 use crate::story::{
-    Kept, Story, accepted, as_replay, config, events, floor_zero, hold, morning, one, open, post, refused, some_command, submit, verified,
-    wallets,
+    Kept, Story, accepted, as_replay, config, events, floor_zero, hold, morning, one, open, post, refused, seeds, some_command, submit,
+    verified, wallets,
 };
 
 fn engine_on(store: &MemoryStore, clock: &ManualClock, snapshot_every: u64) -> Engine {
@@ -42,7 +42,7 @@ fn run(engine: &Engine, random: &mut Rng, clock: &ManualClock, made: &mut Vec<St
 
 #[test]
 fn a_snapshot_and_the_tail_recover_what_the_whole_journal_recovers() {
-    for seed in 0..8 {
+    for seed in seeds(8) {
         let (mut random, mut made, clock) = (Rng::with_seed(seed), Vec::new(), ManualClock::at(morning()));
         let journal = MemoryStore::exclusive("ledger");
         let first = engine_on(&journal, &clock, 60);

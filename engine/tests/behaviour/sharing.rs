@@ -16,7 +16,7 @@ use fastrand::Rng;
 
 use crate::story::{
     accepted, as_replay, close, commits, config, events, floor_zero, freeze, hold, limits, morning, one, open, post, post_hold, refused,
-    reverse, some_command, submit, unfreeze, verified, void_hold, wallets,
+    reverse, seeds, some_command, submit, unfreeze, verified, void_hold, wallets,
 };
 
 const MODES: [Coordination; 2] = [Coordination::Turns, Coordination::Optimistic];
@@ -213,7 +213,7 @@ fn nothing_is_lost_or_doubled(two: &Two, told: &Told) -> Balances {
 #[test]
 fn engines_that_collide_lose_and_double_nothing() {
     for coordination in MODES {
-        for seed in 0..4 {
+        for seed in seeds(4) {
             let two = two(coordination);
             submit(&two.engines[0], &wallets(), Mode::Each);
             let told = collide(&two, seed, 80);
@@ -233,7 +233,7 @@ fn engines_that_collide_lose_and_double_nothing() {
 #[test]
 fn engines_that_collide_on_a_failing_store_lose_and_double_nothing() {
     for coordination in MODES {
-        for seed in 10..14 {
+        for seed in seeds(4) {
             let two = two(coordination);
             submit(&two.engines[0], &wallets(), Mode::Each);
             let mut random = Rng::with_seed(seed);

@@ -392,6 +392,12 @@ pub fn wallets() -> Vec<CommandEnvelope> {
     commands
 }
 
+/// The seeds of a random test, from 0 on; `CAURI_SEED=7` begins at 7.
+pub fn seeds(count: u64) -> std::ops::Range<u64> {
+    let first = std::env::var("CAURI_SEED").map_or(0, |seed| seed.parse().expect("CAURI_SEED is a number"));
+    first..first + count
+}
+
 /// A command that may or may not be accepted; `made` are the keys of commands before it.
 pub fn some_command(random: &mut Rng, key: &str, made: &[String], now: Timestamp) -> CommandEnvelope {
     let wallet = |random: &mut Rng| format!("w{}", random.u64(..5));

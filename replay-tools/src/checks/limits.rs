@@ -7,7 +7,7 @@ use crate::finding::Findings;
 use crate::ledger::{Ledger, Number};
 use crate::shown::amount;
 
-/// More than this no total of an account may count, so that sums of two still fit 64 bits.
+/// More than this no side of an account may count in its whole life, holds included, so that sums of two still fit 64 bits.
 const MOST: i128 = i64::MAX as i128 / 4;
 
 /// Is an account within its limits after a record? Told when it leaves them, not at every record until it is back.
@@ -18,9 +18,8 @@ pub(crate) fn check(ledger: &mut Ledger, number: Number, position: Position, fin
     let below = terms.limits.floor.filter(|floor| available < floor.minor().into());
     let above = terms.limits.ceiling.filter(|ceiling| expected > ceiling.minor().into());
     let totals = &account.totals;
-    let uncounted = [totals.debits_posted, totals.credits_posted, totals.debits_pending, totals.credits_pending]
-        .into_iter()
-        .any(|total| !(-MOST..=MOST).contains(&total));
+    let sides = [totals.debits_posted + totals.debits_pending, totals.credits_posted + totals.credits_pending];
+    let uncounted = sides.into_iter().any(|side| !(-MOST..=MOST).contains(&side));
     let beyond = below.is_some() || above.is_some() || uncounted;
     if beyond && !account.beyond {
         let (address, currency) = (&account.address, account.currency);
