@@ -207,6 +207,17 @@ async fn a_message_with_a_key_twice_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn the_reason_of_a_farewell_fits_into_its_frame() {
+    let ledger = ledger();
+    let mut client = Client::ready(ledger.api().serve().await).await;
+    let key = "é".repeat(200);
+    client.say_text(&format!(r#"{{"type":"ping","{key}":1,"{key}":1}}"#)).await;
+    let (code, said) = client.farewell().await;
+    assert_eq!(code, 4400);
+    assert!(said.len() <= 123 && said.starts_with("Invalid message received: /éé"), "{said}");
+}
+
+#[tokio::test]
 async fn the_protocol_is_kept() {
     let ledger = ledger();
     let limits = Limits { operations: 2, patience: Duration::from_millis(300), ..Limits::default() };

@@ -80,7 +80,9 @@ impl End {
     fn invalid(problem: &FieldProblem) -> Self {
         let mut why = format!("Invalid message received: {} {}", problem.pointer, problem.detail);
         // A close frame's reason has at most 123 bytes.
-        why.truncate(why.floor_char_boundary(123));
+        let ends = why.char_indices().map(|(at, character)| at + character.len_utf8());
+        let end = ends.take_while(|end| *end <= 123).last().unwrap_or(0);
+        why.truncate(end);
         Self::Farewell(4400, why.into())
     }
 }
