@@ -4,7 +4,6 @@
 //! and, where the single command has its target in the path, `address` or `id`. The types of the single commands read
 //! the rest, so a field means the same in both places.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use cauri_domain::LedgerCommand;
@@ -21,6 +20,7 @@ use serde_json::value::RawValue;
 use crate::json;
 use crate::problem::FieldProblem;
 use crate::routes::entries::PostHoldBody;
+use crate::strict::Name;
 
 /// One command of a bulk request.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +121,8 @@ impl<'de> DeserializeSeed<'de> for Item {
     type Value = BulkItem;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<BulkItem, D::Error> {
-        deserializer.deserialize_map(self)
+        // A struct in all but name: each of its members is read by a reader that refuses it the second time.
+        deserializer.deserialize_struct("BulkItem", &[], self)
     }
 }
 
@@ -179,7 +180,8 @@ impl<'de> Visitor<'de> for Item {
                 entry(about, EntryAction::Reverse(reverse))?
             }
         };
-        Ok(BulkItem { asked, key: about.key.take(), expected_version: about.expected_version.map(StreamVersion::new) })
+        let (key, expected_version) = (about.key.take().flatten(), about.expected_version.flatten().map(StreamVersion::new));
+        Ok(BulkItem { asked, key, expected_version })
     }
 }
 
@@ -194,12 +196,12 @@ enum Target {
     Id,
 }
 
-/// What an item says beside the single command's body.
+/// What an item says beside the single command's body. What is optional may also be given as `null`.
 #[derive(Default)]
 struct About {
     ops: usize,
-    key: Option<CommandId>,
-    expected_version: Option<u64>,
+    key: Option<Option<CommandId>>,
+    expected_version: Option<Option<u64>>,
     address: Option<AccountAddress>,
     id: Option<EntryId>,
 }
@@ -215,11 +217,6 @@ struct Beside<'a, A> {
     about: &'a mut About,
     target: Target,
 }
-
-/// A member's name, borrowed from the text where it has no escapes.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Beside<'_, A> {
     type Error = A::Error;
@@ -268,6 +265,10 @@ pub(crate) fn items_of_array(bytes: &[u8]) -> Result<Vec<&[u8]>, FieldProblem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn parse(item: &str) -> BulkItem {
@@ -315,6 +316,135 @@ mod tests {
             };
             assert_eq!(asked, op);
         }
+    }
+
+    /// Items that between them have every field of every command.
+    fn full_items() -> Vec<Value> {
+        let id = "0190f1c2-7e4b-7cc3-98c4-dc0c0c07398f";
+        let money = json!({ "amount": "1", "currency": "XOF" });
+        let beside = json!({ "idempotency_key": "k", "expected_version": 3 });
+        let items = [
+            json!({ "op": "open_account", "address": "a", "currency": "XOF", "kind": "asset", "chart_code": "5211", "owner": "awa",
+                "limits": { "floor": "-5", "ceiling": money }, "metadata": { "metadata": "x", "b": "y" } }),
+            json!({ "op": "freeze_account", "address": "a", "reason": "x" }),
+            json!({ "op": "unfreeze_account", "address": "a" }),
+            json!({ "op": "close_account", "address": "a", "reason": "x", "sweep_to": "b", "entry_id": id }),
+            json!({ "op": "reopen_account", "address": "a" }),
+            json!({ "op": "change_limits", "address": "a", "limits": { "floor": money, "ceiling": "5" } }),
+            json!({ "op": "post_hold", "id": id, "amount": money, "effective_at": "2026-03-16T08:00:00Z" }),
+            json!({ "op": "post_hold", "id": id, "amounts": [money, money] }),
+            json!({ "op": "void_hold", "id": id, "reason": "x" }),
+            json!({ "op": "reverse_entry", "id": id, "reason": "x", "entry_id": id, "at_original_date": true }),
+            json!({ "op": "post_entry", "id": id, "reference": "r", "effective_at": "2026-03-16T08:00:00Z",
+                "hold": { "expires_at": "2026-03-17T08:00:00Z" }, "dimensions": { "dimensions": "x", "b": "y" },
+                "transfers": [
+                    { "debit": "a", "credit": "b", "amount": money, "reason": "x" }, { "debit": "a", "credit": "b", "up_to": money }
+                ] }),
+        ];
+        let with_beside = |mut item: Value| {
+            item.as_object_mut().expect("an object").extend(beside.as_object().expect("an object").clone());
+            item
+        };
+        items.into_iter().map(with_beside).collect()
+    }
+
+    /// The pointers of all members of all objects in a document.
+    fn members(value: &Value, at: &str, found: &mut Vec<String>) {
+        let inside: Vec<(String, &Value)> = match value {
+            Value::Object(members) => members.iter().map(|(key, value)| (format!("{at}/{key}"), value)).collect(),
+            Value::Array(items) => items.iter().enumerate().map(|(index, value)| (format!("{at}/{index}"), value)).collect(),
+            _ => return,
+        };
+        for (pointer, value) in inside {
+            members(value, &pointer, found);
+            if !pointer.ends_with(|last: char| last.is_ascii_digit()) {
+                found.push(pointer);
+            }
+        }
+    }
+
+    /// The document as text, the member at `twice` written twice.
+    fn text(value: &Value, at: &str, twice: &str) -> String {
+        match value {
+            Value::Object(members) => {
+                let member = |(key, value): (&String, &Value)| {
+                    let pointer = format!("{at}/{key}");
+                    let member = format!("{key:?}:{}", text(value, &pointer, twice));
+                    if pointer == twice { format!("{member},{member}") } else { member }
+                };
+                format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
+            }
+            Value::Array(items) => {
+                let items = items.iter().enumerate().map(|(index, item)| text(item, &format!("{at}/{index}"), twice));
+                format!("[{}]", items.collect::<Vec<_>>().join(","))
+            }
+            other => other.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_member_of_every_command_is_given_at_most_once() {
+        for item in full_items() {
+            assert_eq!(parse(&text(&item, "", "none")), parse(&item.to_string()));
+            let mut pointers = Vec::new();
+            members(&item, "", &mut pointers);
+            for pointer in pointers {
+                let item = text(&item, "", &pointer);
+                assert_eq!(refused(&item), ("duplicate_field".to_owned(), pointer), "{item}");
+            }
+        }
+    }
+
+    fn takes_null(schema: &Value) -> bool {
+        let null = json!("null");
+        schema["type"] == null
+            || schema["type"].as_array().is_some_and(|types| types.contains(&null))
+            || schema["anyOf"].as_array().is_some_and(|any| any.iter().any(takes_null))
+    }
+
+    #[test]
+    fn null_says_the_same_as_the_absence_of_any_optional_member() {
+        let mut seen = BTreeSet::new();
+        for item in full_items() {
+            let op = item["op"].as_str().expect("an op").to_owned();
+            let mut pointers = Vec::new();
+            members(&item, "", &mut pointers);
+            for pointer in pointers {
+                let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+                seen.insert(match parent {
+                    "" => format!("bulk_{op}/{key}"),
+                    "/limits" => format!("UncheckedLimits/{key}"),
+                    "/hold" => format!("HoldTerms/{key}"),
+                    "/transfers/0" | "/transfers/1" => format!("TransferRequest/{key}"),
+                    // The members of maps and of money are all needed.
+                    _ => continue,
+                });
+                let mut absent = item.clone();
+                let object = absent.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
+                object.remove(key);
+                let mut null = item.clone();
+                *null.pointer_mut(&pointer).expect("a member") = Value::Null;
+                match BulkItem::parse(absent.to_string().as_bytes()) {
+                    Ok(absent) => assert_eq!(parse(&null.to_string()), absent, "{op} {pointer}"),
+                    Err(problem) => {
+                        assert_eq!(problem.code, "missing_field", "{op} {pointer}: {problem:?}");
+                        assert!(BulkItem::parse(null.to_string().as_bytes()).is_err(), "{op} {pointer}");
+                    }
+                }
+            }
+        }
+        // Every member that the description of the API names was tried, and it says the same of null.
+        let document: Value = serde_json::from_str(include_str!("../openapi.json")).expect("JSON");
+        let schemas = document["components"]["schemas"].as_object().expect("schemas");
+        let commands = |name: &str| name.starts_with("bulk_") || ["UncheckedLimits", "HoldTerms", "TransferRequest"].contains(&name);
+        for (name, schema) in schemas.iter().filter(|(name, _)| commands(name)) {
+            let required = schema["required"].as_array().cloned().unwrap_or_default();
+            for (member, described) in schema["properties"].as_object().expect("properties") {
+                assert!(seen.contains(&format!("{name}/{member}")), "{name}/{member} was not tried");
+                assert_eq!(takes_null(described), !required.contains(&json!(member)), "{name}/{member}: {described}");
+            }
+        }
+        assert!(json::decode::<cauri_domain::journal::CloseJournal>(br#"{"reason":null}"#).is_ok());
     }
 
     #[test]

@@ -7,12 +7,14 @@ use serde::de::DeserializeSeed;
 use serde_path_to_error::{Path, Segment, Track};
 
 use crate::problem::FieldProblem;
-use crate::strict::Strict;
+use crate::strict::{REPEATED_KEY, Strict};
 
-/// Reads one JSON document.
+/// Reads one JSON document (RFC 8259) in UTF-8, without a byte order mark. Everything that comes from outside as JSON
+/// is read here.
 ///
 /// # Errors
-/// When it is no JSON, or not of the type's shape; the error points at the member.
+/// When it is no JSON, when an object in it has a key twice, at whatever depth, or when it is not of the type's shape;
+/// the error points at the member.
 pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, FieldProblem> {
     decode_with(PhantomData::<T>, bytes)
 }
@@ -36,12 +38,15 @@ fn explain<'de, S: DeserializeSeed<'de> + Copy>(seed: S, bytes: &'de [u8], error
     let again = seed.deserialize(Strict(serde_path_to_error::Deserializer::new(&mut json, &mut track)));
     let pointer = if again.is_err() { pointer_of(&track.path()) } else { String::new() };
     let message = error.to_string();
-    if error.is_data() { wrong_shape(&message, pointer) } else { no_json(&message, pointer, bytes.is_empty()) }
+    if error.is_data() { wrong_shape(&message, pointer) } else { no_json(&message, pointer, bytes) }
 }
 
-fn no_json(message: &str, pointer: String, empty: bool) -> FieldProblem {
+fn no_json(message: &str, pointer: String, bytes: &[u8]) -> FieldProblem {
     let detail = match message {
-        _ if empty => "the body is empty where a JSON document is wanted".to_owned(),
+        _ if bytes.is_empty() => "the body is empty where a JSON document is wanted".to_owned(),
+        _ if bytes.starts_with("\u{feff}".as_bytes()) => {
+            "the text begins with a byte order mark (U+FEFF), which JSON does not have: send it without".to_owned()
+        }
         deep if deep.starts_with("recursion limit exceeded") => format!("JSON may be nested 128 deep: {deep}"),
         other => format!("this is not JSON: {other}"),
     };
@@ -60,9 +65,10 @@ fn wrong_shape(message: &str, mut pointer: String) -> FieldProblem {
         }
         ("unknown_field", message.to_owned())
     } else if let Some(field) = named(message, "duplicate field `") {
-        if pointer.rsplit('/').next() != Some(&*escaped(field)) {
-            push(&mut pointer, field);
-        }
+        // A derived reader says so of the object, whose own name may be the same.
+        push(&mut pointer, field);
+        ("duplicate_field", format!("{REPEATED_KEY}{field:?}: an object has each key once"))
+    } else if message.starts_with(REPEATED_KEY) {
         ("duplicate_field", message.to_owned())
     } else if let Some(number) = number_for_text(message) {
         let detail = format!("{message}: write \"{number}\" in quotes, because readers of JSON numbers lose digits");
@@ -198,6 +204,37 @@ mod tests {
         assert!(problem.detail.contains("nested 128 deep"), "{problem:?}");
         let problem = decode::<PostEntry>(b"{\"reference\":\"\xff\"}").expect_err("it is not UTF-8");
         assert_eq!((&*problem.code, &*problem.detail), ("invalid_utf8", "the text is not UTF-8 from byte 14 on"));
+    }
+
+    #[test]
+    fn a_key_is_given_once_in_every_object_however_it_is_written() {
+        check(r#"{"dimensions":{"a":"x","b":"y","a":"x"}}"#, "duplicate_field", "/dimensions/a", "duplicate key \"a\"");
+        check(r#"{"dimensions":{"a":"x","\u0061":"y"}}"#, "duplicate_field", "/dimensions/a", "an object has each key once");
+        check(r#"{"reference":"x","reference":"x"}"#, "duplicate_field", "/reference", "duplicate key \"reference\"");
+        check(r#"{"reference":null,"reference":"x"}"#, "duplicate_field", "/reference", "duplicate key \"reference\"");
+        let problem = |json: &str| decode::<serde_json::Value>(json.as_bytes()).expect_err("it is wrong");
+        assert_eq!(problem(r#"{"a":[{"a":1},{"b":{"`":1,"`":1}}]}"#).pointer, "/a/1/b/`");
+        assert_eq!(problem(r#"{"":1,"":1}"#).pointer, "/");
+        let many: String = (0..20_000).map(|number| format!("\"{number}\":0,")).collect();
+        assert_eq!(problem(&format!("{{{many}\"7\":0}}")).pointer, "/7");
+        let same_in_others = r#"{"a":{"a":1,"b":[{"a":1},{"a":1}]},"b":1}"#;
+        assert_eq!(decode::<serde_json::Value>(same_in_others.as_bytes()).expect("JSON").to_string(), same_in_others);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_half_a_surrogate_pair_are_refused() {
+        check("\u{feff}{}", "invalid_json", "", "byte order mark");
+        for half in [r"\ud800", r"\udc00", r"\ud800\u0041", r"\udc00\ud800"] {
+            check(&format!(r#"{{"reference":"{half}"}}"#), "invalid_json", "/reference", "this is not JSON");
+            check(&format!(r#"{{"dimensions":{{"{half}":"x"}}}}"#), "invalid_json", "/dimensions", "this is not JSON");
+        }
+        let entry = |reference: &str| {
+            format!(
+                r#"{{"reference":"{reference}","transfers":[{{"debit":"a","credit":"b","amount":{{"amount":"1","currency":"XOF"}}}}]}}"#
+            )
+        };
+        let pair = decode::<PostEntry>(entry(r"\ud83c\udfc3").as_bytes()).expect("a whole pair");
+        assert_eq!(pair, decode::<PostEntry>(entry("🏃").as_bytes()).expect("the character itself"));
     }
 
     #[test]

@@ -197,7 +197,8 @@ pub fn answered(answers: &[(&str, Value)]) -> Document {
 
 const INTRODUCTION: &str = "\
 Every command is answered after it is durable. Amounts are decimal strings in major units, with at most as many digits after the point as the \
-currency has; Cauri refuses, it does not round.\n\n\
+currency has; Cauri refuses, it does not round. Instants are those of RFC 3339 §5.6, with at most six digits after the second and without leap \
+seconds. An object has each key once; `null` says the same as the absence of an optional member.\n\n\
 **Retries.** Send an `Idempotency-Key`. The same key with the same content gets the first answer again, accepted or refused, with \
 `Idempotency-Replayed: true`; with another content it is refused as `idempotency_key_reused`. A refusal stands: the same key does not succeed later.\n\n\
 **Versions.** `ETag` is the version of the account's or entry's stream, `If-Match` asks for one; `\"0\"` is the version before the first event.\n\n\
@@ -437,9 +438,9 @@ fn bulk_items(schemas: &mut Map<String, Value>) {
         let mut item = schemas.get(body).cloned().unwrap_or_else(|| json!({ "type": "object" }));
         item["description"] = json!(format!("`{op}` with the fields of `{body}`."));
         item["properties"]["op"] = json!({ "const": op });
-        item["properties"]["idempotency_key"] = json!({ "$ref": "#/components/schemas/CommandId" });
+        item["properties"]["idempotency_key"] = json!({ "anyOf": [{ "$ref": "#/components/schemas/CommandId" }, { "type": "null" }] });
         item["properties"]["expected_version"] = json!({
-            "type": "integer", "minimum": 0,
+            "type": ["integer", "null"], "minimum": 0,
             "description": "Decide only if the target's stream is at this version; 0 is before its first event.",
         });
         let mut required: Vec<Value> = item.get("required").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -1,15 +1,44 @@
-//! Objects are objects: serde's derived readers also take an array for a struct, field by field, and the schema does not.
+//! What serde takes and JSON as it is exchanged (RFC 8259 §4) should not: an array in place of an object, and an object
+//! that has a key twice.
+//!
+//! serde's derived readers also take an array for a struct, field by field. They refuse a field that is given twice;
+//! readers of maps, of free JSON and of what is passed over keep the last one without a word.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::Deserialize;
+use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor};
 
 /// A deserializer, or what it hands out on the way down, that gives a struct its fields by name only.
 #[derive(Clone, Copy)]
 pub(crate) struct Strict<T>(pub(crate) T);
 
-/// A visitor of a struct: it must not be given a sequence.
+/// A visitor of a struct: it must not be given a sequence. Its derived reader refuses a field that is given twice.
 struct ByName<V>(V);
+
+/// The members of an object, each under a key of its own.
+struct Distinct<'de, A> {
+    members: A,
+    // A set in order: most objects are small, and nobody can choose keys that make it slow.
+    keys: BTreeSet<Cow<'de, str>>,
+}
+
+/// Reads a key that the object did not have before.
+struct NewKey<'a, 'de, K> {
+    key: K,
+    keys: &'a mut BTreeSet<Cow<'de, str>>,
+}
+
+/// The name of a member, borrowed from the text where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// What the error for a repeated key begins with; the pointer names the key.
+pub(crate) const REPEATED_KEY: &str = "duplicate key ";
 
 macro_rules! pass_on {
     ($($method:ident)*) => {
@@ -107,7 +136,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Strict(members))
+        self.0.visit_map(Strict(Distinct { members, keys: BTreeSet::new() }))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
@@ -156,6 +185,37 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<A> {
 
     fn size_hint(&self) -> Option<usize> {
         self.0.size_hint()
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Distinct<'de, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, key: K) -> Result<Option<K::Value>, A::Error> {
+        self.members.next_key_seed(NewKey { key, keys: &mut self.keys })
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
+        self.members.next_value_seed(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.members.size_hint()
+    }
+}
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for NewKey<'_, 'de, K> {
+    type Value = K::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<K::Value, D::Error> {
+        let Name(name) = Name::deserialize(deserializer)?;
+        if !self.keys.insert(name.clone()) {
+            return Err(D::Error::custom(format_args!("{REPEATED_KEY}{name:?}: an object has each key once")));
+        }
+        match name {
+            Cow::Borrowed(name) => self.key.deserialize(BorrowedStrDeserializer::new(name)),
+            Cow::Owned(name) => self.key.deserialize(CowStrDeserializer::new(Cow::Owned(name))),
+        }
     }
 }
 

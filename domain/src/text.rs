@@ -22,6 +22,15 @@ where
     Text::deserialize(deserializer)?.0.parse().map_err(de::Error::custom)
 }
 
+/// Reads a member for which `null` says the same as its absence, as it does for every optional member of a command.
+pub(crate) fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// A text that people write: a reference, a reason, an owner. 1 to 256 characters, no control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShortText(Arc<str>);

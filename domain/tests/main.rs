@@ -9,3 +9,4 @@ mod peer_cases;
 mod precedence;
 mod refusal;
 mod support;
+mod time;

@@ -3,7 +3,7 @@
 //! The library's own checks write fragments out, so a few hundred bytes of fragments that spread each other would
 //! keep them busy for hours, and its parser calls itself for every open bracket. Both are bounded here first.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet};
@@ -46,6 +46,9 @@ pub(crate) fn judge(query: &str, operation_name: Option<&str>, variables: &Varia
     at_most("bytes in a document", query.len(), limits.document_bytes)?;
     at_most("open brackets in a document", nesting(query), limits.nesting)?;
     let document = parse_query(query).map_err(|error| Unfit::Syntax(error.into()))?;
+    if let Some(field) = repeated_field(query) {
+        return Err(QueryError::bad_input(format_args!("duplicate key \"{field}\": an input object has each field once")).into());
+    }
     at_most("fragments in a document", document.fragments.len(), limits.fragments)?;
 
     let mut fragments = Fragments { document: &document, costs: HashMap::new(), open: HashSet::new() };
@@ -103,39 +106,100 @@ fn chosen<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'
 
 /// The most brackets that are open at once, not counting those in strings and comments.
 fn nesting(query: &str) -> usize {
-    let bytes = query.as_bytes();
-    let (mut at, mut open, mut most) = (0, 0_usize, 0);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'{' | b'[' | b'(' => {
+    let (mut open, mut most) = (0_usize, 0);
+    for lexeme in (Lexemes { query, at: 0 }) {
+        match lexeme {
+            Lexeme::Sign(b'{' | b'[' | b'(') => {
                 open += 1;
                 most = most.max(open);
             }
-            b'}' | b']' | b')' => open = open.saturating_sub(1),
-            b'#' => {
-                while at + 1 < bytes.len() && !matches!(bytes[at + 1], b'\n' | b'\r') {
-                    at += 1;
-                }
-            }
-            b'"' if bytes[at..].starts_with(b"\"\"\"") => {
-                at += 3;
-                while at < bytes.len() && !bytes[at..].starts_with(b"\"\"\"") {
-                    at += if bytes[at..].starts_with(b"\\\"\"\"") { 4 } else { 1 };
-                }
-                at += 2;
-            }
-            b'"' => {
-                at += 1;
-                // A string ends with its line at the latest: the parser refuses it there.
-                while at < bytes.len() && !matches!(bytes[at], b'"' | b'\n' | b'\r') {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-            }
-            _ => {}
+            Lexeme::Sign(b'}' | b']' | b')') => open = open.saturating_sub(1),
+            Lexeme::Sign(_) | Lexeme::Name(_) | Lexeme::Text => {}
         }
-        at += 1;
     }
     most
+}
+
+/// A field that an input object of a well-formed document has twice (§5.6.3). The library's parser keeps the last one
+/// only, so the text has to be asked.
+fn repeated_field(query: &str) -> Option<&str> {
+    // Braces within parentheses are input objects, all others are selections.
+    let (mut open, mut parentheses, mut before) = (Vec::new(), 0_usize, None);
+    for lexeme in (Lexemes { query, at: 0 }) {
+        match lexeme {
+            Lexeme::Sign(b'{') => open.push((parentheses > 0).then(BTreeSet::new)),
+            Lexeme::Sign(b'}') => drop(open.pop()),
+            Lexeme::Sign(b'(') => parentheses += 1,
+            Lexeme::Sign(b')') => parentheses = parentheses.saturating_sub(1),
+            Lexeme::Sign(b':') => {
+                if let (Some(name), Some(Some(fields))) = (before, open.last_mut())
+                    && !fields.insert(name)
+                {
+                    return Some(name);
+                }
+            }
+            Lexeme::Sign(_) | Lexeme::Name(_) | Lexeme::Text => {}
+        }
+        before = if let Lexeme::Name(name) = lexeme { Some(name) } else { None };
+    }
+    None
+}
+
+/// What a document consists of, without what the language passes over: spaces, commas and comments.
+#[derive(Clone, Copy)]
+enum Lexeme<'a> {
+    Name(&'a str),
+    /// A string.
+    Text,
+    Sign(u8),
+}
+
+struct Lexemes<'a> {
+    query: &'a str,
+    at: usize,
+}
+
+impl<'a> Iterator for Lexemes<'a> {
+    type Item = Lexeme<'a>;
+
+    fn next(&mut self) -> Option<Lexeme<'a>> {
+        let bytes = self.query.as_bytes();
+        loop {
+            let start = self.at;
+            self.at += 1;
+            match *bytes.get(start)? {
+                b' ' | b'\t' | b'\n' | b'\r' | b',' => {}
+                b'#' => {
+                    while self.at < bytes.len() && !matches!(bytes[self.at], b'\n' | b'\r') {
+                        self.at += 1;
+                    }
+                }
+                b'"' if bytes[start..].starts_with(b"\"\"\"") => {
+                    self.at = start + 3;
+                    while self.at < bytes.len() && !bytes[self.at..].starts_with(b"\"\"\"") {
+                        self.at += if bytes[self.at..].starts_with(b"\\\"\"\"") { 4 } else { 1 };
+                    }
+                    self.at += 3;
+                    return Some(Lexeme::Text);
+                }
+                b'"' => {
+                    // A string ends with its line at the latest: the parser refuses it there.
+                    while self.at < bytes.len() && !matches!(bytes[self.at], b'"' | b'\n' | b'\r') {
+                        self.at += if bytes[self.at] == b'\\' { 2 } else { 1 };
+                    }
+                    self.at += 1;
+                    return Some(Lexeme::Text);
+                }
+                byte if byte.is_ascii_alphabetic() || byte == b'_' => {
+                    while bytes.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+                        self.at += 1;
+                    }
+                    return Some(Lexeme::Name(&self.query[start..self.at]));
+                }
+                sign => return Some(Lexeme::Sign(sign)),
+            }
+        }
+    }
 }
 
 /// What a selection asks for, fragments written out.
@@ -283,6 +347,30 @@ mod tests {
         assert_eq!(nesting("{ a { b(c: [1, [2]]) } }"), 5);
         assert_eq!(nesting(r#"{ a(b: "{{{{ \" {{{{") # {{{{{{"#), 2);
         assert_eq!(nesting("{ a(b: \"\"\"{{{{ \\\"\"\" {{{{\"\"\") {c} }"), 2);
+    }
+
+    #[test]
+    fn an_input_object_has_each_field_once() {
+        for query in [
+            "{ a(f: { x: 1, x: 2 }) }",
+            "{ a(f: { x: 1 y: { x: 1 } x: 1 }) }",
+            "{ a(f: [{ y: 1 }, { x: \"x\", # x\n x : RED }]) { b } }",
+            "query($v: I = { x: 1, x: 1 }) { a(f: $v) }",
+            "{ a @d(f: { x: $x, x: $x }) { b } }",
+            "{ a(f: { y: \"\"\" } x: \"\"\", x: 1, x: 2 }) }",
+            "{ ...F } fragment F on Q { a(f: { g: { x: {}, x: {} } }) }",
+        ] {
+            assert_eq!(refusal(query), QueryError::BadInput("duplicate key \"x\": an input object has each field once".into()), "{query}");
+        }
+        for query in [
+            "{ x: a x: a y: a(f: { x: 1 }) z: a(f: { x: 1 }) }",
+            "{ a(f: { x: { x: { x: 1 } }, y: x, z: \"x: x:\" }) }",
+            "{ a(f: [{ x: 1 }, { x: 1 }], x: { x: 1 }) { x: b(x: 1) x: b(x: 1) } }",
+            "query($x: I = { x: 1 }, $y: I = { x: 1 }) { a(x: $x, y: $y) }",
+            "{ a(f: { e: 1e5, x: $x, y: x }) }",
+        ] {
+            assert!(judged(query).is_ok(), "{query}: {:?}", judged(query));
+        }
     }
 
     #[test]

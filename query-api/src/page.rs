@@ -7,7 +7,7 @@ use async_graphql::connection::{Connection, Edge};
 use cauri_event_schemas::Position;
 use cauri_projections::read::Page;
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, ListDigest};
 use crate::error::QueryError;
 use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
 use crate::scope::Scope;
@@ -32,8 +32,9 @@ pub(crate) struct Wanted {
 }
 
 impl PageArguments {
-    /// One direction or the other: mixing them has a meaning in the specification that nobody expects.
-    pub(crate) fn either_way(self) -> Result<Wanted, QueryError> {
+    /// One direction or the other: mixing them has a meaning in the specification that nobody expects. The cursor must be
+    /// one of `list`.
+    pub(crate) fn either_way(self, list: &ListDigest) -> Result<Wanted, QueryError> {
         let Self { first, after, last, before } = self;
         let backward = last.is_some() || before.is_some();
         if backward && (first.is_some() || after.is_some()) {
@@ -47,7 +48,7 @@ impl PageArguments {
                 .filter(|asked| (1..=MAX_PAGE).contains(asked))
                 .ok_or_else(|| QueryError::bad_input(format_args!("`{name}` is {asked}, it must be 1 to {MAX_PAGE}")))?,
         };
-        let cursor = after.or(before).as_deref().map(Cursor::decode).transpose()?;
+        let cursor = after.or(before).map(|text| Cursor::decode(&text, list)).transpose()?;
         Ok(Wanted { limit, cursor, backward })
     }
 }
@@ -55,13 +56,14 @@ impl PageArguments {
 /// A page of the schema out of a page of the read store, its cursors marked with the position of the snapshot.
 pub(crate) async fn connection<Row, Node: OutputType>(
     page: Page<Row>,
+    list: &ListDigest,
     more_behind: bool,
     backward: bool,
     scope: &Arc<Scope>,
     node: impl FnMut(Row) -> Node,
 ) -> Result<Connection<String, Node, AsOf>, QueryError> {
     let position = scope.position().await?;
-    connection_known_at(page, position, more_behind, backward, scope, node).await
+    connection_known_at(page, list, position, more_behind, backward, scope, node).await
 }
 
 /// The same, its cursors marked with another position: what comes behind them stays with what was known there.
@@ -70,6 +72,7 @@ pub(crate) async fn connection<Row, Node: OutputType>(
 /// began at a cursor, so there is something on its other side.
 pub(crate) async fn connection_known_at<Row, Node: OutputType>(
     page: Page<Row>,
+    list: &ListDigest,
     known_at: Position,
     more_behind: bool,
     backward: bool,
@@ -79,7 +82,7 @@ pub(crate) async fn connection_known_at<Row, Node: OutputType>(
     let (previous, next) = if backward { (page.has_next, more_behind) } else { (more_behind, page.has_next) };
     let as_of_position = scope.position().await?.into();
     let mut connection = Connection::with_additional_fields(previous, next, AsOf { as_of_position });
-    connection.edges = page.items.into_iter().map(|item| Edge::new(Cursor::encode(known_at, &item.cursor), node(item.row))).collect();
+    connection.edges = page.items.into_iter().map(|item| Edge::new(Cursor::encode(known_at, list, &item.cursor), node(item.row))).collect();
     if backward {
         connection.edges.reverse();
     }
@@ -89,10 +92,11 @@ pub(crate) async fn connection_known_at<Row, Node: OutputType>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cursor::List;
 
     #[test]
     fn a_page_goes_one_way() {
-        let wanted = |first, last| PageArguments { first, last, ..PageArguments::default() }.either_way();
+        let wanted = |first, last| PageArguments { first, last, ..PageArguments::default() }.either_way(&List::named("a").digest());
         assert_eq!(wanted(None, None), Ok(Wanted { limit: DEFAULT_PAGE, cursor: None, backward: false }));
         assert_eq!(wanted(None, Some(3)), Ok(Wanted { limit: 3, cursor: None, backward: true }));
         assert!(wanted(Some(1), Some(1)).is_err());

@@ -6,6 +6,7 @@ use async_graphql::connection::Connection;
 use async_graphql::{Context, Object};
 use cauri_projections::read::{AccountFilter, JournalEventFilter};
 
+use crate::cursor::{List, ListDigest};
 use crate::error::QueryError;
 use crate::limits::{list_cost, page_cost};
 use crate::page::{self, PageArguments};
@@ -21,6 +22,18 @@ pub struct Query;
 
 fn scope<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Scope>, QueryError> {
     ctx.data_opt::<Arc<Scope>>().ok_or_else(|| QueryError::internal("a query runs without a scope"))
+}
+
+/// The list of the accounts that match.
+fn list_of_accounts(filter: &AccountFilter) -> ListDigest {
+    let AccountFilter { prefix, kind, currency, status, owner } = filter;
+    List::named("accounts")
+        .with("prefix", prefix.as_ref())
+        .with("kind", *kind)
+        .with("currency", *currency)
+        .with("status", *status)
+        .with("owner", owner.as_ref())
+        .digest()
 }
 
 /// A page of accounts.
@@ -61,7 +74,6 @@ impl Query {
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
     ) -> Result<AccountConnection, QueryError> {
         let scope = scope(ctx)?;
-        let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way()?;
         let filter = AccountFilter {
             prefix: prefix.map(|prefix| prefix.0),
             kind: kind.map(Into::into),
@@ -69,10 +81,12 @@ impl Query {
             status: status.map(Into::into),
             owner: owner.map(|owner| owner.parse().map_err(QueryError::bad_input)).transpose()?,
         };
+        let list = list_of_accounts(&filter);
+        let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way(&list)?;
         let (limit, key) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key));
         let more_behind = key.is_some();
         let found = scope.read(move |snapshot| snapshot.accounts(&filter, key.as_ref(), limit)).await?;
-        page::connection(found, more_behind, false, scope, |row| Account::new(row, scope.clone())).await
+        page::connection(found, &list, more_behind, false, scope, |row| Account::new(row, scope.clone())).await
     }
 
     /// The balance of an account; null if it was not open by `knownAt`. Exact, whatever was dated back later.

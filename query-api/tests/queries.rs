@@ -275,3 +275,55 @@ async fn the_head_and_how_far_the_read_models_are() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_instant_is_read_alike_in_every_argument() {
+    let ledger = Ledger::start();
+    ledger.open("world", "liability");
+    ledger.open("a:b", "liability");
+    ledger.post("world", "a:b", 400);
+    ledger.shown().await;
+    let api = ledger.api();
+    // What each says without the argument, and with it at the end of time.
+    for (with, without, answer) in [
+        ("balance(account: \"a:b\", asOf: $at) { posted { amount } }", "balance(account: \"a:b\") { posted { amount } }", "/balance"),
+        ("rollup(prefix: \"a\", asOf: $at) { posted { amount } }", "rollup(prefix: \"a\") { posted { amount } }", "/rollup"),
+        (
+            "account(address: \"a:b\") { balance(asOf: $at) { posted { amount } } }",
+            "account(address: \"a:b\") { balance { posted { amount } } }",
+            "/account",
+        ),
+        ("trialBalance(asOf: $at) { sums { debits { amount } } }", "trialBalance { sums { debits { amount } } }", "/trialBalance"),
+        ("entries(filter: { effectiveTo: $at }) { nodes { id } }", "entries { nodes { id } }", "/entries"),
+        ("entries(filter: { recordedTo: $at }) { nodes { id } }", "entries { nodes { id } }", "/entries"),
+        (
+            "statement(account: \"a:b\", from: \"1900-01-01T00:00:00Z\", to: $at) { closing { amount } lines { nodes { effectiveAt } } }",
+            "statement(account: \"a:b\", from: \"1900-01-01T00:00:00Z\", to: \"9999-12-31T00:00:00Z\") { closing { amount } lines { nodes { effectiveAt } } }",
+            "/statement",
+        ),
+    ] {
+        let expected = api.data(&format!("{{ {without} }}")).await;
+        for last in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999+14:00"] {
+            let written = api.data(&format!("{{ {} }}", with.replace("$at", &format!("\"{last}\"")))).await;
+            assert_eq!(written.pointer(answer), expected.pointer(answer), "{with} at {last}");
+            let query = format!("query($at: Timestamp!) {{ {with} }}");
+            let given = api.ask_with(&query, json!({ "at": last }), &[]).await;
+            assert_eq!(given.data().pointer(answer), expected.pointer(answer), "{with} at {last}");
+        }
+        for (wrong, why) in [
+            ("2026-10-31T23:59:59.999999999Z", "at most six digits after the second"),
+            ("2026-10-31T00Z", "RFC 3339"),
+            ("2026-10-31T00:00:00+01:00[Asia/Tokyo]", "RFC 3339"),
+            ("2026-10-31T00:00:00+25:00", "an offset from UTC"),
+            ("2016-12-31T23:59:60Z", "leap seconds are not counted"),
+            ("9999-12-31T23:59:59-01:00", "9999-12-31T23:59:59.999999Z"),
+        ] {
+            let written = api.ask(&format!("{{ {} }}", with.replace("$at", &format!("\"{wrong}\"")))).await;
+            let given = api.ask_with(&format!("query($at: Timestamp!) {{ {with} }}"), json!({ "at": wrong }), &[]).await;
+            for answer in [written, given] {
+                assert_eq!(answer.code(), "BAD_USER_INPUT", "{with} at {wrong}");
+                assert!(answer.message().contains(why), "{}", answer.message());
+            }
+        }
+    }
+}

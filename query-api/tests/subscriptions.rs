@@ -46,7 +46,19 @@ impl Client {
     }
 
     async fn say(&mut self, message: Value) {
-        self.0.send(Message::Text(message.to_string().into())).await.expect("sent");
+        self.say_text(&message.to_string()).await;
+    }
+
+    async fn say_text(&mut self, message: &str) {
+        self.0.send(Message::Text(message.into())).await.expect("sent");
+    }
+
+    /// The code and the reason that the connection is closed with.
+    async fn farewell(&mut self) -> (u16, String) {
+        match timeout(Duration::from_secs(20), self.0.next()).await.expect("a message in time") {
+            Some(Ok(Message::Close(Some(frame)))) => (frame.code.into(), frame.reason.to_string()),
+            other => panic!("not a farewell: {other:?}"),
+        }
     }
 
     async fn subscribe(&mut self, id: &str, query: &str) {
@@ -165,6 +177,44 @@ async fn whoever_has_no_good_token_is_shown_the_door() {
     let mut by_header = Client::connect(address, Some(&format!("Bearer {}", token(Role::Auditor)))).await;
     by_header.say(json!({ "type": "connection_init" })).await;
     assert_eq!(by_header.next().await, Seen::Message(json!({ "type": "connection_ack" })));
+}
+
+#[tokio::test]
+async fn a_message_with_a_key_twice_is_refused_by_name() {
+    let ledger = ledger();
+    let address = ledger.api().serve().await;
+    let good = format!("Bearer {}", token(Role::Reader));
+    let mut client = Client::connect(address, None).await;
+    let init = format!(r#"{{"type":"connection_init","payload":{{"Authorization":"Bearer x","Authorization":"{good}"}}}}"#);
+    client.say_text(&init).await;
+    let said = r#"Invalid message received: /payload/Authorization duplicate key "Authorization": an object has each key once"#;
+    assert_eq!(client.farewell().await, (4400, said.to_owned()));
+    for (message, pointer) in [
+        (r#"{"type":"ping","type":"pong"}"#, ""),
+        (r#"{"type":"ping","other":1,"other":2}"#, "/other"),
+        (r#"{"type":"subscribe","id":"1","id":"2","payload":{"query":"{ a }"}}"#, "/id"),
+        (r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","query":"{ b }"}}"#, "/payload/query"),
+        (r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","variables":{"v":1,"v":2}}}"#, "/payload/variables/v"),
+        (r#"{"id":"1","payload":{"query":"{ a }","extensions":{"e":[{"x":1,"x":2}]}},"type":"subscribe"}"#, "/payload/extensions/e/0/x"),
+    ] {
+        let mut client = Client::ready(address).await;
+        client.say_text(message).await;
+        let (code, said) = client.farewell().await;
+        assert_eq!(code, 4400, "{message}");
+        assert!(said.starts_with(&format!("Invalid message received: {pointer}")), "{message}: {said}");
+        assert!(said.contains("duplicate "), "{message}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_reason_of_a_farewell_fits_into_its_frame() {
+    let ledger = ledger();
+    let mut client = Client::ready(ledger.api().serve().await).await;
+    let key = "é".repeat(200);
+    client.say_text(&format!(r#"{{"type":"ping","{key}":1,"{key}":1}}"#)).await;
+    let (code, said) = client.farewell().await;
+    assert_eq!(code, 4400);
+    assert!(said.len() <= 123 && said.starts_with("Invalid message received: /éé"), "{said}");
 }
 
 #[tokio::test]

@@ -67,6 +67,30 @@ fn show() {
 }
 
 #[test]
+fn an_instant_on_the_command_line_is_one_of_rfc_3339() {
+    let desk = Desk::with(&mut shop());
+    for command in ["show clients:kofi", "balances", "trial-balance"] {
+        let ask = |at: &str| desk.run(&format!("cauri-replay {command} {DATA} --as-of {at}"));
+        let (code, last, errors) = ask("9999-12-31T23:59:59Z");
+        assert_eq!(code, 0, "{errors}");
+        assert!(!last.is_empty());
+        for (wrong, why) in [
+            ("2026-03-16", "RFC 3339"),
+            ("2026-03-16T08Z", "RFC 3339"),
+            ("2026-03-16T08:00:00+01:00[Africa/Lagos]", "RFC 3339"),
+            ("2026-03-16T08:00:00+25:00", "an offset from UTC"),
+            ("2026-03-16T08:00:60Z", "leap seconds are not counted"),
+            ("2026-03-16T23:59:59.999999999Z", "at most six digits after the second"),
+            ("1899-12-31T00:00:00Z", "1900-01-01T00:00:00Z"),
+        ] {
+            let (code, _, errors) = ask(wrong);
+            assert_eq!(code, 2, "{command} {wrong}");
+            assert!(errors.contains("--as-of") && errors.contains(why), "{errors}");
+        }
+    }
+}
+
+#[test]
 fn show_as_json() {
     let desk = Desk::with(&mut shop());
     let transcript = desk.transcript(&[

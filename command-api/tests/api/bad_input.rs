@@ -69,6 +69,84 @@ async fn invalid_utf8() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_given_twice() {
+    let api = Api::shop().await;
+    let before = api.events();
+    let transfers = r#""transfers":[{"debit":"bank","credit":"awa","amount":{"amount":"5","currency":"XOF"}}]"#;
+    let twice = format!(r#"{{{transfers},"dimensions":{{"merchant":"awa","country":"BJ","merchant":"ben"}}}}"#);
+    let account = r#"{"address":"x","kind":"asset","currency":"XOF","metadata":{"a":"1","a":"1"}}"#;
+    let item = twice.replacen('{', r#"{"op":"post_entry","#, 1);
+    for (path, media_type, body, pointer) in [
+        ("/v1/entries", "application/json", twice.clone(), "/dimensions/merchant"),
+        ("/v1/entries", "application/json", format!("{{{transfers},{transfers}}}"), "/transfers"),
+        (
+            "/v1/entries",
+            "application/json",
+            twice.replace(r#""currency":"XOF""#, r#""currency":"XOF","currency":"EUR""#),
+            "/transfers/0/amount/currency",
+        ),
+        (
+            "/v1/entries",
+            "application/json",
+            format!(r#"{{{transfers},"hold":{{"expires_at":null,"expires_at":null}}}}"#),
+            "/hold/expires_at",
+        ),
+        ("/v1/accounts", "application/json", account.to_owned(), "/metadata/a"),
+        ("/v1/accounts/awa/freeze", "application/json", r#"{"reason":"x","reason":"y"}"#.to_owned(), "/reason"),
+        ("/v1/bulk", "application/json", format!("[{item}]"), "/0/dimensions/merchant"),
+        ("/v1/bulk", "application/json", format!(r#"{{"atomic":true,"commands":[{item}]}}"#), "/commands/0/dimensions/merchant"),
+        ("/v1/bulk", "application/json", r#"{"atomic":true,"commands":[],"atomic":false}"#.to_owned(), "/atomic"),
+        ("/v1/bulk", "application/x-ndjson", item.clone(), "/0/dimensions/merchant"),
+    ] {
+        let answer = api.post(path).text(media_type, body.clone()).send().await.expect_problem(400, "validation_failed", pointer);
+        assert_eq!(answer.body["errors"][0]["code"], "duplicate_field", "{body}");
+        let key = pointer.rsplit('/').next().unwrap();
+        assert!(answer.body["detail"].as_str().unwrap().contains(&format!("duplicate key \"{key}\"")), "{}", answer.text);
+    }
+    assert_eq!(api.events(), before, "nothing of it was written");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark() {
+    wrong("\u{feff}{}", "", "byte order mark").await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_instant_of_rfc_3339() {
+    for (text, detail) in [
+        ("2026-11-25T00:00:00+25:00", "an offset from UTC has hours from 00 to 23"),
+        ("2026-11-24T12:00:60Z", "leap seconds are not counted"),
+        ("2026-11-24T00:00:00+01:00[Asia/Tokyo]", "RFC 3339"),
+        ("2026-11-24T00Z", "RFC 3339"),
+        ("2026-11-24", "RFC 3339"),
+        ("2026-10-31T23:59:59.9999995Z", "at most six digits after the second"),
+        ("9999-12-31T23:59:59-01:00", "1900-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z"),
+    ] {
+        let body = entry("bank", "awa", 5);
+        let with = |name: &str, value: serde_json::Value| {
+            let mut body = body.clone();
+            body[name] = value;
+            body.to_string()
+        };
+        wrong(&with("effective_at", json!(text)), "/effective_at", detail).await;
+        wrong(&with("hold", json!({ "expires_at": text })), "/hold/expires_at", detail).await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_instant_can_be_said() {
+    let api = Api::shop().await;
+    for last in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z"] {
+        let mut hold = entry("bank", "awa", 5);
+        hold["hold"] = json!({ "expires_at": last });
+        api.post("/v1/entries").json(&hold).send().await.expect(201);
+        let mut dated = entry("bank", "awa", 5);
+        dated["effective_at"] = json!(last);
+        api.post("/v1/entries").json(&dated).send().await.expect_problem(422, "effective_in_future_too_far", "/effective_at");
+    }
+}
+
+#[tokio::test]
 async fn json_deeper_than_anything_needs_to_be() {
     wrong(&format!("{}1{}", "[".repeat(400_000), "]".repeat(400_000)), "", "expected an object").await;
     let api = Api::shop().await;

@@ -10,7 +10,7 @@ use super::AccountKind;
 use crate::ids::{AccountAddress, EntryId};
 use crate::limits::UncheckedLimits;
 use crate::money::Currency;
-use crate::text::{Key, ShortText};
+use crate::text::{Key, ShortText, null_is_absent};
 
 /// A command for one account.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,8 @@ pub struct OpenAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<UncheckedLimits>,
     /// Free pairs; no personal data.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Option<BTreeMap<Key, ShortText>>")]
     pub metadata: BTreeMap<Key, ShortText>,
     /// Who it belongs to: a party's id, no personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountAddress, EntryId};
 use crate::money::UncheckedMoney;
-use crate::text::{Key, ShortText};
+use crate::text::{Key, ShortText, null_is_absent};
 use crate::time::Timestamp;
 
 /// The most transfers that one entry may have.
@@ -44,7 +44,8 @@ pub enum EntryAction {
 #[serde(deny_unknown_fields)]
 pub struct PostEntry {
     /// Pairs that read models can group by: `merchant`, `country`, `provider`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Option<BTreeMap<Key, ShortText>>")]
     pub dimensions: BTreeMap<Key, ShortText>,
     /// The business time; now if absent. It may lie in the past.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,7 +199,8 @@ pub struct VoidHold {
 #[serde(deny_unknown_fields)]
 pub struct ReverseEntry {
     /// Date the opposite entry at the original's effective time instead of now.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
     pub at_original_date: bool,
     /// Id of the opposite entry; derived from the command's id if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,8 @@
 use async_graphql::Variables;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use cauri_command_api::json;
+use cauri_command_api::problem::FieldProblem;
 use serde_json::{Map, Value};
 
 /// The parameters of a GraphQL request.
@@ -20,6 +22,14 @@ pub(crate) struct Malformed(pub(crate) String);
 impl Malformed {
     fn new(what: impl Into<String>) -> Self {
         Self(what.into())
+    }
+
+    /// A JSON document that cannot be read.
+    fn json(what: &str, problem: &FieldProblem) -> Self {
+        match problem.pointer.as_str() {
+            "" => Self(format!("{what}: {}", problem.detail)),
+            pointer => Self(format!("{what}, at {pointer}: {}", problem.detail)),
+        }
     }
 }
 
@@ -39,7 +49,7 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 impl Parameters {
     /// The body of a POST.
     pub(crate) fn of_body(body: &[u8]) -> Result<Self, Malformed> {
-        let value: Value = serde_json::from_slice(body).map_err(|error| Malformed(format!("the body is not JSON: {error}")))?;
+        let value: Value = json::decode(body).map_err(|problem| Malformed::json("the body", &problem))?;
         match value {
             Value::Object(parameters) => Self::of_map(parameters),
             Value::Array(_) => Err(Malformed::new("one request at a time: a list of requests is not supported")),
@@ -51,14 +61,15 @@ impl Parameters {
     pub(crate) fn of_query_string(text: &str) -> Result<Self, Malformed> {
         let mut parameters = Map::new();
         for (name, value) in form_urlencoded(text) {
+            // Whatever else somebody put on the address is not for us.
+            let Some(name) = name.filter(|name| matches!(name.as_str(), "query" | "operationName" | "variables" | "extensions")) else {
+                continue;
+            };
+            let value = value.ok_or_else(|| Malformed(format!("`{name}` is not UTF-8")))?;
             let value = match name.as_str() {
                 "query" | "operationName" => Value::String(value),
-                "variables" | "extensions" if value.is_empty() => Value::Null,
-                "variables" | "extensions" => {
-                    serde_json::from_str(&value).map_err(|error| Malformed(format!("`{name}` is not JSON: {error}")))?
-                }
-                // Whatever else somebody put on the address is not for us.
-                _ => continue,
+                _ if value.is_empty() => Value::Null,
+                _ => json::decode(value.as_bytes()).map_err(|problem| Malformed::json(&format!("`{name}`"), &problem))?,
             };
             if parameters.insert(name.clone(), value).is_some() {
                 return Err(Malformed(format!("`{name}` is given twice")));
@@ -91,15 +102,15 @@ impl Parameters {
     }
 }
 
-/// The pairs of an `application/x-www-form-urlencoded` text (WHATWG URL §5.1).
-fn form_urlencoded(text: &str) -> impl Iterator<Item = (String, String)> {
+/// The pairs of an `application/x-www-form-urlencoded` text (WHATWG URL §5.1); `None` for what is not UTF-8.
+fn form_urlencoded(text: &str) -> impl Iterator<Item = (Option<String>, Option<String>)> {
     text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(name), decoded(value))
     })
 }
 
-fn decoded(text: &str) -> String {
+fn decoded(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -118,7 +129,7 @@ fn decoded(text: &str) -> String {
         }
         at += 1;
     }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]
@@ -132,7 +143,7 @@ mod tests {
         let read = Parameters::of_query_string(text).expect("well-formed");
         let body = r#"{"query":"{ account(address: \"a:b\") { address } }","variables":{"a":1},"extensions":null}"#;
         assert_eq!(read, Parameters::of_body(body.as_bytes()).expect("well-formed"));
-        assert_eq!(decoded("%F0%9F%8F%83+100%"), "🏃 100%");
+        assert_eq!(decoded("%F0%9F%8F%83+100%").as_deref(), Some("🏃 100%"));
     }
 
     #[test]
@@ -147,8 +158,45 @@ mod tests {
         ] {
             assert_eq!(Parameters::of_body(body.as_bytes()), Err(Malformed::new(why)));
         }
-        assert!(Parameters::of_query_string("query=a&query=b").is_err());
+        assert_eq!(Parameters::of_query_string("query=a&query=b"), Err(Malformed::new("`query` is given twice")));
+        assert_eq!(Parameters::of_query_string("query=%FF"), Err(Malformed::new("`query` is not UTF-8")));
+        assert!(Parameters::of_query_string("query=a&other=%FF").is_ok());
         assert!(Parameters::of_query_string("query=a&variables=%7B").is_err());
+    }
+
+    #[test]
+    fn a_key_is_given_once_wherever_it_stands() {
+        for (body, pointer) in [
+            (r#"{"query":"{a}","query":"{b}"}"#, "/query"),
+            (r#"{"query":"{a}","qu\u0065ry":"{b}"}"#, "/query"),
+            (r#"{"query":"{a}","other":1,"other":1}"#, "/other"),
+            (r#"{"query":"{a}","variables":{},"variables":null}"#, "/variables"),
+            (r#"{"query":"{a}","variables":{"a":1,"b":2,"a":1}}"#, "/variables/a"),
+            (r#"{"query":"{a}","variables":{"f":{"list":[{"x":1},{"x":1,"x":2}]}}}"#, "/variables/f/list/1/x"),
+            (r#"{"query":"{a}","extensions":{"e":{"e":1,"e":1}}}"#, "/extensions/e/e"),
+        ] {
+            let Err(Malformed(what)) = Parameters::of_body(body.as_bytes()) else { panic!("{body} was taken") };
+            assert!(what.starts_with(&format!("the body, at {pointer}: duplicate key ")), "{what}");
+        }
+        let Err(Malformed(what)) = Parameters::of_query_string("query=a&variables=%7B%22a%22%3A1%2C%22a%22%3A2%7D") else {
+            panic!("the address was taken")
+        };
+        assert_eq!(what, "`variables`, at /a: duplicate key \"a\": an object has each key once");
+        assert!(Parameters::of_body(br#"{"query":"{a}","variables":{"a":{"a":1},"b":{"a":1}}}"#).is_ok());
+    }
+
+    #[test]
+    fn text_that_is_not_unicode_and_a_byte_order_mark_are_refused() {
+        for (body, why) in [
+            (&b"{\"query\":\"\xff\"}"[..], "the body: the text is not UTF-8 from byte 10 on"),
+            (b"\xef\xbb\xbf{\"query\":\"{a}\"}", "the body: the text begins with a byte order mark (U+FEFF)"),
+            (br#"{"query":"\ud800"}"#, "the body, at /query: this is not JSON: "),
+            (br#"{"query":"{a}","variables":{"a":"\udc00 "}}"#, "the body, at /variables/a: this is not JSON: "),
+            (b"", "the body: the body is empty"),
+        ] {
+            let Err(Malformed(what)) = Parameters::of_body(body) else { panic!("{body:?} was taken") };
+            assert!(what.starts_with(why), "{what}");
+        }
     }
 
     #[test]

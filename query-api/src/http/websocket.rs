@@ -16,6 +16,8 @@ use axum::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use cauri_command_api::auth::role::Permission;
+use cauri_command_api::json;
+use cauri_command_api::problem::FieldProblem;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
@@ -72,6 +74,16 @@ enum End {
 impl End {
     const fn because(code: u16, why: &'static str) -> Self {
         Self::Farewell(code, Cow::Borrowed(why))
+    }
+
+    /// A message that cannot be read.
+    fn invalid(problem: &FieldProblem) -> Self {
+        let mut why = format!("Invalid message received: {} {}", problem.pointer, problem.detail);
+        // A close frame's reason has at most 123 bytes.
+        let ends = why.char_indices().map(|(at, character)| at + character.len_utf8());
+        let end = ends.take_while(|end| *end <= 123).last().unwrap_or(0);
+        why.truncate(end);
+        Self::Farewell(4400, why.into())
     }
 }
 
@@ -268,7 +280,7 @@ impl Line {
             let message = self.socket.recv().await.and_then(Result::ok).ok_or(End::Gone)?;
             self.alive = true;
             match message {
-                Message::Text(text) => return serde_json::from_str(&text).map_err(|_| invalid()),
+                Message::Text(text) => return json::decode(text.as_bytes()).map_err(|problem| End::invalid(&problem)),
                 Message::Binary(_) => return Err(invalid()),
                 Message::Close(_) => return Err(End::Gone),
                 Message::Ping(_) | Message::Pong(_) => {}

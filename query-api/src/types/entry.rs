@@ -7,6 +7,7 @@ use async_graphql::connection::Connection;
 use cauri_projections::read::{EntryFilter, EntryRow};
 
 use super::{AsOf, EntryState, EntryStep, Pair, Transfer, pair};
+use crate::cursor::{List, ListDigest};
 use crate::error::QueryError;
 use crate::limits::list_cost;
 use crate::page::{self, PageArguments};
@@ -24,12 +25,29 @@ pub type EntryConnection = Connection<String, Entry, AsOf>;
 
 /// The entries that match, in the order in which they were recorded.
 pub(crate) async fn connection(filter: EntryFilter, arguments: PageArguments, scope: &Arc<Scope>) -> Result<EntryConnection, QueryError> {
-    let wanted = arguments.either_way()?;
+    let list = list(&filter);
+    let wanted = arguments.either_way(&list)?;
     let (limit, backward) = (wanted.limit, wanted.backward);
     let key = wanted.cursor.map(|cursor| cursor.key);
     let more_behind = key.is_some();
     let found = scope.read(move |snapshot| snapshot.entries(&filter, key.as_ref(), limit, backward)).await?;
-    page::connection(found, more_behind, backward, scope, |row| Entry::new(row, scope.clone())).await
+    page::connection(found, &list, more_behind, backward, scope, |row| Entry::new(row, scope.clone())).await
+}
+
+/// The list of the entries that match, from whichever field it is asked for.
+fn list(filter: &EntryFilter) -> ListDigest {
+    let EntryFilter { account, reference, dimension, effective_from, effective_to, recorded_from, recorded_to, state } = filter;
+    List::named("entries")
+        .with("account", account.as_ref())
+        .with("reference", reference.as_ref())
+        .with("dimension.key", dimension.as_ref().map(|(key, _)| key))
+        .with("dimension.value", dimension.as_ref().map(|(_, value)| value))
+        .with("effectiveFrom", *effective_from)
+        .with("effectiveTo", *effective_to)
+        .with("recordedFrom", *recorded_from)
+        .with("recordedTo", *recorded_to)
+        .with("state", *state)
+        .digest()
 }
 
 impl Entry {

@@ -8,6 +8,7 @@ use cauri_event_store::OwnedRecord;
 use cauri_projections::read::{JournalEventFilter, JournalEventRow};
 
 use super::{AsOf, EventMetadata};
+use crate::cursor::List;
 use crate::error::QueryError;
 use crate::page::{self, PageArguments};
 use crate::scalars::{Hash, Position, Stream, Timestamp};
@@ -28,12 +29,19 @@ pub(crate) async fn connection(
     arguments: PageArguments,
     scope: &Arc<Scope>,
 ) -> Result<JournalEventConnection, QueryError> {
-    let wanted = arguments.either_way()?;
+    let JournalEventFilter { from, to, stream, event_type } = &filter;
+    let list = List::named("journal")
+        .with("from", *from)
+        .with("to", *to)
+        .with("stream", stream.as_ref())
+        .with("type", event_type.as_ref())
+        .digest();
+    let wanted = arguments.either_way(&list)?;
     let (limit, backward) = (wanted.limit, wanted.backward);
     let key = wanted.cursor.map(|cursor| cursor.key);
     let more_behind = key.is_some();
     let found = scope.read(move |snapshot| snapshot.journal_events(&filter, key.as_ref(), limit, backward)).await?;
-    page::connection(found, more_behind, backward, scope, |row| JournalEvent { row, scope: scope.clone() }).await
+    page::connection(found, &list, more_behind, backward, scope, |row| JournalEvent { row, scope: scope.clone() }).await
 }
 
 impl JournalEvent {

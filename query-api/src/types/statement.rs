@@ -7,6 +7,7 @@ use async_graphql::connection::Connection;
 use cauri_projections::read::StatementPage;
 
 use super::{Account, AccountKind, AsOf, Money, StatementLine};
+use crate::cursor::{List, ListDigest};
 use crate::error::QueryError;
 use crate::page::{self, PageArguments};
 use crate::scalars::{AccountAddress, Currency, Position, Timestamp};
@@ -15,6 +16,7 @@ use crate::scope::Scope;
 /// A statement.
 pub struct Statement {
     page: StatementPage,
+    list: ListDigest,
     more_behind: bool,
     scope: Arc<Scope>,
 }
@@ -38,13 +40,17 @@ impl Statement {
         if from.0 > to.0 {
             return Err(QueryError::bad_input(format_args!("the statement begins at {} and ends before, at {}", from.0, to.0)));
         }
-        let wanted = PageArguments { first, after, last: None, before: None }.either_way()?;
+        let list = List::named("statement").with("account", Some(&account.0)).with("from", Some(from.0)).with("to", Some(to.0)).digest();
+        let wanted = PageArguments { first, after, last: None, before: None }.either_way(&list)?;
         let (limit, cursor) = (wanted.limit, wanted.cursor);
         let more_behind = cursor.is_some();
+        if let (Some(known_at), Some(cursor)) = (known_at, &cursor) {
+            cursor.must_be_known_at(known_at.0)?;
+        }
         let known_at = known_at.map(|known_at| known_at.0).or(cursor.as_ref().map(|cursor| cursor.read_at));
         let key = cursor.map(|cursor| cursor.key);
         let page = scope.read(move |snapshot| snapshot.statement(&account.0, from.0, to.0, known_at, key.as_ref(), limit)).await?;
-        Ok(page.map(|page| Self { page, more_behind, scope: scope.clone() }))
+        Ok(page.map(|page| Self { page, list, more_behind, scope: scope.clone() }))
     }
 
     fn money(&self, minor: i128) -> Result<Money, QueryError> {
@@ -116,7 +122,7 @@ impl Statement {
         let (kind_of, scope) = (self.page.currency, &self.scope);
         let lines = self.page.lines.clone();
         // The cursors carry what the statement knew, not what the snapshot knows.
-        page::connection_known_at(lines, self.page.known_at, self.more_behind, false, scope, |row| {
+        page::connection_known_at(lines, &self.list, self.page.known_at, self.more_behind, false, scope, |row| {
             StatementLine::new(row, kind_of, scope.clone())
         })
         .await

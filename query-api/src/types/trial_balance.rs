@@ -7,7 +7,7 @@ use async_graphql::connection::{Connection, Edge};
 use cauri_projections::read;
 
 use super::{AsOf, TrialBalanceRow, TrialBalanceSum};
-use crate::cursor::{self, Cursor};
+use crate::cursor::{self, Cursor, List, ListDigest};
 use crate::error::QueryError;
 use crate::limits::{list_cost, page_cost};
 use crate::page::PageArguments;
@@ -31,9 +31,16 @@ impl TrialBalance {
         Ok(Self { read, scope: scope.clone() })
     }
 
-    /// Index of the first row behind a cursor. The row itself may be gone: an account opened since is not known earlier.
+    /// The list of its rows.
+    fn list(&self) -> ListDigest {
+        List::named("trialBalance.accounts").with("asOf", self.read.as_of).digest()
+    }
+
+    /// Index of the first row behind a cursor.
     fn behind(&self, cursor: Option<&Cursor>) -> Result<usize, QueryError> {
         let Some(cursor) = cursor else { return Ok(0) };
+        // Rows of two positions side by side would add up to neither of their sums.
+        cursor.must_be_known_at(self.read.known_at)?;
         let key = std::str::from_utf8(cursor.key.as_bytes()).ok().and_then(|key| key.strip_prefix(LIST)).ok_or_else(cursor::invalid)?;
         Ok(self.read.rows.partition_point(|row| row.address.as_str() <= key))
     }
@@ -58,14 +65,15 @@ impl TrialBalance {
         self.read.sums.iter().copied().map(TrialBalanceSum).collect()
     }
 
-    /// One row an account, by address.
+    /// One row an account, by address. All pages are of one position: ask for each later page with the `knownAt` that the first one states.
     #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn accounts(
         &self,
         #[graphql(desc = "How many, 50 unless said otherwise, at most 500.")] first: Option<i32>,
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<String, TrialBalanceRow, AsOf>, QueryError> {
-        let wanted = PageArguments { first, after, last: None, before: None }.either_way()?;
+        let list = self.list();
+        let wanted = PageArguments { first, after, last: None, before: None }.either_way(&list)?;
         let start = self.behind(wanted.cursor.as_ref())?;
         let rest = &self.read.rows[start..];
         let shown = &rest[..wanted.limit.min(rest.len())];
@@ -73,7 +81,7 @@ impl TrialBalance {
         let mut page = Connection::with_additional_fields(wanted.cursor.is_some(), rest.len() > shown.len(), AsOf { as_of_position });
         for row in shown {
             let key = read::Cursor::from_bytes(format!("{LIST}{}", row.address).as_bytes())?;
-            let cursor = Cursor::encode(self.read.known_at, &key);
+            let cursor = Cursor::encode(self.read.known_at, &list, &key);
             page.edges.push(Edge::new(cursor, TrialBalanceRow::new(row.clone(), self.scope.clone())));
         }
         Ok(page)

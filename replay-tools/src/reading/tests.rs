@@ -171,6 +171,29 @@ fn the_strict_reading_knows_the_newest_shape_of_every_event_of_an_entry() {
 }
 
 #[test]
+fn a_record_with_a_key_twice_is_never_taken_for_canonical() {
+    let dimensions = [(parsed("k"), parsed("v"))].into();
+    let effective_at = Timestamp::UNIX_EPOCH;
+    let event =
+        EntryEvent::Posted(EntryPosted { dimensions, effective_at, reference: None, reverses: None, transfers: [transfer()].into() });
+    let line = String::from_utf8(recorded(event).to_bytes()).expect("text");
+    let seed = Seed::default();
+    assert!(carefully(line.as_bytes(), &seed).is_some_and(|(_, canonical)| canonical), "{line}");
+    for (once, twice) in [
+        (r#""k":"v""#, r#""k":"u","k":"v""#),
+        (r#""k":"v""#, r#""k":"v","k":"v""#),
+        (r#""version":1"#, r#""version":1,"version":1"#),
+        (r#""actor":"engine""#, r#""actor":"engine","actor":"engine""#),
+        (r#""currency":"XOF""#, r#""currency":"XOF","currency":"XOF""#),
+    ] {
+        let changed = line.replacen(once, twice, 1);
+        assert_ne!(changed, line, "{once}");
+        assert_eq!(strictly(changed.as_bytes(), &seed), None, "{changed}");
+        assert!(carefully(changed.as_bytes(), &seed).is_none_or(|(_, canonical)| !canonical), "{changed}");
+    }
+}
+
+#[test]
 fn dates_that_do_not_exist_are_left_to_the_careful_reading() {
     let at = Timestamp::from_micros(1_709_164_800_000_000).expect("in range");
     let event = EntryEvent::HoldExpired(HoldExpired { effective_at: at, transfers: [transfer()].into() });
