@@ -8,6 +8,8 @@ use cauri_domain::{LedgerCommand, Refusal};
 use cauri_event_schemas::{Fingerprint, Position, StreamId, StreamVersion};
 use sha2::{Digest, Sha256};
 
+use crate::leap::ClockGap;
+
 /// One command with everything that its record will say of it.
 #[derive(Clone, Debug)]
 pub struct CommandEnvelope {
@@ -149,6 +151,9 @@ pub enum Rejected {
         /// How many they may move.
         most: usize,
     },
+    /// The clock leapt, and nobody accepted it: nothing new is decided. Commands that were answered before are answered again.
+    #[error("{0}; nothing is decided until the clock is right or the leap is accepted")]
+    ClockGap(ClockGap),
     /// A command id that only the engine itself may use.
     #[error("command ids that begin with `hold-expiry/` are the engine's own")]
     ReservedId,
