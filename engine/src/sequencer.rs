@@ -757,7 +757,7 @@ fn replay_tail(store: &dyn EventStore, ledger: &mut Ledger, head: Head) -> Resul
 #[derive(Clone)]
 struct SnapshotThread {
     sender: Sender<Snapshot>,
-    thread: Arc<std::sync::Mutex<Option<JoinHandle<()>>>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl SnapshotThread {
@@ -776,7 +776,7 @@ impl SnapshotThread {
             }
         };
         let thread = std::thread::Builder::new().name("cauri-snapshots".into()).spawn(keep).ok();
-        Self { sender, thread: Arc::new(std::sync::Mutex::new(thread)) }
+        Self { sender, thread: Arc::new(Mutex::new(thread)) }
     }
 
     fn save(&self, snapshot: Snapshot) {

@@ -172,7 +172,7 @@ fn an_empty_journal_has_nothing_to_be_late_for() {
 #[test]
 fn a_kernel_that_is_synchronised_vouches_for_a_month_and_no_longer() {
     let story = with_a_hold(Coordination::Exclusive);
-    story.clock.advance_micros(31 * DAY);
+    story.clock.leap_micros(31 * DAY);
     let story = story.restarted();
     turned_away(&story.engine, &[post("k", "world", "a", 1)], Mode::Each);
     // The daemon that sets the clock was slower than we were: no restart is needed.
