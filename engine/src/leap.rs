@@ -54,9 +54,9 @@ pub struct ClockGap {
 }
 
 impl ClockGap {
-    /// How far the wall clock is ahead, in whole seconds.
+    /// How far the wall clock is ahead, in seconds, to the nearest one.
     pub fn seconds(&self) -> i64 {
-        self.micros / SECOND
+        to_seconds(self.micros)
     }
 }
 
@@ -70,12 +70,16 @@ impl fmt::Display for ClockGap {
     }
 }
 
+fn to_seconds(micros: i64) -> i64 {
+    micros.saturating_add(SECOND / 2) / SECOND
+}
+
 /// A length of time for people, in its two largest units.
 struct Span(i64);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0 / SECOND;
+        let seconds = to_seconds(self.0);
         let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
         match (days, hours, minutes) {
             (0, 0, 0) => write!(f, "{seconds} s"),
@@ -230,7 +234,7 @@ impl ClockWatch {
         if is_said && !self.ahead_is_said {
             tracing::warn!(
                 %wall,
-                seconds = ahead / SECOND,
+                seconds = to_seconds(ahead),
                 "the last record is {} ahead of the clock; new records bear its time until the clock has caught up",
                 Span(ahead)
             );
