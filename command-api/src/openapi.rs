@@ -18,7 +18,7 @@ use crate::bulk::Nothing;
 use crate::problem::{PROBLEM_JSON, PROBLEMS, Problem};
 use crate::routes::bulk::{BulkAnswer, NDJSON};
 use crate::routes::entries::PostHoldBody;
-use crate::routes::{HeadAnswer, Readiness, StreamHistory};
+use crate::routes::{AcceptGap, GapAnswer, HeadAnswer, Readiness, StreamHistory};
 
 /// The document as it is served.
 pub const COMMITTED: &str = include_str!("../openapi.json");
@@ -108,7 +108,12 @@ fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
 
 impl Operation {
     fn is_command(&self) -> bool {
-        matches!(self.permission, Some(Permission::Write | Permission::Administer))
+        matches!(self.permission, Some(Permission::Write | Permission::Administer)) && !self.is_of_service()
+    }
+
+    /// Something is done to this process, not to the journal: there is no key, no version and no record.
+    fn is_of_service(&self) -> bool {
+        self.tag == "service" && self.method == "post"
     }
 
     /// The statuses of the problems that it may answer with.
@@ -122,6 +127,9 @@ impl Operation {
         }
         if self.is_command() {
             statuses.extend([408, 412, 413, 415, 422, 504]);
+        }
+        if self.is_of_service() {
+            statuses.extend([408, 409, 413, 415]);
         }
         statuses.extend([500, 503]);
         statuses.sort_unstable();
@@ -356,7 +364,7 @@ fn headers(operation: &Operation) -> Value {
         headers["Cauri-Position"] = text("The consistency token.");
         headers["Idempotency-Replayed"] = text("`true` where this is an earlier answer again.");
     }
-    if !matches!(operation.body, Body::Bulk) && operation.id != "head" {
+    if !matches!(operation.body, Body::Bulk) && operation.id != "head" && !operation.is_of_service() {
         headers["ETag"] = text("The version of the stream.");
     }
     if operation.success.iter().any(|(status, _, _)| *status == 201) {
@@ -373,6 +381,7 @@ fn problem_title(status: u16) -> &'static str {
         403 => "The caller may not do this.",
         404 => "There is no such thing.",
         408 => "The request came too slowly; nothing was done.",
+        409 => "It does not fit what there is; nothing was done.",
         412 => "The stream has another version; nothing was done. `ETag` says which.",
         413 => "The request is too large; nothing was done.",
         415 => "The media type is another; nothing was done.",
@@ -386,7 +395,7 @@ fn problem_title(status: u16) -> &'static str {
 
 /// The problems by status, with what their codes mean: from the table of problems, and for 422 the refusals by precedence.
 fn problem_responses() -> Map<String, Value> {
-    let described = [400, 401, 403, 404, 408, 412, 413, 415, 422, 500, 503, 504].map(|status| {
+    let described = [400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 500, 503, 504].map(|status| {
         let codes: Vec<String> = if status == 422 {
             RefusalCode::ALL.iter().map(|code| format!("- `{code}`: {}", code.meaning())).collect()
         } else {
@@ -661,9 +670,22 @@ fn operations() -> Vec<Operation> {
             "ready",
             "/readyz",
             "Whether this process takes requests",
-            "Engine, store and the lag of the read models.",
+            "Engine, store, clock and the lag of the read models.",
             vec![(200, "It does.", Reply::Json(shape::<Readiness>)), (503, "It does not, or not now.", Reply::Json(shape::<Readiness>))],
         ),
+        Operation {
+            method: "post",
+            permission: Some(Permission::Administer),
+            body: Body::Required(shape::<AcceptGap>),
+            ..service(
+                "acceptClockGap",
+                "/v1/clock/accept-gap",
+                "Accept a leap of the clock",
+                "For a `clock_gap`: the clock is ahead of the last record or of the time that passed, and it is right. State what the time is, from \
+                 another source than this server; the clock is accepted if it reads the same within five minutes. Who accepted what goes to the log.",
+                vec![(200, "The clock is accepted, or there was nothing to accept.", Reply::Json(shape::<GapAnswer>))],
+            )
+        },
         service("metrics", "/metrics", "Figures for Prometheus", "Text in Prometheus' format.", vec![(200, "The figures.", Reply::Text)]),
         Operation {
             permission: Some(Permission::Administer),
@@ -927,6 +949,14 @@ pub fn story() -> Vec<Example> {
         example("reopenAccount", "reopen", 200, "The shop is back", &[("address", AWA), key("reopen-awa")], json!({})),
         example("head", "head", 200, "The head after all of this", &[], Value::Null),
         example("ready", "ready", 200, "All is well", &[], Value::Null),
+        example(
+            "acceptClockGap",
+            "no_gap",
+            200,
+            "The clock did not leap: there is nothing to accept",
+            &[],
+            json!({ "now": "2026-03-16T08:00:00Z" }),
+        ),
         example(
             "closeJournal",
             "year_is_over",

@@ -84,6 +84,8 @@ problems! {
         "The address exists, but not for this method. `Allow` lists those it has.";
     REQUEST_TIME_OUT: "request_time_out", 408, "The request did not arrive in time",
         "The body came too slowly. Nothing was done. Send it again with the same `Idempotency-Key`.";
+    CLOCK_DIFFERS: "clock_differs", 409, "The clock reads another time",
+        "The time that was stated to accept a leap of the clock is more than five minutes from what this server's clock reads; `detail` has both. The leap was not accepted. Find out which is wrong.";
     PRECONDITION_FAILED: "precondition_failed", 412, "The version is not the current one",
         "`If-Match` named a version that somebody else has moved on from. Read again, decide again.";
     PAYLOAD_TOO_LARGE: "payload_too_large", 413, "The request is too large",
@@ -96,6 +98,8 @@ problems! {
         "An error that has no better name. The log has it under the request id in `instance`. Nothing says whether the command was done: retry with the same `Idempotency-Key`.";
     JOURNAL_CORRUPT: "journal_corrupt", 500, "The journal contradicts itself",
         "What is stored is not what was written; `detail` names the position. The engine has stopped and takes no more commands. Run `cauri-replay verify`, restore from a copy.";
+    CLOCK_GAP: "clock_gap", 503, "The clock leapt ahead",
+        "This server's clock is further ahead than time can have passed. Nothing was done: no new command is decided and no hold expires until the clock is right again, the kernel reports it as synchronised (for up to 31 days), or an admin accepts it with `POST /v1/clock/accept-gap`. Queries and retries of earlier commands are answered. Retry with the same `Idempotency-Key` after `Retry-After`.";
     NOT_DONE: "not_done", 503, "It was not done",
         "Storage failed before anything was written. Nothing was done. Retry with the same `Idempotency-Key`, after `Retry-After` if given.";
     OVERLOADED: "overloaded", 503, "Too many requests are waiting",

@@ -17,6 +17,8 @@ use crate::state::ApiState;
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
 /// Somebody has to restart what has stopped, or the balancer to send the caller elsewhere.
 const STOPPED_RETRY: Duration = Duration::from_secs(5);
+/// A clock that was just set is soon reported as synchronised; otherwise a person has to look at it.
+const CLOCK_RETRY: Duration = Duration::from_secs(30);
 
 /// Submits commands and waits until their outcomes are durable.
 ///
@@ -62,6 +64,11 @@ pub(crate) async fn submit_one(
     }
 }
 
+/// The engine takes nothing more.
+pub(crate) fn stopped() -> Problem {
+    Problem::not_done("the engine has stopped; nothing was done").with_retry_after(STOPPED_RETRY)
+}
+
 fn no_outcome(error: SubmitError) -> Problem {
     match error {
         SubmitError::Rejected(Rejected::QueueFull { .. }) => Problem::overloaded(QUEUE_RETRY),
@@ -71,9 +78,8 @@ fn no_outcome(error: SubmitError) -> Problem {
         SubmitError::Rejected(reserved @ Rejected::ReservedId) => {
             Problem::validation(vec![FieldProblem::new("reserved_key", "", reserved.to_string())])
         }
-        SubmitError::Rejected(Rejected::Stopped) => {
-            Problem::not_done("the engine has stopped; nothing was done").with_retry_after(STOPPED_RETRY)
-        }
+        SubmitError::Rejected(Rejected::Stopped) => stopped(),
+        SubmitError::Rejected(gap @ Rejected::ClockGap(_)) => Problem::of(&kind::CLOCK_GAP, gap.to_string()).with_retry_after(CLOCK_RETRY),
         SubmitError::NotDone(why) => {
             tracing::error!(why, "an append failed; nothing was written");
             Problem::not_done("storage failed; nothing was done").with_retry_after(QUEUE_RETRY)

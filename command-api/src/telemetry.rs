@@ -99,6 +99,8 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
         describe_counter!("cauri_engine_conflicts_total", "Batches decided again because another engine appended first");
         describe_gauge!("cauri_engine_accounts", "Accounts ever opened");
         describe_gauge!("cauri_engine_open_holds", "Holds that are neither posted, voided nor expired");
+        describe_gauge!("cauri_clock_gap_seconds", "How far the clock leapt ahead while nobody accepted it; no command is decided. 0 else");
+        describe_gauge!("cauri_journal_ahead_seconds", "How far the last record is ahead of the clock; 0 if it is not");
         describe_gauge!("cauri_journal_position", "The last position of the journal");
         Some(handle)
     };
@@ -125,6 +127,8 @@ pub fn scrape(state: &ApiState) -> String {
     }
     of_journal("cauri_engine_accounts").set(stats.accounts as f64);
     of_journal("cauri_engine_open_holds").set(stats.open_holds as f64);
+    of_journal("cauri_clock_gap_seconds").set(stats.clock.gap.map_or(0, |gap| gap.micros) as f64 / 1e6);
+    of_journal("cauri_journal_ahead_seconds").set(stats.clock.journal_ahead_micros as f64 / 1e6);
     of_journal("cauri_journal_position").set(head.position.get() as f64);
     recorder().map(PrometheusHandle::render).unwrap_or_default()
 }

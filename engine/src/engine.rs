@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use cauri_domain::fold::LedgerRules;
+use cauri_domain::text::ShortText;
+use cauri_domain::time::Timestamp;
 use cauri_event_store::{EventStore, Sharing, StoreError};
 use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
+use crate::leap::{AcceptGapError, ClockGap, ClockStatus};
 use crate::ledger::ENGINE_COMMANDS;
 use crate::sequencer::{Answer, Gauges, Input, Request, Sequencer};
 use crate::submission::{CommandEnvelope, Mode, Rejected, SubmitError, places};
@@ -42,6 +45,8 @@ pub struct EngineConfig {
     pub snapshot_every: u64,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Accept the time between the last record and now, however long it is; a leap that comes later is not accepted by this.
+    pub accept_clock_gap: bool,
     /// How engines that share the journal keep out of each other's way.
     pub coordination: Coordination,
 }
@@ -65,6 +70,7 @@ impl Default for EngineConfig {
             max_batch: MAX_COMMANDS,
             snapshot_every: 250_000,
             clock: Arc::new(SystemClock),
+            accept_clock_gap: false,
             coordination: Coordination::Exclusive,
         }
     }
@@ -77,6 +83,7 @@ impl fmt::Debug for EngineConfig {
             .field("queue_capacity", &self.queue_capacity)
             .field("max_batch", &self.max_batch)
             .field("snapshot_every", &self.snapshot_every)
+            .field("accept_clock_gap", &self.accept_clock_gap)
             .field("coordination", &self.coordination)
             .finish_non_exhaustive()
     }
@@ -112,6 +119,8 @@ pub struct EngineStats {
     pub batches: u64,
     /// Batches that had to be decided again because another engine appended first.
     pub conflicts: u64,
+    /// How the clock and the journal stand to each other.
+    pub clock: ClockStatus,
 }
 
 /// The engine of one journal. Clones are handles to the same engine.
@@ -208,7 +217,25 @@ impl Engine {
             refused: gauges.refused.load(Ordering::Relaxed),
             batches: gauges.batches.load(Ordering::Relaxed),
             conflicts: gauges.conflicts.load(Ordering::Relaxed),
+            clock: self.clock(),
         }
+    }
+
+    /// How the clock and the journal stand to each other.
+    pub fn clock(&self) -> ClockStatus {
+        *self.shared.gauges.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts a leap of the clock for `actor`, who states what the time is: the gap that was accepted, `None` where there
+    /// is none. What was accepted goes to the log, with the target `cauri::audit`.
+    ///
+    /// # Errors
+    /// When the clock is more than five minutes from what is stated, or the engine has stopped.
+    pub async fn accept_clock_gap(&self, stated: Timestamp, actor: ShortText) -> Result<Option<ClockGap>, AcceptGapError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.shared.input.send(Input::AcceptClockGap { stated, actor, reply });
+        sent.map_err(|_| AcceptGapError::Stopped)?;
+        answer.await.map_err(|_| AcceptGapError::Stopped)?
     }
 
     /// Takes no more commands, finishes those it has, keeps a snapshot and ends its threads.

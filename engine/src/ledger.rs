@@ -151,6 +151,11 @@ impl Ledger {
         self.balances.next_expiry().filter(|_| self.journal == Journal::Open)
     }
 
+    /// When the last decided event was recorded, durable or not.
+    pub(crate) fn last_recorded_at(&self) -> Option<Timestamp> {
+        (self.position > Position::ZERO).then_some(self.last_recorded_at)
+    }
+
     /// Time that never goes back.
     pub(crate) fn not_before_last(&self, now: Timestamp) -> Timestamp {
         now.max(self.last_recorded_at)
@@ -381,6 +386,11 @@ impl Ledger {
     /// The refusal that a command was answered with before.
     pub(crate) fn refused_before(&self, envelope: &CommandEnvelope) -> Option<Outcome> {
         self.answered_before(envelope).filter(|outcome| matches!(outcome, Outcome::Refused(Refused { replayed: true, .. })))
+    }
+
+    /// Whether a command has an answer without being decided: it was decided before, or its id belongs to another one.
+    pub(crate) fn has_answer(&self, envelope: &CommandEnvelope) -> bool {
+        self.answered_before(envelope).is_some()
     }
 
     /// The answer to a command that was accepted before.

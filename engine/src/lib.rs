@@ -6,10 +6,12 @@
 pub mod clock;
 pub mod consistency;
 pub mod engine;
+pub mod leap;
 pub mod ledger;
 pub mod sequencer;
 pub mod submission;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, Reading, SystemClock};
 pub use engine::{Coordination, Engine, EngineConfig, EngineStats, MAX_COMMANDS, StartError};
+pub use leap::{AcceptGapError, ClockGap, ClockStatus, GapSince};
 pub use submission::{Accepted, CommandEnvelope, Mode, Outcome, Refused, Rejected, SubmitError};

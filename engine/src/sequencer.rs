@@ -6,19 +6,20 @@
 //! turns, and the sequencer writes itself: see the others' tail, decide, append, answer.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Position, Recorded};
 use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, Sharing, Snapshot, StoreError, Tree};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use crate::clock::Clock;
 use crate::engine::{Coordination, EngineConfig};
+use crate::leap::{AcceptGapError, ClockGap, ClockStatus, ClockWatch};
 use crate::ledger::{Ledger, LedgerMark};
 use crate::submission::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 
@@ -52,6 +53,12 @@ pub(crate) struct Request {
 pub(crate) enum Input {
     Request(Request),
     Written(Written),
+    /// Somebody states what the time is, and accepts the clock that reads so.
+    AcceptClockGap {
+        stated: Timestamp,
+        actor: ShortText,
+        reply: oneshot::Sender<Result<Option<ClockGap>, AcceptGapError>>,
+    },
     Stop,
 }
 
@@ -66,6 +73,7 @@ pub(crate) struct Gauges {
     pub(crate) accounts: AtomicUsize,
     pub(crate) open_holds: AtomicUsize,
     pub(crate) stopped: AtomicBool,
+    pub(crate) clock: Arc<Mutex<ClockStatus>>,
 }
 
 /// A batch that was decided: its records, and what to answer once they are durable.
@@ -97,7 +105,7 @@ enum WrittenAs {
 /// Decides for one journal; owns its decision state.
 pub(crate) struct Sequencer {
     store: Arc<dyn EventStore>,
-    clock: Arc<dyn Clock>,
+    clock: ClockWatch,
     config: EngineConfig,
     gauges: Arc<Gauges>,
     input: Receiver<Input>,
@@ -166,7 +174,7 @@ impl Sequencer {
         let mut sequencer = Self {
             durable: ledger.mark(0),
             durable_head: inline.tree.head(),
-            clock: config.clock.clone(),
+            clock: ClockWatch::new(config.clock.clone(), config.accept_clock_gap, gauges.clock.clone()),
             waiting: VecDeque::new(),
             open: OpenBatch::default(),
             writer: None,
@@ -187,6 +195,8 @@ impl Sequencer {
             sequencer.writer = Some(sequencer.start_writer(completions)?);
         }
         sequencer.publish_gauges();
+        // Whoever started the engine can see at once whether it decides; a gap is not an error of the start.
+        let _ = sequencer.look_at_clock();
         Ok(sequencer)
     }
 
@@ -272,6 +282,11 @@ impl Sequencer {
         match input {
             Input::Request(request) => self.waiting.push_back(request),
             Input::Stop => self.stopping = true,
+            Input::AcceptClockGap { stated, actor, reply } => {
+                let accepted = self.clock.accept(stated, &actor, self.durable_head.position, self.ledger.last_recorded_at());
+                // Whoever asked may have gone away; what was accepted stays so.
+                let _ = reply.send(accepted);
+            }
             Input::Written(Written(written)) => {
                 self.writing = false;
                 self.failed_at = matches!(written, WrittenAs::Failed).then(Instant::now);
@@ -374,28 +389,59 @@ impl Sequencer {
         if self.writer_is_gone() {
             return Err(Failure::Unknown("the writer's thread has ended".into()).into());
         }
-        let mut decided = false;
         if count > 0 {
             let all = self.waiting.iter().take(count).flat_map(|request| request.commands.iter());
             if let Err(error) = self.ledger.prefetch(&*self.store, self.durable_head.position, all) {
                 let taken = self.waiting.drain(..count).collect();
                 return self.fail(taken, error).map(|()| true);
             }
-            for _ in 0..count {
-                let now = self.ledger.not_before_last(self.clock.now());
-                // Every hold whose time has passed comes before what is decided now, if need be in several batches.
-                if !self.expire_holds(now) || self.open.is_full() {
-                    break;
-                }
-                let Some(request) = self.waiting.pop_front() else { break };
-                self.decide(request, now);
-                decided = true;
+        }
+        // After the look-ups, which take time, and before anything is decided: a leap must not be recorded first and seen later.
+        let now = match self.look_at_clock() {
+            Ok(now) => now,
+            Err(gap) => {
+                self.answer_in_gap(count, gap);
+                return Ok(count > 0);
             }
+        };
+        let mut decided = false;
+        for _ in 0..count {
+            // Every hold whose time has passed comes before what is decided now, if need be in several batches.
+            if !self.expire_holds(now) || self.open.is_full() {
+                break;
+            }
+            let Some(request) = self.waiting.pop_front() else { break };
+            self.decide(request, now);
+            decided = true;
         }
         if decided || !self.is_resting() {
-            self.expire_holds(self.clock.now());
+            self.expire_holds(now);
         }
         Ok(decided)
+    }
+
+    /// The time to decide at, which never goes back; none while a leap of the clock is not accepted.
+    fn look_at_clock(&mut self) -> Result<Timestamp, ClockGap> {
+        let now = self.clock.look(self.ledger.last_recorded_at())?;
+        Ok(self.ledger.not_before_last(now))
+    }
+
+    /// While a leap of the clock is not accepted, what was answered before is answered again, and the rest is turned away.
+    fn answer_in_gap(&mut self, count: usize, gap: ClockGap) {
+        for request in self.waiting.drain(..count).collect::<Vec<_>>() {
+            let answered = |command| self.ledger.has_answer(command);
+            let refused = |command| self.ledger.refused_before(command).is_some();
+            let is_replay = request.commands.iter().all(answered)
+                // A refusal that is remembered is the answer to all of an atomic submission.
+                || (request.mode == Mode::Atomic && request.commands.iter().any(refused));
+            if is_replay {
+                // Nothing of it is decided, so the time does not matter.
+                self.decide(request, self.ledger.not_before_last(Timestamp::MIN));
+            } else {
+                self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
+                let _ = request.reply.send(Err(SubmitError::Rejected(Rejected::ClockGap(gap))));
+            }
+        }
     }
 
     fn decide(&mut self, request: Request, now: Timestamp) {
@@ -459,7 +505,6 @@ impl Sequencer {
     /// Writes the expiry of every hold whose time has passed, before anything later is decided; `false` if the batch was
     /// full before all had expired.
     fn expire_holds(&mut self, now: Timestamp) -> bool {
-        let now = self.ledger.not_before_last(now);
         while !self.open.is_full() {
             let Some(transfers) = self.ledger.expire_one(now, &mut self.open.records) else { return true };
             self.open.transfers += transfers;
@@ -510,7 +555,7 @@ impl Sequencer {
 
     /// Where several engines share the journal: see the others' tail, decide, append and answer in one turn.
     fn take_turns(&mut self) -> Result<(), StoreError> {
-        let holds_due = self.ledger.next_expiry().is_some_and(|at| at <= self.clock.now());
+        let holds_due = self.look_at_clock().is_ok_and(|now| self.ledger.has_expired(now));
         if self.waiting.is_empty() && (!holds_due || self.is_resting()) {
             return self.is_caught_up().map(|_| ());
         }
@@ -712,7 +757,7 @@ fn replay_tail(store: &dyn EventStore, ledger: &mut Ledger, head: Head) -> Resul
 #[derive(Clone)]
 struct SnapshotThread {
     sender: Sender<Snapshot>,
-    thread: Arc<std::sync::Mutex<Option<JoinHandle<()>>>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl SnapshotThread {
@@ -731,7 +776,7 @@ impl SnapshotThread {
             }
         };
         let thread = std::thread::Builder::new().name("cauri-snapshots".into()).spawn(keep).ok();
-        Self { sender, thread: Arc::new(std::sync::Mutex::new(thread)) }
+        Self { sender, thread: Arc::new(Mutex::new(thread)) }
     }
 
     fn save(&self, snapshot: Snapshot) {

@@ -7,6 +7,8 @@ use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal};
 use cauri_event_schemas::{Fingerprint, Position, StreamId, StreamVersion};
 
+use crate::leap::ClockGap;
+
 /// One command with everything that its record will say of it.
 #[derive(Clone, Debug)]
 pub struct CommandEnvelope {
@@ -175,6 +177,9 @@ pub enum Rejected {
         /// How many they may move.
         most: usize,
     },
+    /// The clock leapt, and nobody accepted it: nothing new is decided. Commands that were answered before are answered again.
+    #[error("{0}; nothing is decided until the clock is right or the leap is accepted")]
+    ClockGap(ClockGap),
     /// A command id that only the engine itself may use.
     #[error("command ids that begin with `hold-expiry/` are the engine's own")]
     ReservedId,

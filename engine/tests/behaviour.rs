@@ -7,6 +7,7 @@ mod behaviour {
     mod failures;
     mod holds;
     mod idempotency;
+    mod leaps;
     mod queue;
     mod recovery;
     mod sharing;

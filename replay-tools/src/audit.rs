@@ -1,5 +1,6 @@
 //! The audit: every check over one pass through a journal.
 
+use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::{EventStore, Head, Snapshot, Tree};
 
@@ -86,7 +87,8 @@ pub struct Figures {
 
 impl Audit {
     /// Begins before the first record. `wanted` are positions whose root will be asked for.
-    pub(crate) fn new(seed: Seed, expected: &[ExpectedHead], snapshot: Option<Snapshot>) -> Self {
+    /// `now` is the auditor's time; without it no record lies in the future.
+    pub(crate) fn new(seed: Seed, expected: &[ExpectedHead], snapshot: Option<Snapshot>, now: Option<Timestamp>) -> Self {
         let mut roots = Roots::default();
         roots.want(expected.iter().map(|expected| expected.0.position));
         roots.want(snapshot.iter().map(|snapshot| snapshot.head.position));
@@ -95,7 +97,7 @@ impl Audit {
             findings: Findings::default(),
             positions: Positions::default(),
             roots,
-            time: Time::default(),
+            time: Time::new(now.map(Timestamp::as_micros)),
             idempotency: Idempotency::default(),
             suspects: Vec::new(),
             transitions: Transitions::default(),
@@ -277,6 +279,7 @@ impl Audit {
         if let Some(head) = head {
             self.positions.end(head.position, &mut self.findings);
         }
+        self.time.end(&mut self.findings);
         self.roots.tell(&mut self.findings);
         if self.tree_ends.is_none() {
             if let Some(head) = head {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::embedded::{EmbeddedStore, OpenError};
 use cauri_event_store::{Corruption, EventStore, Failure, StoreError, Tree};
@@ -27,6 +28,8 @@ pub struct Wanted {
     pub expected: Vec<ExpectedHead>,
     /// The read store whose models are compared with a replay; `None` to leave them alone.
     pub read_store: Option<PathBuf>,
+    /// What the time is: records that are later lie in the future. `None` where that is not to be said.
+    pub now: Option<Timestamp>,
     /// Where progress is shown.
     pub show_progress: bool,
 }
@@ -92,7 +95,7 @@ fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, Stri
     if snapshot.is_none() && early.count(Check::Snapshots) == 0 {
         notes.not_applicable.push((Check::Snapshots, "there is none"));
     }
-    let mut audit = Audit::new(Seed::default(), &wanted.expected, snapshot.clone());
+    let mut audit = Audit::new(Seed::default(), &wanted.expected, snapshot.clone(), wanted.now);
     audit.findings.append(early);
     replay(source, &mut audit, wanted, head.map(|head| head.position));
     audit.end(head.as_ref(), tree.as_ref(), &wanted.expected, store.as_deref());
@@ -127,7 +130,7 @@ fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, Stri
 pub fn verify_export<R: std::io::BufRead + Send>(lines: R, wanted: &Wanted) -> Result<Report, ExportError> {
     let began = Instant::now();
     let (ExportHeader { head, journal, .. }, source) = ExportSource::new(lines)?;
-    let mut audit = Audit::new(Seed::default(), &wanted.expected, None);
+    let mut audit = Audit::new(Seed::default(), &wanted.expected, None, wanted.now);
     replay(source, &mut audit, wanted, Some(head.position));
     audit.end(Some(&head), None, &wanted.expected, None);
     let mut notes = Notes::default();

@@ -7,6 +7,7 @@ use cauri_domain::account::{AccountEvent, AccountFrozen, AccountKind, LimitsChan
 use cauri_domain::journal::{JournalClosed, JournalEvent};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
+use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Event, Position, StreamId};
 use cauri_event_store::{Hash, Head, Snapshot, StoredBatch};
 use cauri_replay_tools::report::{Report, Verdict};
@@ -290,6 +291,22 @@ fn time_goes_back() {
     let mut scribe = wallets();
     scribe.time(-60).post(id(2), kofi_pays(10));
     speaks(scribe.store(), Check::Time, 5, "after a record of 2026-03-16T08:00:04.000000Z");
+}
+
+#[test]
+fn time_lies_in_the_future_and_is_one_finding() {
+    let mut scribe = wallets();
+    scribe.time(86_400).post(id(2), kofi_pays(10)).post(id(3), kofi_pays(10));
+    let store = scribe.store().shared();
+    let at = |now: &str| verify_store(&store, &Wanted { now: Some(now.parse().unwrap()), ..Wanted::default() }).unwrap();
+    let report = at("2026-03-16T08:01:00Z");
+    speaks_in(&report, Check::Time, Some(5), "after now, 2026-03-16T08:01:00.000000Z; 2 records from here on are of the future");
+    assert!(!report.ok && report.failed() == [Check::Time] && report.findings.len() == 1, "{report}");
+    // Clocks differ by some minutes; and whoever states no time is not answered by one.
+    let last = Timestamp::from_micros(report.figures.last_at.unwrap()).unwrap();
+    let within = at(&last.saturating_add_secs(-299).to_string());
+    assert!(within.ok, "{within}");
+    assert!(verify_store(&store, &Wanted::default()).unwrap().ok);
 }
 
 #[test]

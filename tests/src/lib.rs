@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod checker;
+pub mod faked_clock;
 pub mod maker;
 pub mod model;
 pub mod server;

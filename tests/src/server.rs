@@ -24,6 +24,8 @@ pub struct Answer {
     pub status: u16,
     /// Whether the server says that it answered before.
     pub replayed: bool,
+    /// In how many seconds the server says to try again.
+    pub retry_after: Option<u64>,
     /// The body, as JSON where it is JSON.
     pub body: Value,
 }
@@ -58,30 +60,52 @@ pub fn path(path: &Path) -> &str {
 impl Server {
     /// Starts the server on a data directory and waits until it is ready.
     pub fn start(data: &Path) -> Self {
-        let mut server = Self::spawn(data);
+        Self::start_with(data, &[], &[])
+    }
+
+    /// Starts the server with these options and this environment, and waits until it is ready.
+    pub fn start_with(data: &Path, options: &[&str], environment: &[(&str, String)]) -> Self {
+        Self::spawn(data, options, environment).up(200)
+    }
+
+    /// Starts a server that does not become ready, and waits until it says so.
+    pub fn start_unready(data: &Path, options: &[&str], environment: &[(&str, String)]) -> Self {
+        Self::spawn(data, options, environment).up(503)
+    }
+
+    /// Waits until `/readyz` has this status, and gets a token.
+    fn up(mut self, status: u16) -> Self {
+        let server = &mut self;
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = server.child.try_wait().expect("a child") {
                 panic!("the server ended with {status}; CAURI_TEST_LOG=1 shows its log");
             }
-            let ready = server.agent.get(format!("{}/readyz", server.base)).call().is_ok_and(|answer| answer.status() == 200);
+            let ready = server.agent.get(format!("{}/readyz", server.base)).call().is_ok_and(|answer| answer.status() == status);
             if ready {
                 break;
             }
-            assert!(Instant::now() < deadline, "the server is not ready after a minute");
+            assert!(Instant::now() < deadline, "`/readyz` does not answer {status} after a minute");
             std::thread::sleep(Duration::from_millis(20));
         }
-        let output = run("cauri", &["token", "--role", "operator", "--data", path(data)]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        server.token = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        server
+        server.token = server.token_of("operator");
+        self
     }
 
-    fn spawn(data: &Path) -> Self {
+    /// A token of a role. It outlives every clock of a test.
+    pub fn token_of(&self, role: &str) -> String {
+        let output = run("cauri", &["token", "--role", role, "--ttl", "3650d", "--data", path(&self.data)]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn spawn(data: &Path, options: &[&str], environment: &[(&str, String)]) -> Self {
         // The port is free now; that another process takes it in the next moment has not been seen.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         let mut child = Command::new(binary("cauri"))
             .args(["serve", "--data", path(data), "--listen", &format!("127.0.0.1:{port}")])
+            .args(options)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -122,20 +146,38 @@ impl Server {
 
     /// Posts JSON with an idempotency key; `None` where the connection broke.
     pub fn try_post(&self, path: &str, key: Option<&str>, body: &Value) -> Option<Answer> {
-        let mut request = self.agent.post(format!("{}{path}", self.base)).header("Authorization", format!("Bearer {}", self.token));
+        self.try_post_as(&self.token, path, key, body)
+    }
+
+    fn try_post_as(&self, token: &str, path: &str, key: Option<&str>, body: &Value) -> Option<Answer> {
+        let mut request = self.agent.post(format!("{}{path}", self.base)).header("Authorization", format!("Bearer {token}"));
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
-        let mut answer = request.send_json(body).ok()?;
+        Self::read(request.send_json(body).ok()?)
+    }
+
+    fn read(mut answer: ureq::http::Response<ureq::Body>) -> Option<Answer> {
         let replayed = answer.headers().get("idempotency-replayed").is_some_and(|value| value == "true");
+        let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let status = answer.status().as_u16();
         let text = answer.body_mut().read_to_string().ok()?;
-        Some(Answer { status, replayed, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+        Some(Answer { status, replayed, retry_after, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
     }
 
     /// Posts JSON with an idempotency key.
     pub fn post(&self, path: &str, key: Option<&str>, body: &Value) -> Answer {
         self.try_post(path, key, body).expect("an answer")
+    }
+
+    /// Posts JSON with another token than the operator's.
+    pub fn post_as(&self, token: &str, path: &str, key: Option<&str>, body: &Value) -> Answer {
+        self.try_post_as(token, path, key, body).expect("an answer")
+    }
+
+    /// Gets a page that needs no token.
+    pub fn get(&self, path: &str) -> Answer {
+        self.agent.get(format!("{}{path}", self.base)).call().ok().and_then(Self::read).expect("an answer")
     }
 
     /// Opens an account; panics where it is not accepted.

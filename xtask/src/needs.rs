@@ -8,6 +8,7 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("sqlite3", "sqlite3", "reads a journal as the description of its format does"),
     ("zstd", "zstd", "unpacks a frame as the description of the format does"),
     ("xxd", "xxd", "shows bytes as the description of the format does"),
+    ("faketime", "faketime", "moves the clock under a server"),
     ("node", "nodejs", "runs the audits of GraphQL over HTTP"),
     ("npm", "npm", "installs the audits of GraphQL over HTTP"),
     ("chromium", "chromium", "looks at the pages"),

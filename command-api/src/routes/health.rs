@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use cauri_engine::ClockStatus;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -71,11 +72,24 @@ fn look(state: &ApiState) -> BTreeMap<String, CheckResult> {
     let engine = if state.engine.is_running() { Ok("takes commands".to_owned()) } else { Err("has stopped".to_owned()) };
     // As it was last published: asking the store itself would wait for a write that is under way.
     let store = Ok(format!("is at {}", state.engine.store().follow().head()));
-    let mut checks = BTreeMap::from([("engine".to_owned(), CheckResult::of(engine)), ("store".to_owned(), CheckResult::of(store))]);
+    let mut checks = BTreeMap::from([
+        ("engine".to_owned(), CheckResult::of(engine)),
+        ("store".to_owned(), CheckResult::of(store)),
+        ("clock".to_owned(), CheckResult::of(clock(state.engine.clock()))),
+    ]);
     for ready in &state.ready_checks {
         checks.insert(ready.name.to_owned(), CheckResult::of((ready.check)()));
     }
     checks
+}
+
+/// A leap that nobody accepted keeps commands from being decided; a journal that is ahead of the clock does not.
+fn clock(status: ClockStatus) -> Result<String, String> {
+    match (status.gap, status.journal_ahead()) {
+        (Some(gap), _) => Err(format!("clock_gap: {gap}; commands are not decided until the clock is right or the leap is accepted")),
+        (None, Some(ahead)) => Ok(format!("journal_ahead: the last record is {ahead} ahead of the clock, and new records bear its time")),
+        (None, None) => Ok("goes on from the last record".to_owned()),
+    }
 }
 
 /// `GET /metrics`

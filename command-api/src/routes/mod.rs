@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod bulk;
+mod clock;
 mod docs;
 pub mod entries;
 mod head;
@@ -9,6 +10,7 @@ mod health;
 mod history;
 pub mod journal;
 
+pub use clock::{AcceptGap, GapAnswer};
 pub use head::HeadAnswer;
 pub use health::{CheckResult, Readiness};
 pub use history::{StreamEvent, StreamHistory};
@@ -41,6 +43,7 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
         .route("/v1/entries/{id}/reverse", post(entries::reverse))
         .route("/v1/bulk", post(bulk::submit))
         .route("/v1/journal/close", post(journal::close))
+        .route("/v1/clock/accept-gap", post(clock::accept_gap))
         .route("/v1/head", get(head::head))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -5,6 +5,7 @@ mod accounts;
 mod auth;
 mod bad_input;
 mod bulk;
+mod clock;
 mod edge;
 mod entries;
 mod failures;

@@ -159,6 +159,10 @@ pub struct EngineArgs {
     /// Events between two snapshots of the decision state; more means a slower start after a crash
     #[arg(long, env = "CAURI_SNAPSHOT_EVERY", default_value_t = 250_000, value_name = "EVENTS")]
     pub snapshot_every: u64,
+    /// Accept the time between the last record and this start, if it is more than 7 days: check the machine's clock first.
+    /// For one start, so there is no variable for it
+    #[arg(long)]
+    pub accept_clock_gap: bool,
 }
 
 impl EngineArgs {
@@ -168,6 +172,7 @@ impl EngineArgs {
             rules: LedgerRules { max_future_secs: i64::from(self.max_future_days) * 86_400 },
             queue_capacity: self.queue_capacity,
             snapshot_every: self.snapshot_every,
+            accept_clock_gap: self.accept_clock_gap,
             ..EngineConfig::default()
         }
     }

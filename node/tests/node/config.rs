@@ -24,6 +24,8 @@ fn every_option_of_serve_has_a_variable_and_a_text() {
     let rows: Vec<&str> = serve.lines().filter(|line| line.starts_with("| `")).collect();
     assert!(rows.len() > 15, "{serve}");
     for row in rows {
-        assert!(row.contains("`CAURI_") && !row.ends_with("|  |"), "{row}");
+        // What is decided for one start must not stay in an environment.
+        let is_for_one_start = row.starts_with("| `--accept-clock-gap` |");
+        assert!(row.contains("`CAURI_") != is_for_one_start && !row.ends_with("|  |"), "{row}");
     }
 }

@@ -57,8 +57,8 @@ checks! {
         "Use the newest Cauri; if that cannot read it either, restore the journal from a backup or an export.";
     Versions versions "versions": "The records of each stream have the versions 1, 2, 3 …",
         "A record is missing, twice or made up: compare with a backup or an export.";
-    Time time "time": "`recorded_at` never goes back.",
-        "Compare with a backup or an export: Cauri holds its clock when the machine's goes back.";
+    Time time "time": "`recorded_at` never goes back, and lies in no future.",
+        "Time that goes back: compare with a backup or an export, Cauri never writes it. The future: check this machine's clock; if it is right, the server's was ahead, and what expired or was dated since that position has to be looked at.";
     Transitions transitions "transitions": "Every event is possible for what it happened to, and reversals and sweeps link both ways.",
         "The event was not decided by Cauri's rules: find out how it came into the journal, and correct it by an entry of its own.";
     DoubleEntry double_entry "double_entry": "At every position Σ debits = Σ credits in each currency, between accounts that exist and hold that currency.",

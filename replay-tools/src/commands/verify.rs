@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use cauri_domain::time::Timestamp;
 use clap::Args;
 
 use super::{CommandError, Exit, write_json};
@@ -21,6 +23,9 @@ pub(super) struct Arguments {
     /// Leave the read models alone.
     #[arg(long)]
     no_read_models: bool,
+    /// What the time is; by this machine's clock if absent. Records that are later lie in the future.
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<Timestamp>,
     /// One JSON document instead of text.
     #[arg(long)]
     json: bool,
@@ -29,7 +34,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, CommandError> {
     let Origin { data, journal, export } = &arguments.origin;
     let read_store = (!arguments.no_read_models).then(|| data.join("read-models").join(format!("{journal}.sqlite")));
-    let wanted = Wanted { expected: arguments.expect_head.clone(), read_store, show_progress: true };
+    let now = arguments.now.or_else(machine_time);
+    let wanted = Wanted { expected: arguments.expect_head.clone(), read_store, now, show_progress: true };
     let report = match export {
         Some(path) => verify_export(BufReader::with_capacity(1 << 20, File::open(path).map_err(ExportError::Io)?), &wanted)?,
         None => verify_directory(&arguments.origin.directory(), journal, &wanted)?,
@@ -40,4 +46,10 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
         write!(out, "{report}")?;
     }
     Ok(if report.ok { Exit::Well } else { Exit::Wrong })
+}
+
+/// The machine's time; none where its clock is beyond the years of a ledger, and nothing can be said by it.
+fn machine_time() -> Option<Timestamp> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Timestamp::from_micros(i64::try_from(since.as_micros()).ok()?)
 }
