@@ -74,6 +74,10 @@ impl Refused {
         })
     }
 
+    fn scoped(&self) -> Scoped {
+        (self.source.clone(), self.key.clone())
+    }
+
     /// The item that its next attempt sends.
     pub fn into_item(self) -> Item {
         let Self { line, source, key, attempt, together, command, .. } = self;
@@ -122,14 +126,20 @@ pub struct RefusedFile {
     new: BufWriter<NamedTempFile>,
     added: u64,
     /// What the old version holds: the next attempt, and whether a server has answered the command since.
-    old: HashMap<CommandId, (u32, bool)>,
+    old: HashMap<Scoped, (u32, bool)>,
 }
 
+/// A key means a command only in its scope.
+type Scoped = (Option<SourceName>, CommandId);
+
 impl RefusedFile {
+    /// How the name of such a file ends, unless somebody gives it another.
+    pub const ENDING: &str = ".refused.ndjson";
+
     /// Where what a file's load refuses is kept, unless somebody names another place: `FILE.refused.ndjson`.
     pub fn beside(file: &Path) -> PathBuf {
         let mut name = file.as_os_str().to_owned();
-        name.push(".refused.ndjson");
+        name.push(Self::ENDING);
         name.into()
     }
 
@@ -142,7 +152,7 @@ impl RefusedFile {
         let mut old = HashMap::new();
         for refused in Self::read(path)?.into_iter().flatten() {
             let refused = refused?;
-            old.insert(refused.key, (refused.attempt, false));
+            old.insert(refused.scoped(), (refused.attempt, false));
         }
         let file = tempfile::Builder::new().prefix(".refused-").suffix(".tmp").tempfile_in(directory_of(path)).map_err(failed)?;
         let mut new = BufWriter::new(file);
@@ -176,9 +186,12 @@ impl RefusedFile {
         }))
     }
 
-    /// The command with this key was accepted: the file no longer holds it.
-    pub fn accepted(&mut self, key: &CommandId) {
-        if let Some((_, answered)) = self.old.get_mut(key) {
+    /// The command was accepted: the file no longer holds it.
+    pub fn accepted(&mut self, item: &Item) {
+        if self.old.is_empty() {
+            return;
+        }
+        if let Some((_, answered)) = self.old.get_mut(&(item.source.clone(), item.key.clone())) {
             *answered = true;
         }
     }
@@ -188,7 +201,7 @@ impl RefusedFile {
     /// # Errors
     /// When it cannot be written.
     pub fn add(&mut self, mut refused: Refused) -> Result<(), RefusedFileError> {
-        if let Some((attempt, answered)) = self.old.get_mut(&refused.key) {
+        if let Some((attempt, answered)) = self.old.get_mut(&refused.scoped()) {
             refused.attempt = refused.attempt.max(*attempt);
             *answered = true;
         }
@@ -208,7 +221,7 @@ impl RefusedFile {
         if self.old.values().any(|(_, answered)| !answered) {
             for refused in Self::read(&path)?.into_iter().flatten() {
                 let refused = refused?;
-                if self.old.get(&refused.key).is_some_and(|(_, answered)| !answered) {
+                if self.old.get(&refused.scoped()).is_some_and(|(_, answered)| !answered) {
                     kept += 1;
                     write_line(&mut self.new, &refused).map_err(failed)?;
                 }
@@ -316,7 +329,7 @@ mod tests {
         let path = directory.path().join("refused");
         written(&path, &["a", "b", "c"]);
         let mut second = RefusedFile::begin(&path).expect("begun");
-        second.accepted(&"a".parse().expect("a key"));
+        second.accepted(&item("a", 1));
         second.add(refused("d", 4)).expect("added");
         second.add(refused("b", 0)).expect("added");
         assert_eq!(second.finish().expect("finished"), 3);
@@ -328,12 +341,22 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_accepted_in_another_scope_leaves_the_command_in_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("refused");
+        written(&path, &["a"]);
+        let mut second = RefusedFile::begin(&path).expect("begun");
+        second.accepted(&Item { source: None, ..item("a", 1) });
+        assert_eq!(second.finish().expect("finished"), 1);
+    }
+
+    #[test]
     fn a_file_without_commands_is_taken_away_and_nothing_lies_beside_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("refused");
         written(&path, &["a"]);
         let mut second = RefusedFile::begin(&path).expect("begun");
-        second.accepted(&"a".parse().expect("a key"));
+        second.accepted(&item("a", 1));
         assert_eq!(second.finish().expect("finished"), 0);
         assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
     }

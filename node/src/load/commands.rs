@@ -16,17 +16,30 @@ pub fn rows(reader: impl BufRead) -> impl Iterator<Item = io::Result<Row>> {
     lines(reader, |line, text| draft(line, text).map(|draft| vec![draft]).map_err(|detail| BadLine { line, detail }))
 }
 
-fn draft(line: u64, text: &[u8]) -> Result<Draft, String> {
-    let item = BulkItem::parse(text).map_err(|problem| {
+/// Whether a text is a command.
+///
+/// # Errors
+/// When it is none, with what is wrong and what would be right.
+pub fn check(text: &[u8]) -> Result<(), String> {
+    parse(text).map(drop)
+}
+
+fn parse(text: &[u8]) -> Result<BulkItem, String> {
+    BulkItem::parse(text).map_err(|problem| {
         let place = if problem.pointer.is_empty() { String::new() } else { format!("{}: ", problem.pointer) };
         // The line is the whole document, so that the document's own line number says nothing.
         let detail = problem.detail.replace(" at line 1 column ", " at character ");
-        match &*problem.code {
-            "invalid_json" | "wrong_type" if place.is_empty() => format!("{detail}; {WANTED}{}", hint(text)),
-            "missing_field" if problem.pointer == "/op" => format!("{place}{detail}; {WANTED}{}", hint(text)),
-            _ => format!("{place}{detail}"),
+        let is_no_command = problem.pointer.is_empty() && matches!(&*problem.code, "invalid_json" | "wrong_type");
+        if is_no_command || problem.pointer == "/op" {
+            format!("{place}{detail}; {WANTED}{}", hint(text))
+        } else {
+            format!("{place}{detail}")
         }
-    })?;
+    })
+}
+
+fn draft(line: u64, text: &[u8]) -> Result<Draft, String> {
+    let item = parse(text)?;
     let canonical = content::text(&item)?;
     let draft = Draft {
         line,

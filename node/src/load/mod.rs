@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use cauri_command_api::auth::role::Role;
 use cauri_import::check::{Check, Checked};
-use cauri_import::refused::{RefusedFile, RefusedFileError};
+use cauri_import::finding::{BadLine, Findings};
+use cauri_import::refused::{Refused, RefusedFile, RefusedFileError};
 use cauri_import::row::{Draft, Item, Keyed, Row};
 use cauri_import::source::SourceName;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -242,10 +243,12 @@ pub fn load(args: &LoadArgs, token: &str, stop: &AtomicBool, summary: &mut Summa
     summary.took = began.elapsed();
     groups.bar.finish_and_clear();
     // What was refused is kept, even where loading stopped.
-    let count = refused.finish();
+    let finished = refused.finish();
+    if let Ok(count @ 1..) = finished {
+        summary.kept = Some((kept, count));
+    }
     sent?;
-    let count = count?;
-    summary.kept = (count > 0).then_some((kept, count));
+    finished?;
     Ok(())
 }
 
@@ -256,9 +259,10 @@ pub fn load(args: &LoadArgs, token: &str, stop: &AtomicBool, summary: &mut Summa
 pub fn plan(args: &LoadArgs) -> Result<Plan, LoadError> {
     let path = path_of(args);
     if args.retry_refused {
-        let path = kept_at(args, &path);
+        let kept = kept_at(args, &path);
+        check_refused(&kept)?;
         let mut plan = Plan::default();
-        for refused in RefusedFile::read(&path)?.ok_or(LoadError::NothingRefused { path })? {
+        for refused in refused(&kept)? {
             *plan.commands.entry(format!("refused as {}", refused?.code)).or_default() += 1;
         }
         return Ok(plan);
@@ -279,9 +283,10 @@ fn path_of(args: &LoadArgs) -> PathBuf {
     args.paysim.as_ref().or(args.file.as_ref()).cloned().unwrap_or_default()
 }
 
-/// Where what is refused of it is kept.
+/// Where what is refused of it is kept. Who gives that file itself, to send it anew, means it.
 fn kept_at(args: &LoadArgs, path: &Path) -> PathBuf {
-    args.refused.clone().unwrap_or_else(|| RefusedFile::beside(path))
+    let is_kept = args.retry_refused && path.to_string_lossy().ends_with(RefusedFile::ENDING);
+    args.refused.clone().unwrap_or_else(|| if is_kept { path.to_owned() } else { RefusedFile::beside(path) })
 }
 
 /// Items that are to be sent, in groups that go in one request.
@@ -293,8 +298,8 @@ struct Groups {
 /// What is to be sent, after all of it was looked at.
 fn groups(args: &LoadArgs, path: &Path, kept: &Path, summary: &mut Summary) -> Result<Groups, LoadError> {
     if args.retry_refused {
-        let refused = RefusedFile::read(kept)?.ok_or_else(|| LoadError::NothingRefused { path: kept.to_owned() })?;
-        let all = refused.map(|refused| Ok(vec![refused?.into_item()]));
+        check_refused(kept)?;
+        let all = refused(kept)?.map(|refused| Ok(vec![refused?.into_item()]));
         return Ok(Groups { bar: bar(0, "sending"), all: Box::new(all) });
     }
     let checked = check(args, path)?;
@@ -311,6 +316,26 @@ fn groups(args: &LoadArgs, path: &Path, kept: &Path, summary: &mut Summary) -> R
         drafts?.into_iter().map(|draft| (draft.line, keyed.item(draft))).map(|(line, item)| item.ok_or_else(|| changed(line))).collect()
     });
     Ok(Groups { bar, all: Box::new(all) })
+}
+
+/// What earlier loads left to be sent anew.
+fn refused(kept: &Path) -> Result<impl Iterator<Item = Result<Refused, RefusedFileError>> + use<>, LoadError> {
+    RefusedFile::read(kept)?.ok_or_else(|| LoadError::NothingRefused { path: kept.to_owned() })
+}
+
+/// Looks at the commands that are to be sent anew: somebody may have corrected them.
+fn check_refused(kept: &Path) -> Result<(), LoadError> {
+    let mut bad = Findings::default();
+    for refused in refused(kept)? {
+        let item = refused?.into_item();
+        if let Err(detail) = commands::check(item.text().as_bytes()) {
+            bad.add(BadLine { line: item.line, detail });
+        }
+    }
+    for bad in bad.named() {
+        eprintln!("{}: the command of line {}: {}", kept.display(), bad.line, bad.detail);
+    }
+    if bad.count() > 0 { Err(LoadError::BadLines { path: kept.to_owned(), count: bad.count() }) } else { Ok(()) }
 }
 
 /// Reads a whole file, reports its bad lines, and says what it holds.

@@ -300,7 +300,7 @@ impl<'a> Sender<'a> {
                 "accepted" => {
                     summary.accepted += 1;
                     summary.replayed += u64::from(result.replayed);
-                    self.refused.accepted(&item.key);
+                    self.refused.accepted(&item);
                     continue;
                 }
                 "refused" => {

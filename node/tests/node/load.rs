@@ -197,6 +197,23 @@ fn a_refused_command_succeeds_when_it_is_sent_anew_after_its_cause_was_removed()
 }
 
 #[test]
+fn a_refused_command_can_be_corrected_and_a_bad_correction_sends_nothing() {
+    let place = Place::new();
+    let path = place.file("shop.ndjson", &lines(&shop()));
+    let kept = RefusedFile::beside(Path::new(&path));
+    place.load(&[&path]);
+    let text = std::fs::read_to_string(&kept).expect("kept");
+    std::fs::write(&kept, text.replace("\"101\"", "101")).expect("written");
+    assert!(matches!(
+        place.try_load(&[&path, "--retry-refused"]),
+        (Summary { commands: 0, .. }, Err(LoadError::BadLines { count: 1, .. }))
+    ));
+    std::fs::write(&kept, text.replace("\"101\"", "\"99\"")).expect("written");
+    let kept = kept.to_str().expect("UTF-8");
+    assert_eq!(new_in(&place.load(&[kept, "--retry-refused"])), 1, "the file may be named itself");
+}
+
+#[test]
 fn a_retry_that_is_sent_twice_is_done_once() {
     let place = Place::new();
     let path = place.file("shop.ndjson", &lines(&shop()));
