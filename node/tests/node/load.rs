@@ -142,7 +142,7 @@ fn what_was_loaded_is_not_done_again_however_the_file_is_written() {
     let commands = payments();
     let text = lines(&commands);
     assert_eq!(place.new_of(&text, &[]), 5, "two payments that are alike are two");
-    let spelt = text.replace("\"500\"", "\"0500.0\"").replace(',', " , ").replace("{\"op\"", "{ \"idempotency_key\":null, \"op\"");
+    let spelt = text.replace("\"500\"", "\"0500.0\"").replace(',', " , ").replace("{\"op\"", "{ \"hold\":null, \"op\"");
     assert_ne!(spelt, text);
     let same = [
         ("loaded again", text.clone()),
