@@ -15,16 +15,22 @@
 //! Customers and merchants have a floor of zero, agents and banks none: what they hold is outside of PaySim.
 //! PaySim names no currency. The default is USD because its amounts have two decimals, which USD keeps as they are; a
 //! currency with fewer is possible, and amounts are then rounded half to even.
+//!
+//! Keys follow the import rule: the command of a row gets the key of the row's content, an account is opened once, and a payer
+//! has one opening balance, whatever else the file holds. A file that gives a payer another opening balance is refused that
+//! command, because its key was used.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::fmt::Write as _;
+use std::io::{self, Read};
 
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
+use cauri_import::finding::BadLine;
+use cauri_import::key::Content;
+use cauri_import::row::{Draft, Row};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-
-use crate::load::{BadLine, Item, ReadLine};
 
 /// The columns, in this order.
 const HEADER: [&str; 11] = [
@@ -45,33 +51,36 @@ const HOUR_ZERO: i64 = 1_735_689_600;
 /// Hours of a step; a file has 743.
 const MOST_STEPS: i64 = 20_000;
 
-/// The commands of a file, row by row, with keys that begin with `stamp`.
+/// The commands of a file, row by row.
 ///
 /// # Errors
 /// When the first line is not PaySim's header.
-pub fn rows<R: Read>(reader: R, currency: Currency, stamp: &str) -> Result<impl Iterator<Item = ReadLine>, String> {
+pub fn rows<R: Read>(reader: R, currency: Currency) -> Result<impl Iterator<Item = io::Result<Row>> + use<R>, String> {
     let mut csv = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
     let header = csv.byte_headers().map_err(|error| error.to_string())?;
     if header.iter().ne(HEADER.iter().map(|name| name.as_bytes())) {
         let found: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
         return Err(format!("this is no file of PaySim: its first line is `{}`, not `{}`", found.join(","), HEADER.join(",")));
     }
-    let mut chart = Chart { currency, stamp: stamp.to_owned(), known: HashSet::new() };
+    let mut chart = Chart { currency, known: HashSet::new() };
     let rows = csv.into_byte_records().map(move |record| {
-        let record = record.map_err(|error| BadLine {
-            line: error.position().map_or(0, csv::Position::line),
-            detail: format!("this is no row of CSV: {error}"),
-        })?;
+        let record = match record {
+            Ok(record) => record,
+            Err(error) if !error.is_io_error() => {
+                let line = error.position().map_or(0, csv::Position::line);
+                return Ok(Err(BadLine { line, detail: format!("this is no row of CSV: {error}") }));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let line = record.position().map_or(0, csv::Position::line);
-        let bad = |detail: String| BadLine { line, detail };
-        let row = Row::of(&record, currency).map_err(bad)?;
-        Ok(chart.commands(line, &row))
+        let row = Transaction::of(&record, currency).map_err(|detail| BadLine { line, detail });
+        Ok(row.map(|row| chart.commands(line, &row)))
     });
     Ok(rows)
 }
 
-/// What is used of a row.
-struct Row {
+/// What a row says.
+struct Transaction {
     step: i64,
     kind: Kind,
     amount: Money,
@@ -80,6 +89,8 @@ struct Row {
     destination: String,
     fraud: bool,
     flagged: bool,
+    /// The balances that are read and not used.
+    unused: [Money; 3],
 }
 
 /// The five types of transaction.
@@ -106,7 +117,7 @@ impl Kind {
     }
 }
 
-impl Row {
+impl Transaction {
     fn of(record: &csv::ByteRecord, currency: Currency) -> Result<Self, String> {
         if record.len() != HEADER.len() {
             return Err(format!("{} columns where {} are wanted", record.len(), HEADER.len()));
@@ -153,15 +164,23 @@ impl Row {
             destination: name(6)?,
             fraud: flag(9)?,
             flagged: flag(10)?,
+            unused: [money(5)?, money(7)?, money(8)?],
         };
-        // Read as well, though not used: a row that is broken there is broken.
-        for column in [5, 7, 8] {
-            money(column)?;
-        }
         if row.amount.is_zero() {
             return Err("the amount is zero: there is nothing to move".to_owned());
         }
         Ok(row)
+    }
+
+    /// All columns, each value in its one spelling.
+    fn content(&self) -> Content {
+        let Self { step, kind, amount, origin, opening, destination, fraud, flagged, unused } = self;
+        let mut text = format!("{step},{},{amount},{origin},{opening},{destination},{fraud},{flagged}", kind.name());
+        for balance in unused {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ",{balance}");
+        }
+        Content::of("paysim-row", text.as_bytes())
     }
 }
 
@@ -172,14 +191,13 @@ fn shown(record: &csv::ByteRecord, column: usize) -> String {
 /// Which accounts were opened by the rows so far.
 struct Chart {
     currency: Currency,
-    stamp: String,
     known: HashSet<String>,
 }
 
 impl Chart {
     /// The commands of a row: accounts that are new, the opening balance of a payer who is new, the row itself.
-    fn commands(&mut self, line: u64, row: &Row) -> Vec<Item> {
-        let mut commands = Vec::new();
+    fn commands(&mut self, line: u64, row: &Transaction) -> Vec<Draft> {
+        let mut drafts = Vec::new();
         let customer = format!("customers:{}:wallet", row.origin);
         let other = match row.kind {
             Kind::CashIn | Kind::CashOut => format!("agents:{}:float", row.destination),
@@ -187,35 +205,34 @@ impl Chart {
             Kind::Transfer => format!("customers:{}:wallet", row.destination),
             Kind::Debit => format!("banks:{}:settlement", row.destination),
         };
-        let new_customer = self.open(&mut commands, &customer);
+        let new_customer = self.open(&mut drafts, line, &customer);
         if new_customer && row.opening.is_positive() {
             const OPENING: &str = "equity:paysim:opening";
-            self.open(&mut commands, OPENING);
-            commands.push(json!({
+            self.open(&mut drafts, line, OPENING);
+            let opening = json!({
                 "op": "post_entry",
                 "effective_at": instant(0),
                 "reference": format!("opening balance of {}", row.origin),
                 "transfers": [{ "debit": OPENING, "credit": customer, "amount": row.opening }],
-            }));
+            });
+            // Without the amount: a payer whose first row changes is not given a second opening balance.
+            let content = Content::of("paysim-opening", format!("{},{}", row.origin, self.currency).as_bytes());
+            drafts.push(draft(line, "post_entry", content, &opening));
         }
-        self.open(&mut commands, &other);
+        self.open(&mut drafts, line, &other);
         let (debit, credit) = if row.kind == Kind::CashIn { (&other, &customer) } else { (&customer, &other) };
-        commands.push(json!({
+        let post = json!({
             "op": "post_entry",
             "effective_at": instant(row.step),
-            "reference": format!("row {line}"),
             "dimensions": { "type": row.kind.name(), "fraud": row.fraud.to_string(), "flagged": row.flagged.to_string() },
             "transfers": [{ "debit": debit, "credit": credit, "amount": row.amount }],
-        }));
-        let keyed = commands.into_iter().enumerate().map(|(index, mut command)| {
-            command["idempotency_key"] = json!(format!("paysim-{}-{}-{line}-{index}", self.stamp, self.currency));
-            Item { line, text: command.to_string() }
         });
-        keyed.collect()
+        drafts.push(draft(line, "post_entry", row.content(), &post));
+        drafts
     }
 
     /// Opens an account the first time that it is seen.
-    fn open(&mut self, commands: &mut Vec<Value>, address: &str) -> bool {
+    fn open(&mut self, drafts: &mut Vec<Draft>, line: u64, address: &str) -> bool {
         if !self.known.insert(address.to_owned()) {
             return false;
         }
@@ -229,9 +246,14 @@ impl Chart {
         if let Some(floor) = floor {
             open["limits"] = json!({ "floor": floor });
         }
-        commands.push(open);
+        let content = Content::of("paysim-account", format!("{address},{}", self.currency).as_bytes());
+        drafts.push(draft(line, "open_account", content, &open));
         true
     }
+}
+
+fn draft(line: u64, op: &'static str, content: Content, command: &Value) -> Draft {
+    Draft { line, op, content, own_key: None, command: command.to_string() }
 }
 
 /// An hour of the file as an instant.
@@ -241,6 +263,11 @@ fn instant(step: i64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use cauri_import::row::Keyed;
+    use cauri_import::source::SourceName;
+
     use super::*;
 
     const SAMPLE: &str = "\
@@ -257,13 +284,21 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
 9,PAYMENT,1.00,C1,0.0,0.0,M2,0.0,0.0,yes,0
 ";
 
-    fn read(text: &str, currency: Currency) -> Vec<ReadLine> {
-        rows(text.as_bytes(), currency, "5eed").expect("a header").collect()
+    fn read(text: &str, currency: Currency) -> Vec<Row> {
+        rows(text.as_bytes(), currency).expect("a header").map(|row| row.expect("it is in memory")).collect()
     }
 
-    fn commands(row: &ReadLine) -> Vec<Value> {
-        let items = row.as_ref().unwrap_or_else(|bad| panic!("{bad:?}"));
-        items.iter().map(|item| serde_json::from_str(&item.text).expect("JSON")).collect()
+    fn commands(row: &Row) -> Vec<Value> {
+        let drafts = row.as_ref().unwrap_or_else(|bad| panic!("{bad:?}"));
+        drafts.iter().map(|draft| serde_json::from_str(&draft.command).expect("JSON")).collect()
+    }
+
+    /// The commands of a file under their keys.
+    fn keyed(rows: &[&str]) -> BTreeMap<String, String> {
+        let text = format!("{}\n{}\n", HEADER.join(","), rows.join("\n"));
+        let mut keyed = Keyed::new(Some(SourceName::unnamed()));
+        let items = read(&text, Currency::USD).into_iter().flatten().flatten().filter_map(|draft| keyed.item(draft));
+        items.map(|item| (item.key.to_string(), item.command)).collect()
     }
 
     #[test]
@@ -286,7 +321,6 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
         assert_eq!(first[2]["effective_at"], "2025-01-01T00:00:00.000000Z");
         assert_eq!(first[4]["effective_at"], "2025-01-01T01:00:00.000000Z");
         assert_eq!(first[4]["dimensions"], json!({ "type": "payment", "fraud": "false", "flagged": "false" }));
-        assert_eq!(first[4]["idempotency_key"], "paysim-5eed-USD-2-4");
         let second = commands(&rows[1]);
         assert_eq!(second.len(), 2, "the customer is known, the agent is new");
         assert_eq!(second[1]["transfers"][0]["debit"], "agents:C553264065:float");
@@ -296,7 +330,7 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
     #[test]
     fn every_type_has_its_accounts() {
         let rows = read(SAMPLE, Currency::USD);
-        let sides = |row: &ReadLine| {
+        let sides = |row: &Row| {
             let last = commands(row).pop().expect("a command");
             (
                 last["transfers"][0]["debit"].as_str().expect("a side").to_owned(),
@@ -313,8 +347,9 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
 
     #[test]
     fn every_command_of_the_sample_can_be_read_by_the_server() {
-        for item in read(SAMPLE, Currency::XOF).into_iter().flatten().flatten() {
-            cauri_command_api::bulk::BulkItem::parse(item.text.as_bytes()).unwrap_or_else(|problem| panic!("{}: {problem:?}", item.text));
+        for draft in read(SAMPLE, Currency::XOF).into_iter().flatten().flatten() {
+            let text = &draft.command;
+            cauri_command_api::bulk::BulkItem::parse(text.as_bytes()).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
         }
     }
 
@@ -344,7 +379,7 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
                     let header = HEADER.join(",");
                     let text = format!("{header}\n{start},C1,0.0,0.0,M1,0.0,0.0,0,0\n");
                     match &read(&text, Currency::XOF)[0] {
-                        Ok(items) => items.last().map(|item| item.text.clone()).unwrap_or_default(),
+                        Ok(drafts) => drafts.last().map(|draft| draft.command.clone()).unwrap_or_default(),
                         Err(bad) => bad.detail.clone(),
                     }
                 })
@@ -357,7 +392,38 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
 
     #[test]
     fn another_file_is_not_taken_for_one_of_paysim() {
-        let Err(reason) = rows("date;amount\n".as_bytes(), Currency::USD, "5eed").map(drop) else { panic!("it was taken") };
+        let Err(reason) = rows("date;amount\n".as_bytes(), Currency::USD).map(drop) else { panic!("it was taken") };
         assert!(reason.contains("this is no file of PaySim"), "{reason}");
+    }
+    const PAY: &str = "1,PAYMENT,9839.64,C1,170136.0,160296.36,M1,0.0,0.0,0,0";
+    const CASH: &str = "2,CASH_IN,100.5,C1,160296.36,160396.86,A1,5.0,5.0,0,0";
+    const OTHER: &str = "3,TRANSFER,181.0,C2,181.0,0.0,C3,0.0,0.0,1,0";
+
+    #[test]
+    fn a_row_that_is_added_anywhere_leaves_all_other_commands_as_they_were() {
+        let before = keyed(&[PAY, CASH]);
+        for rows in [[OTHER, PAY, CASH], [PAY, OTHER, CASH], [PAY, CASH, OTHER]] {
+            let after = keyed(&rows);
+            assert!(before.iter().all(|(key, command)| after.get(key) == Some(command)), "{rows:?}");
+            assert_eq!(after.len(), before.len() + 4, "two accounts, an opening balance and the row");
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_spelt_otherwise_is_the_same_and_one_that_stands_twice_is_two() {
+        assert_eq!(keyed(&[PAY]), keyed(&["1, PAYMENT ,9.83964E3,C1,170136.00,160296.360,M1,0,0,0,0"]));
+        assert_eq!(keyed(&[PAY, PAY]).len(), keyed(&[PAY]).len() + 1);
+        assert_ne!(keyed(&[PAY]), keyed(&["1,PAYMENT,9839.64,C1,170136.0,160296.36,M1,0.0,1.0,0,0"]), "no column is left out");
+    }
+
+    #[test]
+    fn another_first_row_of_a_payer_uses_the_key_of_the_opening_balance_again() {
+        let opening = |commands: BTreeMap<String, String>| {
+            let found = commands.into_iter().find(|(_, command)| command.contains("opening balance"));
+            found.expect("an opening balance")
+        };
+        let (first, second) = (opening(keyed(&[PAY])), opening(keyed(&[CASH])));
+        assert_eq!(first.0, second.0);
+        assert_ne!(first.1, second.1, "the server refuses the second, because the key was used");
     }
 }

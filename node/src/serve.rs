@@ -165,7 +165,7 @@ async fn told_to_stop() {
 }
 
 #[cfg(unix)]
-async fn wait_for_signal() {
+pub(crate) async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(mut terminate), Ok(mut interrupt)) => {
@@ -182,7 +182,7 @@ async fn wait_for_signal() {
 }
 
 #[cfg(not(unix))]
-async fn wait_for_signal() {
+pub(crate) async fn wait_for_signal() {
     if let Err(error) = tokio::signal::ctrl_c().await {
         tracing::error!(%error, "signals cannot be received: only a kill ends this process, which loses nothing that was acknowledged");
         std::future::pending::<()>().await;

@@ -12,6 +12,7 @@ const FORBIDDEN_BELOW: &[(&str, &[&str])] = &[
     ("cauri-event-store", &["axum", "hyper", "ureq", "reqwest", "async-graphql"]),
     ("cauri-engine", &["axum", "hyper", "ureq", "reqwest", "async-graphql"]),
     ("cauri-projections", &["axum", "hyper", "ureq", "reqwest", "async-graphql"]),
+    ("cauri-import", &["rusqlite", "sqlx", "axum", "hyper", "ureq", "reqwest", "async-graphql", "mio"]),
 ];
 
 /// What each crate of Cauri may use of the others: downwards only. `query-api` takes from `command-api` who may ask.
@@ -26,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cauri-query-api",
         &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-engine", "cauri-projections", "cauri-command-api"],
     ),
+    ("cauri-import", &["cauri-domain"]),
     ("cauri-replay-tools", &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-projections"]),
 ];
 

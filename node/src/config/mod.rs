@@ -12,6 +12,7 @@ use cauri_command_api::auth::token::Trust;
 use cauri_domain::fold::LedgerRules;
 use cauri_domain::money::Currency;
 use cauri_engine::EngineConfig;
+use cauri_import::source::SourceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The most commands that one submission may have.
@@ -34,6 +35,10 @@ pub enum Command {
     /// Write a day of business into an empty data directory, show what came of it, and serve it
     Demo(DemoArgs),
     /// Send a file of commands to a running server
+    #[command(
+        after_help = "Exit codes: 0 every command is in the journal; 1 loading did not begin or stopped; 3 lines are bad and nothing was \
+        sent;\n4 commands were refused or not done; 5 bad lines were skipped; 130 stopped by a signal"
+    )]
     Load(LoadArgs),
     /// Print a token of the data directory's development issuer, and nothing else
     Token(TokenArgs),
@@ -245,6 +250,21 @@ pub struct LoadArgs {
     /// Each request all or none
     #[arg(long)]
     pub atomic: bool,
+    /// What the file comes from, such as a bank or a provider: 1 to 64 letters, digits, `.`, `_`, `-`. Lines without a key get one of their content, good in the idempotency scope import/NAME. If absent: `default` where no line has a key, the caller's own scope where all have one
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<SourceName>,
+    /// Send the rest of a file with bad lines; without this, nothing is sent
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Send anew what earlier loads of the file left in FILE.refused.ndjson, with new keys
+    #[arg(long, conflicts_with_all = ["source", "skip_bad", "atomic"])]
+    pub retry_refused: bool,
+    /// Where refused commands are kept, instead of FILE.refused.ndjson
+    #[arg(long, value_name = "FILE")]
+    pub refused: Option<PathBuf>,
+    /// Read and check everything, say what would be sent, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `cauri token`.

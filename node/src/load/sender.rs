@@ -1,0 +1,380 @@
+//! Sends items, one bulk request at a time: the commands of a file are in order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cauri_import::finding::BadLine;
+use cauri_import::refused::{NOT_APPLIED, Refused, RefusedFile};
+use cauri_import::row::Item;
+use indicatif::ProgressBar;
+use serde::Deserialize;
+
+use super::{LoadError, Summary};
+use crate::config::LoadArgs;
+
+/// One request. The server answers within half of it, or says that it does not know.
+const TIME_OUT: Duration = Duration::from_secs(75);
+/// How often a full server is asked again: about as many seconds.
+const MOST_TIMES_FULL: u32 = 300;
+/// How often a request without a known outcome is sent again, each time after twice as long.
+const MOST_TIMES_UNKNOWN: u32 = 8;
+/// Longer than this nobody is waited for, whatever `Retry-After` says.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How often a person who has no progress bar is shown how far it is.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(10);
+/// The largest answer that is read.
+const MOST_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Sends items and counts what became of them.
+pub struct Sender<'a> {
+    agent: ureq::Agent,
+    url: &'a str,
+    authorization: String,
+    path: &'a Path,
+    batch: usize,
+    atomic: bool,
+    skip_bad: bool,
+    retry: bool,
+    stop: &'a AtomicBool,
+    bar: ProgressBar,
+    reported: Instant,
+    refused: &'a mut RefusedFile,
+    summary: &'a mut Summary,
+    answered: bool,
+}
+
+/// What is read of an answer to a bulk request.
+#[derive(Deserialize)]
+struct Answer {
+    results: Vec<ItemResult>,
+}
+
+#[derive(Clone, Deserialize)]
+struct ItemResult {
+    index: usize,
+    status: String,
+    #[serde(default)]
+    replayed: bool,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    detail: String,
+    /// Where the outcome is recorded; a refusal without it is not remembered.
+    #[serde(default)]
+    journal_position: Option<u64>,
+}
+
+impl ItemResult {
+    fn is_refused(&self) -> bool {
+        self.status == "refused"
+    }
+
+    fn is_remembered(&self) -> bool {
+        self.journal_position.is_some()
+    }
+}
+
+/// What is read of a problem.
+#[derive(Default, Deserialize)]
+struct Problem {
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    errors: Vec<Mistake>,
+}
+
+#[derive(Deserialize)]
+struct Mistake {
+    pointer: String,
+    detail: String,
+}
+
+/// An answer of the server, or none.
+struct Reply {
+    status: u16,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn problem(&self) -> Problem {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// What a sender needs besides the options.
+pub struct Sending<'a> {
+    /// The bearer token.
+    pub token: &'a str,
+    /// The file, for messages.
+    pub path: &'a Path,
+    /// Somebody has asked to stop.
+    pub stop: &'a AtomicBool,
+    /// Shows how far it is.
+    pub bar: ProgressBar,
+    /// Takes what is refused.
+    pub refused: &'a mut RefusedFile,
+    /// Takes the figures.
+    pub summary: &'a mut Summary,
+}
+
+impl<'a> Sender<'a> {
+    /// A sender to the server of `args`.
+    pub fn new(args: &'a LoadArgs, sending: Sending<'a>) -> Self {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(TIME_OUT))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .user_agent("cauri-load")
+            .build()
+            .into();
+        let Sending { token, path, stop, bar, refused, summary } = sending;
+        Self {
+            agent,
+            url: args.url.trim_end_matches('/'),
+            authorization: format!("Bearer {token}"),
+            path,
+            batch: args.batch,
+            atomic: args.atomic,
+            skip_bad: args.skip_bad,
+            retry: args.retry_refused,
+            stop,
+            bar,
+            reported: Instant::now(),
+            refused,
+            summary,
+            answered: false,
+        }
+    }
+
+    /// Sends groups of items; a group goes in one request.
+    ///
+    /// # Errors
+    /// When loading stops before the end.
+    pub fn send_all(&mut self, groups: impl Iterator<Item = Result<Vec<Item>, LoadError>>) -> Result<(), LoadError> {
+        let mut batch: Vec<Item> = Vec::with_capacity(self.batch);
+        for group in groups {
+            let group = group?;
+            let (Some(last), Some(next)) = (batch.last(), group.first()) else {
+                batch.extend(group);
+                continue;
+            };
+            // One request has one scope, and what is done together is done in a request of its own.
+            let belong = last.source == next.source && last.together == next.together;
+            let has_room = batch.len() + group.len() <= self.batch || next.together.is_some();
+            if !(belong && has_room) {
+                self.send(std::mem::take(&mut batch))?;
+            }
+            batch.extend(group);
+        }
+        if batch.is_empty() { Ok(()) } else { self.send(batch) }
+    }
+
+    /// Sends one request until it has an outcome.
+    fn send(&mut self, mut items: Vec<Item>) -> Result<(), LoadError> {
+        let (mut full, mut unknown) = (0, 0);
+        while !items.is_empty() {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(LoadError::Interrupted { line: self.summary.last_line });
+            }
+            let atomic = self.atomic || items[0].together.is_some();
+            let reply = match self.post(&items, atomic) {
+                Ok(reply) => reply,
+                Err(error) => {
+                    unknown += 1;
+                    // Where nobody ever answered there is no server; where one did, it may come back.
+                    if !self.answered && unknown > 2 {
+                        return Err(LoadError::NoServer { url: self.url.to_owned(), source: Box::new(error) });
+                    }
+                    self.wait_twice_as_long(unknown, &error.to_string())?;
+                    continue;
+                }
+            };
+            self.answered = true;
+            match reply.status {
+                200 | 412 | 422 => {
+                    let answer: Answer = serde_json::from_slice(&reply.body).map_err(|_| strange(&reply))?;
+                    items = self.settle(items, answer, atomic)?;
+                }
+                400 => items = self.without_mistakes(items, &reply)?,
+                401 | 403 => return Err(LoadError::NotLetIn { status: reply.status, detail: reply.problem().detail }),
+                413 if items.len() > 1 && atomic => {
+                    // What must be done whole is not sent in halves.
+                    let (line, detail) = (items[0].line, reply.problem().detail);
+                    return Err(LoadError::TooLargeForOne { line, detail });
+                }
+                413 if items.len() > 1 => {
+                    let second = items.split_off(items.len() / 2);
+                    self.send(items)?;
+                    items = second;
+                }
+                413 => {
+                    let detail = reply.problem().detail;
+                    self.mistake(BadLine { line: items.remove(0).line, detail })?;
+                }
+                503 => {
+                    full += 1;
+                    if full > MOST_TIMES_FULL {
+                        return Err(self.gave_up(&reply.problem().detail));
+                    }
+                    std::thread::sleep(reply.retry_after.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT));
+                }
+                500 | 502 | 504 => {
+                    unknown += 1;
+                    self.wait_twice_as_long(unknown, &reply.problem().detail)?;
+                }
+                _ => return Err(strange(&reply)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same keys will find out what became of it.
+    fn wait_twice_as_long(&self, times: u32, detail: &str) -> Result<(), LoadError> {
+        if times > MOST_TIMES_UNKNOWN {
+            return Err(self.gave_up(detail));
+        }
+        let wait = Duration::from_millis(250) * 2_u32.saturating_pow(times - 1);
+        self.bar.suspend(|| eprintln!("cauri load: {detail}; asking again in {wait:?}"));
+        std::thread::sleep(wait.min(LONGEST_WAIT));
+        Ok(())
+    }
+
+    fn gave_up(&self, detail: &str) -> LoadError {
+        LoadError::GaveUp { detail: detail.to_owned(), line: self.summary.last_line }
+    }
+
+    fn post(&self, items: &[Item], atomic: bool) -> Result<Reply, ureq::Error> {
+        let mut body = String::with_capacity(items.iter().map(|item| item.command.len() + 100).sum());
+        for item in items {
+            body.push_str(&item.text());
+            body.push('\n');
+        }
+        let url = format!("{}/v1/bulk?atomic={atomic}", self.url);
+        let mut request = self.agent.post(&url).header("content-type", "application/x-ndjson");
+        if let Some(source) = items.first().and_then(|item| item.source.as_ref()) {
+            request = request.header("cauri-import", source.as_str());
+        }
+        let mut response = request.header("authorization", &self.authorization).send(body.as_bytes())?;
+        let retry_after =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let body = response.body_mut().with_config().limit(MOST_ANSWER_BYTES).read_to_vec()?;
+        Ok(Reply { status: response.status().as_u16(), retry_after, body })
+    }
+
+    /// Counts what has an outcome; gives back what is to be sent once more.
+    fn settle(&mut self, items: Vec<Item>, answer: Answer, atomic: bool) -> Result<Vec<Item>, LoadError> {
+        let mut results: Vec<Option<ItemResult>> = vec![None; items.len()];
+        for result in answer.results {
+            if let Some(place) = results.get_mut(result.index) {
+                *place = Some(result);
+            }
+        }
+        let known: Vec<ItemResult> = results.into_iter().flatten().collect();
+        if known.len() != items.len() {
+            let detail = format!("{} results for {} commands", known.len(), items.len());
+            return Err(LoadError::Strange { status: 200, detail });
+        }
+        // An attempt that was refused in an earlier load is over; the next one is what is asked for now.
+        let over = |result: &ItemResult| self.retry && result.is_refused() && result.replayed && result.is_remembered();
+        let any_over = known.iter().any(over);
+        // With a refusal the others of an atomic request are kept as well: only together can they be done.
+        let any_refused = known.iter().any(ItemResult::is_refused);
+        let together = items.first().filter(|_| atomic && any_refused).map(|item| item.key.clone());
+        let mut again = Vec::new();
+        for (mut item, result) in items.into_iter().zip(known) {
+            let over = over(&result);
+            if over {
+                item.attempt = item.attempt.saturating_add(1);
+            }
+            if over || (atomic && any_over) {
+                again.push(item);
+                continue;
+            }
+            let summary = &mut *self.summary;
+            summary.commands += 1;
+            summary.last_line = summary.last_line.max(item.line);
+            match &*result.status {
+                "accepted" => {
+                    summary.accepted += 1;
+                    summary.replayed += u64::from(result.replayed);
+                    self.refused.accepted(&item);
+                    continue;
+                }
+                "refused" => {
+                    let under = summary.refused.entry(result.code.clone()).or_default();
+                    if under.count == 0 {
+                        (under.line, under.detail) = (item.line, result.detail.clone());
+                    }
+                    under.count += 1;
+                    under.replayed += u64::from(result.replayed);
+                }
+                _ => {
+                    summary.not_done += 1;
+                    if together.is_none() {
+                        continue;
+                    }
+                }
+            }
+            item.together = together.clone().or(item.together);
+            let remembered = result.is_refused() && result.is_remembered();
+            let (code, detail) = match result.status.as_str() {
+                "refused" => (result.code, result.detail),
+                _ => (NOT_APPLIED.to_owned(), "another command of the same atomic request was refused".to_owned()),
+            };
+            let refused = Refused::of(&item, code, detail, remembered)
+                .map_err(|error| LoadError::Strange { status: 200, detail: error.to_string() })?;
+            self.refused.add(refused)?;
+        }
+        self.show();
+        Ok(again)
+    }
+
+    fn show(&mut self) {
+        self.bar.set_message(format!("{} commands", self.summary.commands));
+        if self.bar.is_hidden() && self.reported.elapsed() >= BETWEEN_REPORTS {
+            self.reported = Instant::now();
+            eprintln!("cauri load: {} commands answered, up to line {}", self.summary.commands, self.summary.last_line);
+        }
+    }
+
+    /// The items without those that the server cannot read: it is of another version than this program.
+    fn without_mistakes(&mut self, items: Vec<Item>, reply: &Reply) -> Result<Vec<Item>, LoadError> {
+        let mut mistakes: BTreeMap<usize, String> = BTreeMap::new();
+        for mistake in reply.problem().errors {
+            let index = mistake.pointer.split('/').nth(1).and_then(|index| index.parse().ok());
+            let index = index.filter(|index| *index < items.len()).ok_or_else(|| strange(reply))?;
+            mistakes.entry(index).or_insert(mistake.detail);
+        }
+        if mistakes.is_empty() {
+            return Err(strange(reply));
+        }
+        let mut kept = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match mistakes.remove(&index) {
+                Some(detail) => self.mistake(BadLine { line: item.line, detail })?,
+                None => kept.push(item),
+            }
+        }
+        Ok(kept)
+    }
+
+    /// A line that only the server finds bad.
+    fn mistake(&mut self, bad: BadLine) -> Result<(), LoadError> {
+        if !self.skip_bad {
+            return Err(LoadError::NotUnderstood { line: bad.line, detail: bad.detail, answered: self.summary.last_line });
+        }
+        self.summary.bad_lines += 1;
+        let path = self.path.display();
+        self.bar.suspend(|| eprintln!("{path}:{}: {}", bad.line, bad.detail));
+        Ok(())
+    }
+}
+
+fn strange(reply: &Reply) -> LoadError {
+    let detail = reply.problem().detail;
+    let detail = if detail.is_empty() { String::from_utf8_lossy(&reply.body).chars().take(200).collect() } else { detail };
+    LoadError::Strange { status: reply.status, detail }
+}
