@@ -11,12 +11,14 @@ use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Accepted, Outcome, Refused};
 use cauri_event_schemas::{Position, StreamVersion};
+use cauri_event_store::Head;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED};
 use crate::problem::Problem;
 use crate::state::ApiState;
+use crate::submit::Answered;
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -100,16 +102,17 @@ impl Target {
     }
 }
 
-/// The token of a position in the engine's journal.
-pub(crate) fn token(state: &ApiState, position: Position) -> String {
-    ConsistencyToken { journal: state.engine.journal().to_owned(), position }.to_string()
+/// The token of a head of the engine's journal.
+pub(crate) fn token(state: &ApiState, head: &Head) -> String {
+    ConsistencyToken::new(state.engine.journal(), head).to_string()
 }
 
 /// The answer to one command.
-pub(crate) fn of_outcome(state: &ApiState, headers: &CommandHeaders, target: &Target, outcome: Outcome) -> Response {
+pub(crate) fn of_outcome(state: &ApiState, headers: &CommandHeaders, target: &Target, answered: Answered) -> Response {
+    let Answered { outcome, head } = answered;
     match outcome {
-        Outcome::Accepted(accepted) => of_accepted(state, target, &accepted),
-        Outcome::Refused(refused) => of_refused(state, headers, refused),
+        Outcome::Accepted(accepted) => of_accepted(state, target, &accepted, &head),
+        Outcome::Refused(refused) => of_refused(state, headers, refused, &head),
         Outcome::VersionMismatch { actual } => of_mismatch(headers, actual),
         Outcome::NotApplied { because_of } => {
             let error = format!("the engine did not apply a command of its own because of command {because_of}");
@@ -118,8 +121,8 @@ pub(crate) fn of_outcome(state: &ApiState, headers: &CommandHeaders, target: &Ta
     }
 }
 
-fn of_accepted(state: &ApiState, target: &Target, accepted: &Accepted) -> Response {
-    let position = token(state, accepted.last);
+fn of_accepted(state: &ApiState, target: &Target, accepted: &Accepted, head: &Head) -> Response {
+    let position = token(state, head);
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ETAG, etag(accepted.version));
@@ -149,9 +152,9 @@ fn of_accepted(state: &ApiState, target: &Target, accepted: &Accepted) -> Respon
     (status, headers, json(&answer)).into_response()
 }
 
-fn of_refused(state: &ApiState, headers: &CommandHeaders, refused: Refused) -> Response {
+fn of_refused(state: &ApiState, headers: &CommandHeaders, refused: Refused, head: &Head) -> Response {
     let replayed = refused.replayed;
-    let position = refused.position.map(|position| token(state, position));
+    let position = refused.position.map(|_| token(state, head));
     let mut response = headers.tell(problem_of(refused, position.as_deref())).into_response();
     if let Some(position) = position {
         put(response.headers_mut(), CAURI_POSITION, &position);

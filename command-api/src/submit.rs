@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cauri_engine::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
+use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
+use cauri_event_store::Head;
 
 use crate::problem::{FieldProblem, Problem, kind};
 use crate::state::ApiState;
@@ -16,22 +17,29 @@ const STOPPED_RETRY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When there is no outcome; the problem says whether something may have been done.
-pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Vec<Outcome>, Problem> {
+pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, Problem> {
     let submitted = tokio::time::timeout(state.limits.time_out, state.engine.submit(commands, mode));
     match submitted.await {
-        Ok(Ok(outcomes)) => Ok(outcomes),
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(no_outcome(error)),
         Err(_) => Err(Problem::outcome_unknown(format!("there was no outcome within {} seconds", state.limits.time_out.as_secs()))),
     }
+}
+
+/// What became of one command, and the head when it was answered.
+pub(crate) struct Answered {
+    pub(crate) outcome: Outcome,
+    pub(crate) head: Head,
 }
 
 /// Submits one command.
 ///
 /// # Errors
 /// As [`submit`].
-pub(crate) async fn submit_one(state: &ApiState, command: CommandEnvelope) -> Result<Outcome, Problem> {
-    let outcome = submit(state, vec![command], Mode::Each).await?.pop();
-    outcome.ok_or_else(|| Problem::internal(None, "the engine answered a submission of one command without an outcome"))
+pub(crate) async fn submit_one(state: &ApiState, command: CommandEnvelope) -> Result<Answered, Problem> {
+    let Answer { mut outcomes, head } = submit(state, vec![command], Mode::Each).await?;
+    let answered = outcomes.pop().map(|outcome| Answered { outcome, head });
+    answered.ok_or_else(|| Problem::internal(None, "the engine answered a submission of one command without an outcome"))
 }
 
 fn no_outcome(error: SubmitError) -> Problem {

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 use crate::cursor;
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::roots::KnownRoots;
 
 /// Where answers come from; one for the whole API.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub(crate) struct Sources {
     pub(crate) reads: ReadStore,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) limits: Limits,
+    pub(crate) roots: Arc<KnownRoots>,
     turns: Arc<Semaphore>,
     looks: Arc<Semaphore>,
 }
@@ -36,7 +38,8 @@ impl fmt::Debug for Sources {
 
 impl Sources {
     pub(crate) fn new(reads: ReadStore, store: Arc<dyn EventStore>, limits: Limits) -> Self {
-        Self { reads, store, limits, turns: Arc::new(Semaphore::new(limits.queries)), looks: Arc::new(Semaphore::new(limits.looks)) }
+        let roots = Arc::default();
+        Self { reads, store, limits, roots, turns: Arc::new(Semaphore::new(limits.queries)), looks: Arc::new(Semaphore::new(limits.looks)) }
     }
 
     /// A turn to look into the journal outside of a query. It goes along with the looking and ends with it.

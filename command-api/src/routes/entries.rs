@@ -20,7 +20,7 @@ use crate::body::{JsonBody, OptionalJsonBody};
 use crate::headers::CommandHeaders;
 use crate::problem::{FieldProblem, Problem, kind};
 use crate::state::ApiState;
-use crate::submit::submit_one;
+use crate::submit::{Answered, submit_one};
 
 /// Post a hold, whole or in part; the rest is released.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -80,7 +80,7 @@ pub(super) async fn post_hold(
     let post =
         body.into_command().map_err(|why| headers.tell(Problem::validation(vec![FieldProblem::new("invalid_value", "/amount", why)])))?;
     let mut acted = act(&state, &caller, &headers, id, EntryAction::PostHold(post)).await?;
-    if short && let Outcome::Refused(refused) = &mut acted.1 {
+    if short && let Outcome::Refused(refused) = &mut acted.1.outcome {
         // Where the caller wrote it, not where the engine read it.
         refused.refusal.pointer =
             refused.refusal.pointer.take().map(|pointer| pointer.replace("/amounts/0", "/amount").replace("/amounts", "/amount"));
@@ -129,7 +129,7 @@ async fn act(
     headers: &CommandHeaders,
     id: Result<Path<String>, PathRejection>,
     action: EntryAction,
-) -> Result<(Target, Outcome), Problem> {
+) -> Result<(Target, Answered), Problem> {
     let id = id_in(id).map_err(|problem| headers.tell(problem))?;
     let command = LedgerCommand::entry(id, action);
     let target = Target::of(&command);

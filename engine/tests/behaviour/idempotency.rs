@@ -270,3 +270,26 @@ fn a_retry_that_cannot_be_looked_up_is_not_decided() {
     assert_eq!(submit(&engine, &[post("key", "a", "b", 10)], Mode::Atomic), [as_replay(&first)]);
     assert_eq!(store.head().expect("a head").position.get(), 3);
 }
+
+#[test]
+fn every_answer_carries_the_head_at_which_it_is_durable() {
+    for kept in Kept::BOTH {
+        let story = Story::kept(kept);
+        story.open(&["a", "b"]);
+        let commands = [post("1", "a", "b", 1), post("2", "a", "b", 1), post("none", "a", "nobody", 1)];
+        let first = story.engine.submit_blocking(commands.to_vec(), Mode::Each).expect("outcomes");
+        let head = story.store().head().expect("a head");
+        assert_eq!(first.head, head);
+        assert!(first.iter().all(|outcome| match outcome {
+            Outcome::Accepted(accepted) => accepted.last <= head.position,
+            Outcome::Refused(refused) => refused.position <= Some(head.position),
+            other => panic!("{other:?}"),
+        }));
+        story.accept(&post("later", "a", "b", 1));
+        // A repeated answer is as durable as the head is by now.
+        let again = story.engine.submit_blocking(commands.to_vec(), Mode::Each).expect("outcomes");
+        assert_eq!(again.outcomes, first.iter().map(as_replay).collect::<Vec<_>>());
+        assert_eq!(again.head, story.store().head().expect("a head"));
+        assert!(again.head.position > first.head.position);
+    }
+}
