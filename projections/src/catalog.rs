@@ -167,11 +167,15 @@ pub(crate) fn judge(path: &Path, error: &rusqlite::Error) -> OpenError {
 /// position that was written.
 pub(crate) fn history(db: &Connection) -> rusqlite::Result<(Position, Option<(Position, Hash)>)> {
     let last = db.query_row("SELECT coalesce(max(position), 0) FROM read_models", [], |row| position(row, 0))?;
-    let root = db.query_row("SELECT position, root FROM read_store", [], |row| {
+    Ok((last, seen(db)?))
+}
+
+/// The furthest position that was written, and the journal's root there.
+pub(crate) fn seen(db: &Connection) -> rusqlite::Result<Option<(Position, Hash)>> {
+    db.prepare_cached("SELECT position, root FROM read_store")?.query_row([], |row| {
         let root = row.get_ref(1)?.as_blob_or_null()?.and_then(Hash::from_slice);
         root.map(|root| Ok((position(row, 0)?, root))).transpose()
-    })?;
-    Ok((last, root))
+    })
 }
 
 /// Keeps the furthest position that was written with the journal's root there, if it is a new one, and the journal's head.

@@ -1,10 +1,11 @@
 //! Whether a consistency token belongs to this history of the journal: the root at its position tells.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cauri_engine::consistency::{ConsistencyToken, RootPart};
 use cauri_event_schemas::Position;
+use tokio::sync::Semaphore;
 
 use crate::error::QueryError;
 use crate::scope::{Sources, blocking};
@@ -12,9 +13,21 @@ use crate::scope::{Sources, blocking};
 /// Roots that are remembered. Many callers have tokens of the same few heads: those of the last batches.
 const REMEMBERED: usize = 256;
 
+/// How many look for a root in the journal at once: in the middle of a batch it takes milliseconds of a processor.
+const LOOKING: usize = 2;
+
 /// Parts of roots that the journal was asked for, the last first.
-#[derive(Debug, Default)]
-pub(crate) struct KnownRoots(Mutex<VecDeque<(Position, RootPart)>>);
+#[derive(Debug)]
+pub(crate) struct KnownRoots {
+    known: Mutex<VecDeque<(Position, RootPart)>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for KnownRoots {
+    fn default() -> Self {
+        Self { known: Mutex::default(), turns: Arc::new(Semaphore::new(LOOKING)) }
+    }
+}
 
 impl KnownRoots {
     fn find(&self, position: Position) -> Option<RootPart> {
@@ -28,7 +41,7 @@ impl KnownRoots {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Position, RootPart)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -43,7 +56,8 @@ impl Sources {
             return Ok(Some(root));
         }
         let store = self.store.clone();
-        let turn = self.look().await?;
+        // It goes along with the looking and ends with it.
+        let turn = self.roots.turns.clone().acquire_owned().await.map_err(QueryError::internal)?;
         let look = move || {
             let root = store.root_at(position);
             drop(turn);

@@ -137,11 +137,15 @@ impl Extension for Conductor {
             Ok(response) => response,
             Err(_) => Response::from_errors(vec![QueryError::TimedOut(limit).into_server_error()]),
         };
-        if let Some(position) = scope.position_if_read() {
+        if let Some((position, root)) = scope.head_if_read() {
             response.extensions.insert("asOfPosition".into(), Value::from(position.get()));
             let sources = scope.sources();
-            // The error of a journal that cannot be read there is in the log; the answer is none the worse.
-            if let Ok(Some(root)) = sources.root_at(position).await {
+            let root = match root {
+                Some(root) => Some(root),
+                // Where the journal cannot be read there the log says why, and the answer has no token.
+                None => sources.root_at(position).await.ok().flatten(),
+            };
+            if let Some(root) = root {
                 let token = ConsistencyToken { journal: sources.store.name().to_owned(), position, root };
                 response.extensions.insert("position".into(), Value::from(token.to_string()));
             }

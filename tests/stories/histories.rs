@@ -38,7 +38,7 @@ fn copy(from: &Path, to: &Path) {
 
 fn verified(data: &Path, against: &[&str]) -> (bool, String) {
     let mut arguments = vec!["verify", "--data", path(data)];
-    arguments.extend(against.iter().flat_map(|against| ["--against", against]));
+    arguments.extend(against.iter().flat_map(|against| ["--against", *against]));
     let output = run("cauri-replay", &arguments);
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }

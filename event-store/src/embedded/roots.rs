@@ -57,7 +57,7 @@ impl JournalFile {
             Ok(Some(batch.ok_or_else(missing)?))
         };
         root_from(tree, position, read_batch, |batch, tree| {
-            // Stored peaks come as often, so this remembers nothing where there are any.
+            // Where there are stored peaks they come as often, and this remembers nothing.
             if keeps_peaks(batch.first(), batch.last()) {
                 self.computed.keep(tree);
             }
@@ -82,23 +82,26 @@ impl JournalFile {
         })
     }
 
-    /// The largest tree that is stored with a frame which ends at or before `position`.
-    fn stored_tree(&self, position: Position) -> Result<Tree, StoreError> {
-        if !self.has_peaks {
+    /// The largest tree that is stored with a frame which ends at or before `end`, where a frame ends.
+    ///
+    /// That is the frame of the last multiple before it: none behind that one has peaks.
+    fn stored_tree(&self, end: Position) -> Result<Tree, StoreError> {
+        let multiple = end.get() / PEAKS_EVERY * PEAKS_EVERY;
+        if !self.has_peaks || multiple == 0 {
             return Ok(Tree::empty());
         }
-        let until = i64::try_from(position.get()).unwrap_or(i64::MAX);
+        let wanted = i64::try_from(multiple).unwrap_or(i64::MAX);
         self.read(|connection| {
             let row = connection
-                .prepare_cached(
-                    "SELECT last, root, peaks FROM frames WHERE first <= ?1 AND last <= ?1 AND peaks IS NOT NULL ORDER BY first DESC LIMIT 1",
-                )
+                .prepare_cached("SELECT last, root, peaks FROM frames WHERE first <= ?1 ORDER BY first DESC LIMIT 1")
                 .and_then(|mut select| {
-                    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?));
-                    select.query_row([until], read).optional()
+                    let read =
+                        |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?));
+                    select.query_row([wanted], read).optional()
                 })
-                .map_err(|error| read_failure("a frame's peaks", position, &error))?;
-            let Some((last, root, peaks)) = row else { return Ok(Tree::empty()) };
+                .map_err(|error| read_failure("a frame's peaks", end, &error))?;
+            // A frame of format 1 has none.
+            let Some((last, root, Some(peaks))) = row else { return Ok(Tree::empty()) };
             let last = last.unsigned_abs();
             let peaks: Option<Vec<Hash>> = peaks.chunks(32).map(Hash::from_slice).collect();
             let tree = peaks.and_then(|peaks| Tree::from_parts(last, peaks));

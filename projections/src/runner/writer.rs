@@ -242,7 +242,7 @@ impl<'a> Session<'a> {
             goal: writer.shared.head(),
             preferred: 0,
             logged: 0,
-            written: catalog::history(db)?.1,
+            written: catalog::seen(db)?,
             compared: Instant::now(),
             ended: Arc::default(),
         };
