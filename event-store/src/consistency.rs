@@ -1,7 +1,7 @@
 //! The consistency token: journal and head of an answer as one opaque string.
 //!
 //! The text is base64 (URL alphabet, no padding) of `v2:JOURNAL:POSITION:ROOT`, where ROOT is the first 16 of the
-//! root's 64 hexadecimal digits. Tokens of the form `v1:JOURNAL:POSITION` were given by version 0.1: they do not say
+//! root's 64 hexadecimal digits. Tokens of the form `v1:JOURNAL:POSITION` were given by earlier programs: they do not say
 //! which history of the journal they belong to, and are refused.
 
 use std::fmt;
@@ -77,7 +77,7 @@ pub enum InvalidConsistencyToken {
     /// No answer of Cauri ever carried it.
     #[error("{0:?} is not a consistency token: use the `position` of an earlier answer, unchanged")]
     Unknown(String),
-    /// A token of version 0.1, which does not say which history of the journal it belongs to.
+    /// A token of an earlier program, which does not say which history of the journal it belongs to.
     #[error(
         "{0:?} is a consistency token of the old form v1, which does not tell one history of a journal from another: \
          use the `position` of a newer answer, or the plain journal position"

@@ -97,7 +97,7 @@ async fn a_token_that_is_none_or_of_another_journal_is_refused() {
     ledger.shown().await;
     let api = ledger.api();
     let foreign = ConsistencyToken::new("signals", &ledger.store.head().expect("a head")).to_string();
-    // The last one is of the form that version 0.1 gave: `v1:ledger:1`.
+    // The last one is of the form that earlier programs gave: `v1:ledger:1`.
     for (token, text) in [
         (foreign.as_str(), "of the journal `signals`"),
         ("what?", "is not a consistency token"),

@@ -106,7 +106,7 @@ fn compare_histories(store: &dyn EventStore, path: &Path, db: &Connection) -> Re
         return Ok(Some(format!("they are at position {position}, the journal ends at {}", head.position)));
     }
     let Some(ours) = ours else {
-        // As version 0.1 left them where it was stopped in the middle of a batch.
+        // As earlier programs left them where they were stopped in the middle of a batch.
         return Ok(Some(format!("they are at position {position} and keep no root of the journal there")));
     };
     match store.root_at(position).map_err(failure)? {

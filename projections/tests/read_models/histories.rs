@@ -167,7 +167,7 @@ fn a_checkpoint_in_the_middle_of_a_batch_has_the_root_there() {
 #[test]
 fn what_keeps_no_root_where_it_is_cannot_be_compared_and_is_built_anew() {
     for change in [
-        // As version 0.1 left a read store that was stopped in the middle of a batch.
+        // As earlier programs left a read store where they were stopped in the middle of a batch.
         "UPDATE read_store SET position = position - 1, root = zeroblob(32)",
         "UPDATE read_store SET position = 0, root = NULL",
         "UPDATE read_store SET root = zeroblob(32)",
