@@ -72,9 +72,11 @@ impl Ledger {
     fn with(store: Arc<MemoryStore>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let clock = ManualClock::at(instant(NOON));
+        // On a journal that has commands already theirs must not be asked again.
+        let next = AtomicU64::new(1 + 1_000 * store.head().expect("a head").position.get());
         let config = EngineConfig { clock: Arc::new(clock), ..EngineConfig::default() };
         let engine = Engine::start(store.clone(), config).expect("an engine");
-        let mut ledger = Self { store, engine, runner: None, next: AtomicU64::new(1), dir };
+        let mut ledger = Self { store, engine, runner: None, next, dir };
         ledger.resume_projecting();
         ledger
     }

@@ -24,6 +24,7 @@ fn ledger(wallet: &str, batches: &[usize]) -> Ledger {
     let mut ledger = Ledger::new();
     ledger.open("banks:ecobank", AccountKind::Asset);
     ledger.open(wallet, AccountKind::Liability);
+    ledger.commit();
     pay(&mut ledger, wallet, batches);
     ledger
 }
@@ -130,8 +131,8 @@ fn kept(path: &Path) -> (i64, i64, Option<Vec<u8>>) {
 #[test]
 fn a_checkpoint_in_the_middle_of_a_batch_has_the_root_there() {
     let large = ledger("customers:awa", &[13_000]);
-    let (directory, path) = (tempfile::tempdir().unwrap(), |name: &str| PathBuf::from(name));
-    let path = directory.path().join(path("ledger.sqlite"));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.sqlite");
     let until = Instant::now() + SOON;
     // Stopped in the middle: sooner or later it happens, because the batch is written in several transactions.
     let middle = loop {
