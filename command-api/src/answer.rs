@@ -11,6 +11,7 @@ use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Accepted, Outcome, Refused};
 use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_store::Head;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -112,18 +113,18 @@ impl Target {
     }
 }
 
-/// The token of a position in the engine's journal.
-pub(crate) fn token(state: &ApiState, position: Position) -> String {
-    ConsistencyToken { journal: state.engine.journal().to_owned(), position }.to_string()
+/// The token of a head of the engine's journal.
+pub(crate) fn token(state: &ApiState, head: &Head) -> String {
+    ConsistencyToken::new(state.engine.journal(), head).to_string()
 }
 
 /// The answer to one command.
 pub(crate) fn of_submitted(state: &ApiState, headers: &CommandHeaders, submitted: Submitted) -> Response {
-    let Submitted { target, key, outcome } = submitted;
+    let Submitted { target, key, outcome, head } = submitted;
     let target = target.as_recorded(&outcome);
     match outcome {
-        Outcome::Accepted(accepted) => of_accepted(state, &target, &key, &accepted),
-        Outcome::Refused(refused) => of_refused(state, headers, &key, refused),
+        Outcome::Accepted(accepted) => of_accepted(state, &target, &key, &accepted, &head),
+        Outcome::Refused(refused) => of_refused(state, headers, &key, refused, &head),
         Outcome::VersionMismatch { actual } => of_mismatch(headers, &key, actual),
         Outcome::NotApplied { because_of } => {
             let error = format!("the engine did not apply a command of its own because of command {because_of}");
@@ -132,8 +133,8 @@ pub(crate) fn of_submitted(state: &ApiState, headers: &CommandHeaders, submitted
     }
 }
 
-fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Accepted) -> Response {
-    let position = token(state, accepted.last);
+fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Accepted, head: &Head) -> Response {
+    let position = token(state, head);
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ETAG, etag(accepted.version));
@@ -165,9 +166,9 @@ fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Ac
     (status, headers, json(&answer)).into_response()
 }
 
-fn of_refused(state: &ApiState, headers: &CommandHeaders, key: &CommandId, refused: Refused) -> Response {
+fn of_refused(state: &ApiState, headers: &CommandHeaders, key: &CommandId, refused: Refused, head: &Head) -> Response {
     let replayed = refused.replayed;
-    let position = refused.position.map(|position| token(state, position));
+    let position = refused.position.map(|_| token(state, head));
     let mut response = headers.tell(problem_of(refused, position.as_deref()).with_key(key)).into_response();
     if let Some(position) = position {
         put(response.headers_mut(), CAURI_POSITION, &position);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cauri_domain::ids::CommandId;
-use cauri_engine::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
+use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
+use cauri_event_store::Head;
 
 use crate::answer::Target;
 use crate::auth::token::Principal;
@@ -24,10 +25,10 @@ const CLOCK_RETRY: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When there is no outcome; the problem says whether something may have been done.
-pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Vec<Outcome>, Problem> {
+pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, Problem> {
     let submitted = tokio::time::timeout(state.limits.time_out, state.engine.submit(commands, mode));
     match submitted.await {
-        Ok(Ok(outcomes)) => Ok(outcomes),
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(no_outcome(error)),
         Err(_) => Err(Problem::outcome_unknown(format!("there was no outcome within {} seconds", state.limits.time_out.as_secs()))),
     }
@@ -39,6 +40,8 @@ pub(crate) struct Submitted {
     /// The idempotency key that it has, the caller's own or one that was made for it.
     pub(crate) key: CommandId,
     pub(crate) outcome: Outcome,
+    /// The head when it was answered.
+    pub(crate) head: Head,
 }
 
 /// Submits the one command of a request.
@@ -55,11 +58,14 @@ pub(crate) async fn submit_one(
         .and_then(|scope| Ok(scope.command(headers, asked, headers.key.clone())?))
         .map_err(|problem| headers.tell(problem))?;
     let (target, key) = (Target::of(&command.command), command.key.id.clone());
-    let outcome = submit(state, vec![command], Mode::Each).await.and_then(|mut outcomes| {
-        outcomes.pop().ok_or_else(|| Problem::internal(None, "the engine answered a submission of one command without an outcome"))
+    let answered = submit(state, vec![command], Mode::Each).await.and_then(|Answer { mut outcomes, head }| {
+        let outcome = outcomes.pop();
+        let outcome =
+            outcome.ok_or_else(|| Problem::internal(None, "the engine answered a submission of one command without an outcome"))?;
+        Ok((outcome, head))
     });
-    match outcome {
-        Ok(outcome) => Ok(Submitted { target, key, outcome }),
+    match answered {
+        Ok((outcome, head)) => Ok(Submitted { target, key, outcome, head }),
         Err(problem) => Err(headers.tell(problem.with_key(&key))),
     }
 }

@@ -140,8 +140,8 @@ class Ledger:
 
 def verify(lines, noted):
     header = json.loads(next(lines, b"null"))
-    if not isinstance(header, dict) or header.get("cauri_export") != 1:
-        raise Wrong("line 1 is no header of an export of version 1")
+    if not isinstance(header, dict) or header.get("cauri_export") not in (1, 2):
+        raise Wrong("line 1 is no header of an export of version 1 or 2")
     tree, ledger, position = Tree(), Ledger(), 0
     noted = dict(noted)
     for line in lines:

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, SystemClock};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus};
 use crate::ledger::ENGINE_COMMANDS;
-use crate::sequencer::{Answer, Gauges, Input, Request, Sequencer};
-use crate::submission::{CommandEnvelope, Mode, Rejected, SubmitError, places};
+use crate::sequencer::{Gauges, Input, Reply, Request, Sequencer};
+use crate::submission::{Answer, CommandEnvelope, Mode, Rejected, SubmitError, places};
 
 /// The most commands that one submission may have: what a batch of TigerBeetle has.
 pub const MAX_COMMANDS: usize = 8_189;
@@ -153,17 +153,17 @@ impl Engine {
     /// Submits commands and waits until their outcomes are durable.
     ///
     /// Dropping the future does not take the commands back: ask again with the same ids.
-    pub async fn submit(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Answer {
+    pub async fn submit(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, SubmitError> {
         self.enqueue(commands, mode)?.await.unwrap_or_else(|_| Err(ended()))
     }
 
     /// The same for a plain thread.
-    pub fn submit_blocking(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Answer {
+    pub fn submit_blocking(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, SubmitError> {
         self.enqueue(commands, mode)?.blocking_recv().unwrap_or_else(|_| Err(ended()))
     }
 
     /// Submits commands and gives the place where their outcomes will arrive.
-    pub fn enqueue(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<oneshot::Receiver<Answer>, Rejected> {
+    pub fn enqueue(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<oneshot::Receiver<Reply>, Rejected> {
         let count = commands.len();
         if count > MAX_COMMANDS {
             return Err(Rejected::TooMany { count, most: MAX_COMMANDS });

@@ -4,14 +4,14 @@
 //! answered before it is durable. **Invariant:** there is no rule about money here; those stand in `domain`.
 
 pub mod clock;
-pub mod consistency;
 pub mod engine;
 pub mod leap;
 pub mod ledger;
 pub mod sequencer;
 pub mod submission;
 
+pub use cauri_event_store::consistency;
 pub use clock::{Clock, ManualClock, Reading, SystemClock};
 pub use engine::{Coordination, Engine, EngineConfig, EngineStats, MAX_COMMANDS, StartError};
 pub use leap::{AcceptGapError, ClockGap, ClockStatus, GapSince};
-pub use submission::{Accepted, CommandEnvelope, Mode, Outcome, Refused, Rejected, SubmitError};
+pub use submission::{Accepted, Answer, CommandEnvelope, Mode, Outcome, Refused, Rejected, SubmitError};

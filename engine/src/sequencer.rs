@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::engine::{Coordination, EngineConfig};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus, ClockWatch};
 use crate::ledger::{Ledger, LedgerMark};
-use crate::submission::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
+use crate::submission::{Answer, CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 
 /// How long the sequencer sleeps at most: expiries and other engines' tails are looked at this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -38,7 +38,7 @@ const GATHER: Duration = Duration::from_micros(100);
 pub const MOST_TRANSFERS: usize = 200_000;
 
 /// What callers get back.
-pub(crate) type Answer = Result<Vec<Outcome>, SubmitError>;
+pub(crate) type Reply = Result<Answer, SubmitError>;
 
 /// One submission on its way.
 pub(crate) struct Request {
@@ -46,7 +46,7 @@ pub(crate) struct Request {
     /// How many places of the queue it takes.
     pub(crate) places: usize,
     pub(crate) mode: Mode,
-    pub(crate) reply: oneshot::Sender<Answer>,
+    pub(crate) reply: oneshot::Sender<Reply>,
 }
 
 /// What the sequencer's thread is told.
@@ -354,7 +354,9 @@ impl Sequencer {
     fn see_others_tail(&mut self) -> Result<(), StoreError> {
         let head = self.store.head()?;
         if head != self.durable_head {
-            if head.position <= self.durable_head.position {
+            let went_on = head.position > self.durable_head.position
+                && self.store.root_at(self.durable_head.position)? == Some(self.durable_head.root);
+            if !went_on {
                 let what =
                     format!("the journal ends at {head}, and ended at {} before: it is not the same journal any more", self.durable_head);
                 return Err(Corruption::new(head.position, what).into());
@@ -642,7 +644,7 @@ impl BatchWriter {
                     Err(error) => return self.failed(staged, error),
                 }
             }
-            self.answer(staged.answers);
+            self.answer(staged.answers, staged.base);
             return WrittenAs::Done { after: staged.after, head: None };
         }
         if staged.records[0].position != batch.next() {
@@ -666,7 +668,7 @@ impl BatchWriter {
                 if let Some(state) = staged.snapshot {
                     self.snapshots.save(Snapshot { head, state });
                 }
-                self.answer(staged.answers);
+                self.answer(staged.answers, head);
                 WrittenAs::Done { after: staged.after, head: Some(head) }
             }
             Ok(Appended::Conflict(_)) => {
@@ -696,7 +698,8 @@ impl BatchWriter {
         }
     }
 
-    fn answer(&self, answers: Vec<(Request, Vec<Outcome>)>) {
+    /// Answers with the head at which everything that the outcomes tell of is durable.
+    fn answer(&self, answers: Vec<(Request, Vec<Outcome>)>, head: Head) {
         let (mut accepted, mut refused) = (0, 0);
         for outcome in answers.iter().flat_map(|(_, outcomes)| outcomes) {
             match outcome {
@@ -710,7 +713,7 @@ impl BatchWriter {
         self.gauges.refused.fetch_add(refused, Ordering::Relaxed);
         for (request, outcomes) in answers {
             // A caller that has gone away asks again with the same id.
-            let _ = request.reply.send(Ok(outcomes));
+            let _ = request.reply.send(Ok(Answer { outcomes, head }));
         }
     }
 }
@@ -726,8 +729,8 @@ fn told(error: &StoreError) -> SubmitError {
 /// The newest snapshot, if it belongs to this journal's history.
 fn usable_snapshot(store: &dyn EventStore) -> Result<Option<Snapshot>, StoreError> {
     let Some(snapshot) = store.latest_snapshot()? else { return Ok(None) };
-    let Some(batch) = store.read_batch(snapshot.head.position)? else { return Ok(None) };
-    let same_history = batch.last == snapshot.head.position && batch.root == Some(snapshot.head.root);
+    // One at position 0 says nothing, and every history has the root there.
+    let same_history = snapshot.head.position > Position::ZERO && store.root_at(snapshot.head.position)? == Some(snapshot.head.root);
     if !same_history {
         tracing::warn!(position = %snapshot.head.position, "a snapshot of another history is ignored");
     }

@@ -1,11 +1,14 @@
 //! What goes into an engine, and what comes out.
 
+use std::ops::{Deref, DerefMut};
+
 use cauri_domain::entry::EntryAction;
 use cauri_domain::ids::{CommandKey, EntryId};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal};
 use cauri_event_schemas::{Fingerprint, Position, StreamId, StreamVersion};
+use cauri_event_store::Head;
 
 use crate::leap::ClockGap;
 
@@ -96,6 +99,38 @@ pub enum Mode {
     Each,
     /// All or none: the first refusal is the answer for all.
     Atomic,
+}
+
+/// What became of a submission. It gives its outcomes as a `Vec` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// One outcome a command, in order.
+    pub outcomes: Vec<Outcome>,
+    /// The head when it was answered: everything that the outcomes tell of is durable there. What a consistency token is made of.
+    pub head: Head,
+}
+
+impl Deref for Answer {
+    type Target = Vec<Outcome>;
+
+    fn deref(&self) -> &Vec<Outcome> {
+        &self.outcomes
+    }
+}
+
+impl DerefMut for Answer {
+    fn deref_mut(&mut self) -> &mut Vec<Outcome> {
+        &mut self.outcomes
+    }
+}
+
+impl IntoIterator for Answer {
+    type Item = Outcome;
+    type IntoIter = std::vec::IntoIter<Outcome>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.outcomes.into_iter()
+    }
 }
 
 /// What became of one command. In every case it is durable when it is answered.

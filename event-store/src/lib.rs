@@ -6,14 +6,17 @@
 
 pub mod batch;
 pub mod conformance;
+pub mod consistency;
 pub mod embedded;
 pub mod follow;
 pub mod memory;
 pub mod merkle;
 pub mod port;
+mod roots;
 pub mod stored;
 
 pub use batch::Batch;
+pub use consistency::ConsistencyToken;
 pub use follow::HeadWatch;
 pub use merkle::{Hash, Tree};
 pub use port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Batch;
 use crate::follow::HeadWatch;
 use crate::merkle::{Hash, Tree};
+use crate::roots::root_from;
 use crate::stored::{OwnedRecord, StoredBatch};
 
 /// A journal's last position and the Merkle root there.
@@ -123,7 +124,7 @@ pub enum Lookup {
 /// The decision state at one position, as its engine serialised it. A cache: losing it costs time only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The head that it belongs to; a snapshot of another history is ignored.
+    /// The head that it belongs to: one with another root there is of another history, and is ignored.
     pub head: Head,
     /// The serialised state.
     pub state: Vec<u8>,
@@ -171,6 +172,22 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// The newest snapshot that is whole.
     fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError>;
+
+    /// The root over all records up to `position`, wherever a batch ends; `None` beyond the head.
+    ///
+    /// This is what tells histories apart: journals with the same root at a position have the same records up to it.
+    /// It takes microseconds where a batch ends; elsewhere, as long as hashing what stands behind the nearest tree
+    /// that the store keeps.
+    fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
+        if position == Position::ZERO {
+            return Ok(Some(Hash::of_nothing()));
+        }
+        let Some(batch) = self.read_batch(position)? else { return Ok(None) };
+        match batch.root {
+            Some(root) if batch.last == position => Ok(Some(root)),
+            _ => root_from(Tree::empty(), position, |position| self.read_batch(position), |_, _| {}),
+        }
+    }
 
     /// The head.
     fn head(&self) -> Result<Head, StoreError> {

@@ -3,6 +3,8 @@
 mod embedded {
     pub mod backend;
     mod disk_full;
+    mod formats;
+    mod histories;
     mod index;
     mod opening;
 }

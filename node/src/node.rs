@@ -112,7 +112,13 @@ impl Node {
 fn read_models(runner: &Runner, most: u64) -> Result<String, String> {
     let status = runner.status();
     let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
-    let found = format!("{lag} events behind, {most} may be");
+    let mut found = format!("{lag} events behind, {most} may be");
+    if let Some(reason) = status.other_history {
+        found = format!("{found}; being built anew, because they were of another history of the journal: {reason}");
+        if status.state == RunnerState::Running {
+            return Err(found);
+        }
+    }
     match status.state {
         RunnerState::Running if lag <= most => Ok(found),
         RunnerState::Running => Err(found),

@@ -163,20 +163,25 @@ pub(crate) fn judge(path: &Path, error: &rusqlite::Error) -> OpenError {
     }
 }
 
-/// Where the read store is in the journal's history: the last position that it shows, and the last root that it saw.
+/// Where the read store is in the journal's history: the last position that it shows, and the root at the furthest
+/// position that was written.
 pub(crate) fn history(db: &Connection) -> rusqlite::Result<(Position, Option<(Position, Hash)>)> {
     let last = db.query_row("SELECT coalesce(max(position), 0) FROM read_models", [], |row| position(row, 0))?;
-    let root = db.query_row("SELECT position, root FROM read_store", [], |row| {
-        let root = row.get_ref(1)?.as_blob_or_null()?.and_then(Hash::from_slice);
-        root.map(|root| Ok((position(row, 0)?, root))).transpose()
-    })?;
-    Ok((last, root))
+    Ok((last, seen(db)?))
 }
 
-/// Keeps the last root that was seen, and the journal's head.
-pub(crate) fn set_history(db: &Connection, position: Position, root: Option<Hash>, head: Position) -> rusqlite::Result<()> {
-    match root {
-        Some(root) => db.prepare_cached("UPDATE read_store SET position = ?1, root = ?2, head = ?3")?.execute((
+/// The furthest position that was written, and the journal's root there.
+pub(crate) fn seen(db: &Connection) -> rusqlite::Result<Option<(Position, Hash)>> {
+    db.prepare_cached("SELECT position, root FROM read_store")?.query_row([], |row| {
+        let root = row.get_ref(1)?.as_blob_or_null()?.and_then(Hash::from_slice);
+        root.map(|root| Ok((position(row, 0)?, root))).transpose()
+    })
+}
+
+/// Keeps the furthest position that was written with the journal's root there, if it is a new one, and the journal's head.
+pub(crate) fn set_history(db: &Connection, seen: Option<(Position, Hash)>, head: Position) -> rusqlite::Result<()> {
+    match seen {
+        Some((position, root)) => db.prepare_cached("UPDATE read_store SET position = ?1, root = ?2, head = ?3")?.execute((
             position.get() as i64,
             &root.0[..],
             head.get() as i64,
@@ -234,6 +239,22 @@ pub(crate) fn begin(db: &Connection, model: &ReadModel, generation: Generation) 
 pub(crate) fn forget(db: &Connection, model: &ReadModel, generation: Generation) -> rusqlite::Result<()> {
     db.execute("DELETE FROM read_models WHERE name = ?1 AND generation = ?2", (model.name, generation.0))?;
     model.drop_tables(db, generation)
+}
+
+/// Drops every read model with its tables and begins each of `models` anew: what is there is of another history.
+pub(crate) fn begin_anew(db: &Connection, models: &[ReadModel]) -> rusqlite::Result<()> {
+    // Whoever has the file open must not take the new tables for the old ones.
+    let last = Generation(db.query_row("SELECT coalesce(max(generation), 0) FROM read_models", [], |row| row.get(0))?);
+    let mut select = db.prepare(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('read_store', 'read_models') AND substr(name, 1, 7) <> 'sqlite_'",
+    )?;
+    let tables: Vec<String> = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    drop(select);
+    for table in tables {
+        db.execute_batch(&format!("DROP TABLE \"{}\"", table.replace('"', "\"\"")))?;
+    }
+    db.execute_batch("DELETE FROM read_models; UPDATE read_store SET position = 0, root = NULL, head = 0")?;
+    models.iter().try_for_each(|model| begin(db, model, last.next()))
 }
 
 /// Moves a checkpoint; false if it is not where the caller left it, because somebody else writes.

@@ -7,6 +7,7 @@ use async_graphql::{Error, ErrorExtensionValues, Response, ServerError, Value};
 use axum::http::StatusCode;
 use cauri_command_api::auth::challenge::AuthProblem;
 use cauri_event_schemas::Position;
+use cauri_event_store::consistency::RootPart;
 
 /// What a program branches on: `extensions.code` of an error. A code never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum ErrorCode {
     Forbidden,
     /// The read models have not reached the position that was asked for; try again.
     PositionNotReached,
+    /// The token belongs to another history of the journal, which was restored from an older copy; ask without it.
+    OtherHistory,
     /// More than one query may cost; ask for less.
     TooComplex,
     /// It took too long; ask for less, or try again.
@@ -31,11 +34,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BadUserInput,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::PositionNotReached,
+        Self::OtherHistory,
         Self::TooComplex,
         Self::TimedOut,
         Self::Overloaded,
@@ -49,6 +53,7 @@ impl ErrorCode {
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
             Self::PositionNotReached => "POSITION_NOT_REACHED",
+            Self::OtherHistory => "OTHER_HISTORY",
             Self::TooComplex => "TOO_COMPLEX",
             Self::TimedOut => "TIMED_OUT",
             Self::Overloaded => "OVERLOADED",
@@ -63,6 +68,7 @@ impl ErrorCode {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::PositionNotReached | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OtherHistory => StatusCode::CONFLICT,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -88,6 +94,17 @@ pub enum QueryError {
         wanted: Position,
         /// Where they are.
         reached: Position,
+    },
+    /// The consistency token is of another history of the journal.
+    OtherHistory {
+        /// The position of the token.
+        wanted: Position,
+        /// The part of the root that the token has there.
+        token: RootPart,
+        /// The part of the root that the journal has there; `None` where it ends before.
+        journal: Option<RootPart>,
+        /// Where the journal ends.
+        head: Position,
     },
     /// This read model is being built for the first time and has nothing to show yet.
     NotBuilt(&'static str),
@@ -120,6 +137,7 @@ impl QueryError {
             Self::NotLetIn(problem) if problem.status() == 403 => ErrorCode::Forbidden,
             Self::NotLetIn(_) => ErrorCode::Unauthenticated,
             Self::PositionNotReached { .. } | Self::NotBuilt(_) => ErrorCode::PositionNotReached,
+            Self::OtherHistory { .. } => ErrorCode::OtherHistory,
             Self::TooComplex(_) => ErrorCode::TooComplex,
             Self::TimedOut(_) => ErrorCode::TimedOut,
             Self::Overloaded(_) => ErrorCode::Overloaded,
@@ -133,6 +151,17 @@ impl QueryError {
             Self::NotLetIn(problem) => problem.to_string(),
             Self::PositionNotReached { wanted, reached } => {
                 format!("the read models are at position {reached}, {wanted} was asked for; try again")
+            }
+            Self::OtherHistory { wanted, token, journal, head } => {
+                let found = match journal {
+                    Some(journal) => format!("has the root {token}… at position {wanted}, the journal has {journal}…"),
+                    None => format!("is of position {wanted}, the journal ends at {head}"),
+                };
+                format!(
+                    "the consistency token belongs to another history of the journal: it {found}. The journal was restored from an \
+                     older copy, and what was answered after that copy was made is lost. Ask again without the token, and repeat \
+                     the commands whose effects are missing with the same idempotency keys"
+                )
             }
             Self::NotBuilt(read_model) => format!("the read model {read_model} is being built and has nothing to show yet; try again"),
             Self::TimedOut(limit) => format!("the query took longer than {} s; ask for less", limit.as_secs_f32()),
@@ -148,6 +177,12 @@ impl QueryError {
                 values.set("wanted", wanted.get());
                 values.set("asOfPosition", reached.get());
                 values.set("lag", wanted.get().saturating_sub(reached.get()));
+            }
+            Self::OtherHistory { wanted, token, journal, head } => {
+                values.set("wanted", wanted.get());
+                values.set("tokenRoot", token.to_string());
+                values.set("journalRoot", journal.map_or(Value::Null, |root| Value::from(root.to_string())));
+                values.set("head", head.get());
             }
             Self::NotLetIn(problem) => values.set("reason", problem.kind().code),
             Self::BadInput(_) | Self::NotBuilt(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}

@@ -20,6 +20,7 @@ mod cursor;
 mod document;
 mod http;
 mod page;
+mod roots;
 mod scope;
 
 use std::fmt;

@@ -55,27 +55,51 @@ impl Plan {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// The furthest position that the operation must see.
-    fn wanted(&self, journal: &str) -> Result<Option<Position>, QueryError> {
-        let mut wanted = self.known_at.iter().copied().map(Position::new).max();
+    /// What the operation must see.
+    fn wanted(&self, journal: &str) -> Result<Wanted, QueryError> {
+        let mut wanted = Wanted { furthest: self.known_at.iter().copied().map(Position::new).max(), tokens: Vec::new() };
         for text in &self.min_positions {
-            wanted = wanted.max(Some(min_position(text, journal)?));
+            let position = match min_position(text, journal)? {
+                MinPosition::Plain(position) => position,
+                MinPosition::Token(token) => {
+                    let position = token.position;
+                    wanted.tokens.push(token);
+                    position
+                }
+            };
+            wanted.furthest = wanted.furthest.max(Some(position));
         }
         Ok(wanted)
     }
 }
 
+/// What an operation must see: the furthest of the positions that it names, and the tokens that must be of this history.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    furthest: Option<Position>,
+    tokens: Vec<ConsistencyToken>,
+}
+
+/// How an operation names a position.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum MinPosition {
+    /// A number, of whatever history the journal has.
+    Plain(Position),
+    /// A token, which belongs to one history.
+    Token(ConsistencyToken),
+}
+
 /// Reads a consistency token of this journal, or a plain position of it.
-pub(crate) fn min_position(text: &str, journal: &str) -> Result<Position, QueryError> {
+pub(crate) fn min_position(text: &str, journal: &str) -> Result<MinPosition, QueryError> {
     if let Some(number) = position_in_text(text) {
-        return Ok(Position::new(number));
+        return Ok(MinPosition::Plain(Position::new(number)));
     }
     let token: ConsistencyToken = text.parse().map_err(QueryError::bad_input)?;
     if token.journal != journal {
         let what = format!("the consistency token is of the journal `{}`, this is `{journal}`", token.journal);
         return Err(QueryError::BadInput(what));
     }
-    Ok(token.position)
+    Ok(MinPosition::Token(token))
 }
 
 /// Sees to limits, waiting, time and the position of the answer.
@@ -113,10 +137,18 @@ impl Extension for Conductor {
             Ok(response) => response,
             Err(_) => Response::from_errors(vec![QueryError::TimedOut(limit).into_server_error()]),
         };
-        if let Some(position) = scope.position_if_read() {
-            let token = ConsistencyToken { journal: scope.sources().store.name().to_owned(), position };
+        if let Some((position, root)) = scope.head_if_read() {
             response.extensions.insert("asOfPosition".into(), Value::from(position.get()));
-            response.extensions.insert("position".into(), Value::from(token.to_string()));
+            let sources = scope.sources();
+            let root = match root {
+                Some(root) => Some(root),
+                // Where the journal cannot be read there the log says why, and the answer has no token.
+                None => sources.root_at(position).await.ok().flatten(),
+            };
+            if let Some(root) = root {
+                let token = ConsistencyToken { journal: sources.store.name().to_owned(), position, root };
+                response.extensions.insert("position".into(), Value::from(token.to_string()));
+            }
         }
         response
     }
@@ -132,22 +164,36 @@ async fn run(ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: Nex
 }
 
 async fn wait(plan: &Plan, scope: &Scope) -> Result<(), QueryError> {
-    match plan.wanted(scope.sources().store.name())? {
-        Some(wanted) => scope.wait_for(wanted).await,
-        None => Ok(()),
+    let sources = scope.sources();
+    let Wanted { furthest: Some(furthest), tokens } = plan.wanted(sources.store.name())? else { return Ok(()) };
+    let mut beyond = Vec::new();
+    for token in tokens {
+        match sources.root_at(token.position).await? {
+            Some(_) => sources.belongs(&token).await?,
+            None => beyond.push(token),
+        }
     }
+    let reached = scope.wait_for(furthest).await;
+    // Beyond the head: either the journal has grown by now, or it is shorter than it once was.
+    for token in beyond {
+        sources.belongs(&token).await?;
+    }
+    reached
 }
 
 #[cfg(test)]
 mod tests {
+    use cauri_event_store::Head;
+
     use super::*;
 
     #[test]
     fn a_token_of_another_journal_is_refused() {
-        let token = ConsistencyToken { journal: "ledger".into(), position: Position::new(7) }.to_string();
-        assert_eq!(min_position(&token, "ledger"), Ok(Position::new(7)));
-        assert_eq!(min_position("7", "ledger"), Ok(Position::new(7)));
-        let other = min_position(&token, "signals");
+        let token = ConsistencyToken::new("ledger", &Head { position: Position::new(7), ..Head::default() });
+        let text = token.to_string();
+        assert_eq!(min_position(&text, "ledger"), Ok(MinPosition::Token(token)));
+        assert_eq!(min_position("7", "ledger"), Ok(MinPosition::Plain(Position::new(7))));
+        let other = min_position(&text, "signals");
         assert_eq!(other, Err(QueryError::BadInput("the consistency token is of the journal `ledger`, this is `signals`".into())));
         assert!(min_position("seven", "ledger").is_err());
     }
@@ -155,7 +201,8 @@ mod tests {
     #[test]
     fn the_furthest_position_counts() {
         let plan = Plan::new(vec!["3".into(), "5".into()], vec![4]);
-        assert_eq!(plan.wanted("ledger"), Ok(Some(Position::new(5))));
-        assert_eq!(Plan::new(Vec::new(), Vec::new()).wanted("ledger"), Ok(None));
+        let furthest = |plan: &Plan| plan.wanted("ledger").map(|wanted| wanted.furthest);
+        assert_eq!(furthest(&plan), Ok(Some(Position::new(5))));
+        assert_eq!(furthest(&Plan::new(Vec::new(), Vec::new())), Ok(None));
     }
 }

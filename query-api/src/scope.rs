@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use cauri_domain::ids::AccountAddress;
 use cauri_event_schemas::Position;
+use cauri_event_store::consistency::RootPart;
 use cauri_event_store::{EventStore, OwnedRecord, StoreError};
 use cauri_projections::read::{AccountRow, Interrupter, ReadError, ReadSnapshot, ReadStore};
 use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 use crate::cursor;
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::roots::KnownRoots;
 
 /// Where answers come from; one for the whole API.
 #[derive(Clone)]
@@ -24,6 +26,7 @@ pub(crate) struct Sources {
     pub(crate) reads: ReadStore,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) limits: Limits,
+    pub(crate) roots: Arc<KnownRoots>,
     turns: Arc<Semaphore>,
     looks: Arc<Semaphore>,
 }
@@ -36,7 +39,8 @@ impl fmt::Debug for Sources {
 
 impl Sources {
     pub(crate) fn new(reads: ReadStore, store: Arc<dyn EventStore>, limits: Limits) -> Self {
-        Self { reads, store, limits, turns: Arc::new(Semaphore::new(limits.queries)), looks: Arc::new(Semaphore::new(limits.looks)) }
+        let roots = Arc::default();
+        Self { reads, store, limits, roots, turns: Arc::new(Semaphore::new(limits.queries)), looks: Arc::new(Semaphore::new(limits.looks)) }
     }
 
     /// A turn to look into the journal outside of a query. It goes along with the looking and ends with it.
@@ -75,9 +79,10 @@ impl Scope {
         Ok(self.window.opened().await?.position)
     }
 
-    /// The same if a snapshot was opened at all.
-    pub(crate) fn position_if_read(&self) -> Option<Position> {
-        self.window.opened.get().map(|opened| opened.position)
+    /// The same with the journal's root there, if a snapshot was opened at all. The root is absent where the read models
+    /// do not keep it.
+    pub(crate) fn head_if_read(&self) -> Option<(Position, Option<RootPart>)> {
+        self.window.opened.get().map(|opened| (opened.position, opened.root))
     }
 
     /// An account, read together with the others that are asked for at the same moment.
@@ -114,6 +119,7 @@ struct Window {
 
 struct Opened {
     position: Position,
+    root: Option<RootPart>,
     snapshot: Arc<Mutex<Held>>,
 }
 
@@ -129,9 +135,14 @@ impl Window {
         let open = || async {
             let turn = self.sources.turns.clone().acquire_owned().await.map_err(QueryError::internal)?;
             let reads = self.sources.reads.clone();
-            let snapshot = blocking(move || reads.snapshot()).await??;
-            let position = snapshot.position();
-            Ok(Opened { position, snapshot: Arc::new(Mutex::new(Held { snapshot, _turn: turn })) })
+            let open = move || {
+                let snapshot = reads.snapshot()?;
+                let root = snapshot.root()?;
+                Ok::<_, ReadError>((snapshot, root))
+            };
+            let (snapshot, root) = blocking(open).await??;
+            let (position, root) = (snapshot.position(), root.as_ref().map(RootPart::of));
+            Ok(Opened { position, root, snapshot: Arc::new(Mutex::new(Held { snapshot, _turn: turn })) })
         };
         self.opened.get_or_try_init(open).await
     }

@@ -2,6 +2,7 @@
 
 mod audits_pass;
 mod browser;
+mod histories;
 mod http;
 mod journal;
 mod limits;

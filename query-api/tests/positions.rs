@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_event_schemas::Position;
+use cauri_event_store::EventStore as _;
 use cauri_query_api::Limits;
 use serde_json::json;
 
-use crate::support::{Ledger, consistency_token};
+use crate::support::Ledger;
 
 #[tokio::test]
 async fn an_answer_says_its_position_in_the_body_the_extensions_and_a_header() {
@@ -30,8 +31,8 @@ async fn an_answer_says_its_position_in_the_body_the_extensions_and_a_header() {
     }
     assert_eq!(answer.as_of_position(), 2);
     assert_eq!(answer.headers["cauri-as-of-position"], "2");
-    assert_eq!(answer.body["extensions"]["position"], json!(consistency_token(Position::new(2))));
-    assert_eq!(data["head"], json!({ "position": 2, "token": consistency_token(Position::new(2)) }));
+    assert_eq!(answer.body["extensions"]["position"], json!(ledger.consistency_token(Position::new(2))));
+    assert_eq!(data["head"], json!({ "position": 2, "token": ledger.consistency_token(Position::new(2)) }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,7 +42,7 @@ async fn a_query_waits_for_the_position_that_it_is_given() {
     ledger.shown().await;
     ledger.pause_projecting();
     let written = ledger.open("a:c", "asset");
-    let token = consistency_token(written.last);
+    let token = ledger.consistency_token(written.last);
     let reads = ledger.polling_reads();
     let api = ledger.api_of(reads, Limits::default());
 
@@ -72,7 +73,7 @@ async fn a_position_that_is_not_reached_in_time_is_an_error_with_the_lag() {
     let written = [ledger.open("a:c", "asset"), ledger.open("a:d", "asset")];
     let limits = Limits { position_wait: Duration::from_millis(100), ..Limits::default() };
     let api = ledger.api_of(ledger.polling_reads(), limits);
-    let token = consistency_token(written[1].last);
+    let token = ledger.consistency_token(written[1].last);
 
     let start = Instant::now();
     let answer = api.ask(&format!("{{ head(minPosition: \"{token}\") {{ position }} account(address: \"a:b\") {{ address }} }}")).await;
@@ -95,8 +96,13 @@ async fn a_token_that_is_none_or_of_another_journal_is_refused() {
     ledger.open("a:b", "asset");
     ledger.shown().await;
     let api = ledger.api();
-    let foreign = ConsistencyToken { journal: "signals".into(), position: Position::new(1) }.to_string();
-    for (token, text) in [(foreign.as_str(), "of the journal `signals`"), ("what?", "is not a consistency token")] {
+    let foreign = ConsistencyToken::new("signals", &ledger.store.head().expect("a head")).to_string();
+    // The last one is of the form that earlier programs gave: `v1:ledger:1`.
+    for (token, text) in [
+        (foreign.as_str(), "of the journal `signals`"),
+        ("what?", "is not a consistency token"),
+        ("djE6bGVkZ2VyOjE", "a consistency token of the old form v1"),
+    ] {
         let answer = api.ask(&format!("{{ head(minPosition: \"{token}\") {{ position }} }}")).await;
         assert_eq!((answer.status, answer.code()), (StatusCode::BAD_REQUEST, "BAD_USER_INPUT"));
         assert!(answer.message().contains(text), "{}", answer.message());

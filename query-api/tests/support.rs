@@ -20,8 +20,8 @@ use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Accepted, CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome};
 use cauri_event_schemas::Position;
-use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
+use cauri_event_store::{EventStore, Head};
 use cauri_projections::read::{ProjectionState, ReadStore};
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_query_api::{Limits, QueryState};
@@ -66,12 +66,17 @@ pub struct Ledger {
 impl Ledger {
     /// An empty one whose read models follow.
     pub fn start() -> Self {
+        Self::with(Arc::new(MemoryStore::exclusive("ledger")))
+    }
+
+    fn with(store: Arc<MemoryStore>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let clock = ManualClock::at(instant(NOON));
-        let store = Arc::new(MemoryStore::exclusive("ledger"));
+        // On a journal that has commands already theirs must not be asked again.
+        let next = AtomicU64::new(1 + 1_000 * store.head().expect("a head").position.get());
         let config = EngineConfig { clock: Arc::new(clock), ..EngineConfig::default() };
         let engine = Engine::start(store.clone(), config).expect("an engine");
-        let mut ledger = Self { store, engine, runner: None, next: AtomicU64::new(1), dir };
+        let mut ledger = Self { store, engine, runner: None, next, dir };
         ledger.resume_projecting();
         ledger
     }
@@ -109,6 +114,17 @@ impl Ledger {
 
     pub fn polling_reads(&self) -> ReadStore {
         ReadStore::open(&self.path()).expect("a read store")
+    }
+
+    /// A ledger on this journal, with read models of its own.
+    pub fn on(store: MemoryStore) -> Self {
+        Self::with(Arc::new(store))
+    }
+
+    /// The token of an answer at this position.
+    pub fn consistency_token(&self, position: Position) -> String {
+        let root = self.store.root_at(position).expect("a journal").expect("a position of the journal");
+        ConsistencyToken::new("ledger", &Head { position, root }).to_string()
     }
 
     pub fn head(&self) -> Position {
@@ -177,10 +193,6 @@ impl Ledger {
         let id = entry.entry.expect("an entry");
         self.submit(|_| LedgerCommand::entry(id, action))
     }
-}
-
-pub fn consistency_token(position: Position) -> String {
-    ConsistencyToken { journal: "ledger".into(), position }.to_string()
 }
 
 /// The query API as somebody with a token sees it.

@@ -18,6 +18,7 @@ use crate::finding::Findings;
 use crate::ledger::{Ledger, Number};
 use crate::pipeline::Step;
 use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, ReadBatch, Seed, Stream};
+use crate::remembered::RememberedExport;
 
 /// Checks that need every record before: they stop where a record is missing or cannot be understood.
 const NEED_ALL_BEFORE: [Check; 8] = [
@@ -50,6 +51,8 @@ pub(crate) struct Audit {
     holds: Holds,
     sums: Sums,
     ledger: Ledger,
+    /// Exports that are compared along the way.
+    exports: Vec<RememberedExport>,
     journal_records: u64,
     sample: Sample,
     snapshot: Option<Snapshot>,
@@ -88,9 +91,15 @@ pub struct Figures {
 impl Audit {
     /// Begins before the first record. `wanted` are positions whose root will be asked for.
     /// `now` is the auditor's time; without it no record lies in the future.
-    pub(crate) fn new(seed: Seed, expected: &[ExpectedHead], snapshot: Option<Snapshot>, now: Option<Timestamp>) -> Self {
+    pub(crate) fn new(
+        seed: Seed,
+        expected: &[ExpectedHead],
+        exports: Vec<RememberedExport>,
+        snapshot: Option<Snapshot>,
+        now: Option<Timestamp>,
+    ) -> Self {
         let mut roots = Roots::default();
-        roots.want(expected.iter().map(|expected| expected.0.position));
+        roots.want(expected.iter().map(|expected| expected.position));
         roots.want(snapshot.iter().map(|snapshot| snapshot.head.position));
         Self {
             seed,
@@ -104,6 +113,7 @@ impl Audit {
             holds: Holds::default(),
             sums: Sums::default(),
             ledger: Ledger::default(),
+            exports,
             journal_records: 0,
             sample: Sample::default(),
             snapshot,
@@ -143,6 +153,9 @@ impl Audit {
         }
         if self.tree_ends.is_none() {
             self.roots.check(&batch, &mut self.findings);
+            for export in &mut self.exports {
+                export.compare(&batch, &mut self.findings);
+            }
         }
         let mut first = batch.root.is_some();
         for facts in batch.facts.chunks(TOUCHED_AT_ONCE) {
@@ -286,6 +299,9 @@ impl Audit {
                 self.roots.end(head, peaks, &mut self.findings);
             }
             expected_heads::check(expected, &self.roots, self.positions.last(), &mut self.findings);
+            for export in &mut self.exports {
+                export.end(self.positions.last(), &mut self.findings);
+            }
         }
         if self.fold_ends.is_none() {
             self.transitions.end_commit(&mut self.findings);

@@ -27,12 +27,17 @@ pub struct Stored {
     pub last_at: Option<i64>,
 }
 
+const COLUMNS: &str = "first, last, root, checksums, body, peaks";
+const COLUMNS_OF_FORMAT_1: &str = "first, last, root, checksums, body, NULL";
+
 /// An embedded journal's file, opened for reading beside whoever writes it.
 #[derive(Debug)]
 pub struct Frames {
     name: String,
     path: PathBuf,
     connection: Connection,
+    /// What a frame is read by. Frames of format 1 have no peaks.
+    columns: &'static str,
 }
 
 impl Frames {
@@ -44,16 +49,20 @@ impl Frames {
             return Err(not_a_journal("there is no journal.sqlite".into()));
         }
         let connection = connect(&path).map_err(|error| not_a_journal(error.to_string()))?;
-        let frames = Self { name: name.to_owned(), path, connection };
+        let mut frames = Self { name: name.to_owned(), path, connection, columns: COLUMNS };
         let value = |key: &str| frames.meta(key).map_err(|error| not_a_journal(format!("no {key} in journal.sqlite: {error}")));
         let format = value("format_version")?;
         let found = format.parse().map_err(|_| not_a_journal(format!("format_version is {format:?}")))?;
         if found > FORMAT_VERSION {
             return Err(OpenError::NewerFormat { dir: dir.to_owned(), found, supported: FORMAT_VERSION });
         }
+        let format_1 = found < 2;
         let found = value("journal")?;
         if found != name {
             return Err(OpenError::OtherJournal { dir: dir.to_owned(), found, wanted: name.to_owned() });
+        }
+        if format_1 {
+            frames.columns = COLUMNS_OF_FORMAT_1;
         }
         Ok(frames)
     }
@@ -70,7 +79,7 @@ impl Frames {
         let counted = self.connection.query_row(sql, [until], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
         let (batches, bytes) = counted.map_err(|error| wrong(head, "the frames cannot be counted", &error))?;
         let at = |order: &str, pick: fn(ReadBatch) -> Option<Fact>| -> Result<Option<i64>, StoreError> {
-            let sql = format!("SELECT first, last, root, checksums, body FROM frames WHERE first <= ?1 ORDER BY first {order} LIMIT 1");
+            let sql = format!("SELECT {} FROM frames WHERE first <= ?1 ORDER BY first {order} LIMIT 1", self.columns);
             let frame = self.connection.query_row(&sql, [until], raw_batch).optional();
             let frame = frame.map_err(|error| wrong(head, "a frame cannot be read", &error))?;
             Ok(frame.and_then(|frame| pick(reading::read(frame, &Seed::default()))).map(|fact| fact.recorded_at))
@@ -111,7 +120,7 @@ impl Journal for Frames {
     fn source(&self, until: Option<Position>) -> Result<Box<dyn Source>, Failure> {
         let connection = connect(&self.path).map_err(|error| Failure::NotDone(format!("cannot open {}: {error}", self.path.display())))?;
         let until = until.and_then(|until| i64::try_from(until.get()).ok()).unwrap_or(i64::MAX);
-        Ok(Box::new(FramesSource { connection, next: 1, until }))
+        Ok(Box::new(FramesSource { connection, columns: self.columns, next: 1, until }))
     }
 
     fn torn_structure(&self) -> Vec<String> {
@@ -165,6 +174,7 @@ fn raw_batch(row: &Row<'_>) -> rusqlite::Result<RawBatch> {
         last: Position::new(row.get::<_, i64>(1)?.try_into().unwrap_or(0)),
         root: Some(root),
         checksums: Some(checksums),
+        peaks: row.get_ref(5)?.as_blob_or_null()?.map(<[u8]>::to_vec),
         body: Body::Packed(row.get_ref(4)?.as_blob()?.to_vec()),
     })
 }
@@ -173,6 +183,7 @@ fn raw_batch(row: &Row<'_>) -> rusqlite::Result<RawBatch> {
 #[derive(Debug)]
 struct FramesSource {
     connection: Connection,
+    columns: &'static str,
     // The least `first` that the next frame can have.
     next: i64,
     until: i64,
@@ -181,8 +192,8 @@ struct FramesSource {
 impl FramesSource {
     /// The frame that begins at `from` or, if there is none, the one after it.
     fn frame(&self, from: i64) -> rusqlite::Result<Option<RawBatch>> {
-        let sql = "SELECT first, last, root, checksums, body FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1";
-        self.connection.prepare_cached(sql)?.query_row([from], raw_batch).optional()
+        let sql = format!("SELECT {} FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1", self.columns);
+        self.connection.prepare_cached(&sql)?.query_row([from], raw_batch).optional()
     }
 
     /// Where the frame begins that `frame` would give, without reading what is in it.

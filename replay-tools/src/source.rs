@@ -161,11 +161,14 @@ impl Source for StoreSource {
     }
 }
 
+/// The version of the exports that this program writes, and the newest that it reads.
+pub const EXPORT_VERSION: u32 = 2;
+
 /// The first line of an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportHeader {
-    /// Version of the export's form: 1.
+    /// Version of the export's form: 1 or 2. An export of version 1 has records of journal format 1 only.
     pub cauri_export: u32,
     /// Position and root of the last record.
     pub head: Head,
@@ -210,8 +213,9 @@ impl<R: BufRead> ExportSource<R> {
         let mut line = Vec::new();
         (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
         let header: ExportHeader = serde_json::from_slice(&line).map_err(|error| ExportError::Header(error.to_string()))?;
-        if header.cauri_export != 1 {
-            return Err(ExportError::Header(format!("this program reads exports of version 1, this is {}", header.cauri_export)));
+        if !(1..=EXPORT_VERSION).contains(&header.cauri_export) {
+            let what = format!("this program reads exports of version 1 to {EXPORT_VERSION}, this is {}", header.cauri_export);
+            return Err(ExportError::Header(what));
         }
         Ok((header, Self { lines, next: Position::ZERO.next(), ended: false }))
     }
@@ -252,6 +256,6 @@ impl<R: BufRead + Send> Source for ExportSource<R> {
         }
         let last = Position::new(first.get() + count as u64 - 1);
         self.next = last.next();
-        Some(Piece::Batch(RawBatch { first, last, root: None, checksums: None, body: Body::Lines(lines) }))
+        Some(Piece::Batch(RawBatch { first, last, root: None, checksums: None, peaks: None, body: Body::Lines(lines) }))
     }
 }

@@ -18,6 +18,7 @@ use crate::frames::Frames;
 use crate::pipeline::{self, Step};
 use crate::progress::Progress;
 use crate::reading::Seed;
+use crate::remembered::RememberedExport;
 use crate::report::{CheckReport, Report, Verdict};
 use crate::source::{ExportError, ExportHeader, ExportSource, Journal, Source};
 
@@ -26,6 +27,8 @@ use crate::source::{ExportError, ExportHeader, ExportSource, Journal, Source};
 pub struct Wanted {
     /// Heads that were noted earlier.
     pub expected: Vec<ExpectedHead>,
+    /// Exports that were made earlier.
+    pub exports: Vec<PathBuf>,
     /// The read store whose models are compared with a replay; `None` to leave them alone.
     pub read_store: Option<PathBuf>,
     /// What the time is: records that are later lie in the future. `None` where that is not to be said.
@@ -63,6 +66,15 @@ pub fn verify_directory(dir: &Path, name: &str, wanted: &Wanted) -> Result<Repor
     Ok(verify(&frames, store.map_err(|error| error.to_string()), wanted).map_err(StoreError::from)?)
 }
 
+impl Wanted {
+    /// Opens the exports; their heads are expected, too.
+    fn remembered(&self) -> Result<(Vec<ExpectedHead>, Vec<RememberedExport>), ExportError> {
+        let exports: Vec<RememberedExport> = self.exports.iter().map(|path| RememberedExport::open(path)).collect::<Result<_, _>>()?;
+        let expected = self.expected.iter().copied().chain(exports.iter().map(RememberedExport::head)).collect();
+        Ok((expected, exports))
+    }
+}
+
 /// A stored head that contradicts itself is a finding; one that cannot be read at all ends the audit.
 fn stored_tree(tree: Result<Tree, StoreError>) -> Result<Result<Tree, Corruption>, Failure> {
     match tree {
@@ -75,6 +87,7 @@ fn stored_tree(tree: Result<Tree, StoreError>) -> Result<Result<Tree, Corruption
 /// The audit of anything that has a stored head. `store` gives look-ups and snapshots, if there are any.
 fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, String>, wanted: &Wanted) -> Result<Report, Failure> {
     let began = Instant::now();
+    let (expected, exports) = wanted.remembered().map_err(|error| Failure::NotDone(error.to_string()))?;
     let tree = stored_tree(journal.tree())?;
     let source = journal.source(tree.as_ref().ok().map(|tree| tree.head().position))?;
     let mut early = Findings::default();
@@ -95,10 +108,10 @@ fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, Stri
     if snapshot.is_none() && early.count(Check::Snapshots) == 0 {
         notes.not_applicable.push((Check::Snapshots, "there is none"));
     }
-    let mut audit = Audit::new(Seed::default(), &wanted.expected, snapshot.clone(), wanted.now);
+    let mut audit = Audit::new(Seed::default(), &expected, exports, snapshot.clone(), wanted.now);
     audit.findings.append(early);
     replay(source, &mut audit, wanted, head.map(|head| head.position));
-    audit.end(head.as_ref(), tree.as_ref(), &wanted.expected, store.as_deref());
+    audit.end(head.as_ref(), tree.as_ref(), &expected, store.as_deref());
     for what in journal.torn_structure() {
         audit.findings.add(Check::Checksums, None, format!("the file's own structure: {what}"));
     }
@@ -123,21 +136,22 @@ fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, Stri
     }
     look_up(store.as_deref(), unopened, &mut audit, &mut notes);
     compare_read_models(journal, wanted, &mut audit, &mut notes);
-    Ok(report(journal.name(), audit, &wanted.expected, notes, began))
+    Ok(report(journal.name(), audit, &expected, notes, began))
 }
 
 /// Audits an export.
 pub fn verify_export<R: std::io::BufRead + Send>(lines: R, wanted: &Wanted) -> Result<Report, ExportError> {
     let began = Instant::now();
+    let (expected, exports) = wanted.remembered()?;
     let (ExportHeader { head, journal, .. }, source) = ExportSource::new(lines)?;
-    let mut audit = Audit::new(Seed::default(), &wanted.expected, None, wanted.now);
+    let mut audit = Audit::new(Seed::default(), &expected, exports, None, wanted.now);
     replay(source, &mut audit, wanted, Some(head.position));
-    audit.end(Some(&head), None, &wanted.expected, None);
+    audit.end(Some(&head), None, &expected, None);
     let mut notes = Notes::default();
     for check in [Check::Checksums, Check::Index, Check::Snapshots, Check::ReadModels] {
         notes.not_applicable.push((check, "an export has none"));
     }
-    Ok(report(&journal, audit, &wanted.expected, notes, began))
+    Ok(report(&journal, audit, &expected, notes, began))
 }
 
 /// Runs every batch past the checks.

@@ -195,20 +195,15 @@ fn expected_heads_a_journal_with_another_past_is_told_by_a_root_that_was_noted()
     let mut forged = shop();
     forged.forge(3, "2000000", "3000000");
     let report = verify_store(&forged.store().shared(), &sound).unwrap();
-    speaks_in(&report, Check::ExpectedHeads, Some(10), "was expected");
+    speaks_in(&report, Check::ExpectedHeads, Some(10), "was noted");
 }
 
 #[test]
 fn expected_heads_a_journal_that_was_cut_is_told_by_a_head_that_was_noted() {
     let head = shop().store().tree.head();
     let cut = PaperStore::of(&shop().records[..17], &[6, 10, 17]);
-    let wanted = Wanted { expected: vec![ExpectedHead(head)], ..Wanted::default() };
-    speaks_in(
-        &verify_store(&cut.shared(), &wanted).unwrap(),
-        Check::ExpectedHeads,
-        Some(18),
-        "a head at 22 was expected, the journal ends at 17",
-    );
+    let wanted = Wanted { expected: vec![ExpectedHead::from(head)], ..Wanted::default() };
+    speaks_in(&verify_store(&cut.shared(), &wanted).unwrap(), Check::ExpectedHeads, Some(18), "was noted at 22, the journal ends at 17");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn verify() {
     let transcript = desk.transcript(&[
         &format!("cauri-replay verify {DATA}"),
         &format!("cauri-replay verify {DATA} --expect-head 10:33e4bee24b7877cebbafdc6b2c0d9a56fb36e5fdf1f49b69fe83518edd99d591"),
-        &format!("cauri-replay verify {DATA} --expect-head 10:0000bee24b7877cebbafdc6b2c0d9a56fb36e5fdf1f49b69fe83518edd99d591"),
+        &format!("cauri-replay verify {DATA} --against 10:0000bee24b7877cebbafdc6b2c0d9a56fb36e5fdf1f49b69fe83518edd99d591"),
     ]);
     insta::assert_snapshot!(transcript);
 }
@@ -200,7 +200,7 @@ fn manual() {
         "cauri-replay manual limits",
         "cauri-replay manual nothing",
         "cauri-replay",
-        "cauri-replay verify --expect-head 12",
+        "cauri-replay verify --against 12",
     ]);
     insta::assert_snapshot!(transcript);
 }

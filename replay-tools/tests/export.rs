@@ -36,7 +36,7 @@ fn forged_header(records: &[String]) -> String {
     let mut tree = Tree::empty();
     records.iter().for_each(|record| tree.push(Hash::of_leaf(record.as_bytes())));
     let head = tree.head();
-    format!("{{\"cauri_export\":1,\"head\":{{\"position\":{},\"root\":\"{}\"}},\"journal\":\"ledger\"}}", head.position, head.root)
+    format!("{{\"cauri_export\":2,\"head\":{{\"position\":{},\"root\":\"{}\"}},\"journal\":\"ledger\"}}", head.position, head.root)
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_careful_forgery_is_told_by_a_root_that_was_noted_and_by_nothing_else() {
     let path = desk.path("forged.jsonl");
     std::fs::write(&path, changed.join("\n") + "\n").unwrap();
     assert_eq!(desk.run("cauri-replay verify --export DESK/forged.jsonl").0, 0);
-    let (code, out, _) = desk.run(&format!("cauri-replay verify --export DESK/forged.jsonl --expect-head {noted}"));
+    let (code, out, _) = desk.run(&format!("cauri-replay verify --export DESK/forged.jsonl --against {noted}"));
     assert!(code == 1 && out.contains("expected_heads at position 22"), "{out}");
     let (code, answer) = outsider(&path, &[]);
     assert!(code == 0 && answer.contains("nothing proves that this is the original"), "{answer}");

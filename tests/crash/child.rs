@@ -70,7 +70,7 @@ pub fn work(dir: &Path, seed: u64, round: u64, time: Option<Duration>) {
 fn submit(engine: &Engine, pen: &mut Pen, submission: &Submission) -> Vec<cauri_engine::Outcome> {
     pen.asked(submission);
     let commands = submission.commands.iter().map(Asked::envelope).collect();
-    let outcomes = engine.submit_blocking(commands, submission.mode).expect("outcomes");
+    let outcomes = engine.submit_blocking(commands, submission.mode).expect("outcomes").outcomes;
     pen.told(&outcomes);
     outcomes
 }

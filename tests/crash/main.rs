@@ -143,7 +143,7 @@ impl Test {
                 .filter(|(_, outcome)| decided(outcome))
                 .map(|(asked, outcome)| (asked.envelope(), as_replay(outcome)))
                 .unzip();
-            let again = engine.submit_blocking(commands, Mode::Each).expect("outcomes");
+            let again = engine.submit_blocking(commands, Mode::Each).expect("outcomes").outcomes;
             assert_eq!(again, expected, "round {round}: another answer after the kill");
         }
         engine.stop();

@@ -152,7 +152,7 @@ impl World {
 
         for (submission, answer) in submissions.iter().zip(answers) {
             let outcomes = match answer {
-                Ok(outcomes) => outcomes,
+                Ok(answer) => answer.outcomes,
                 Err(SubmitError::NotDone(_) | SubmitError::Unknown(_)) => self.ask(submission),
                 Err(other) => panic!("{other}"),
             };
@@ -185,7 +185,7 @@ impl World {
 
     fn ask(&self, submission: &Submission) -> Vec<Outcome> {
         let commands = submission.commands.iter().map(Asked::envelope).collect();
-        self.engine.submit_blocking(commands, submission.mode).expect("outcomes")
+        self.engine.submit_blocking(commands, submission.mode).expect("outcomes").outcomes
     }
 
     /// Stops the engine or kills it, and starts another: from its snapshot, an older one, or the journal alone.

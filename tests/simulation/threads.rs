@@ -194,7 +194,7 @@ impl World {
             // A handle keeps its store open: the next engine waits for it.
             drop(engine);
             match answer {
-                Ok(outcomes) => return outcomes,
+                Ok(answer) => return answer.outcomes,
                 Err(SubmitError::NotDone(_) | SubmitError::Unknown(_) | SubmitError::Rejected(Rejected::Stopped)) => {
                     std::thread::yield_now()
                 }

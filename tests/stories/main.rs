@@ -2,5 +2,6 @@
 
 mod clock;
 mod durability;
+mod histories;
 mod operations;
 mod worked_examples;

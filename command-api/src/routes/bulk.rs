@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use cauri_domain::RefusalCode;
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
 use cauri_domain::time::Timestamp;
-use cauri_engine::{CommandEnvelope, Mode, Outcome};
+use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome};
 use cauri_event_schemas::{Position, StreamVersion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -199,15 +199,15 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
     let Bulk { commands, atomic, place } = read?;
     let asked_for: Vec<AskedFor> = commands.iter().map(AskedFor::by).collect();
     let mode = if atomic { Mode::Atomic } else { Mode::Each };
-    let outcomes = submit_all(state, commands, mode).await?;
-    Ok(respond(state, headers, atomic, &place, &asked_for, outcomes))
+    let answer = submit_all(state, commands, mode).await?;
+    Ok(respond(state, headers, atomic, &place, &asked_for, answer))
 }
 
-async fn submit_all(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Vec<Outcome>, Problem> {
+async fn submit_all(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, Problem> {
     let count = commands.len();
-    let outcomes = crate::submit::submit(state, commands, mode).await?;
-    if outcomes.len() == count {
-        Ok(outcomes)
+    let answer = crate::submit::submit(state, commands, mode).await?;
+    if answer.outcomes.len() == count {
+        Ok(answer)
     } else {
         Err(Problem::internal(None, "the engine gave another number of outcomes than commands"))
     }
@@ -374,15 +374,15 @@ fn respond(
     atomic: bool,
     place: &Place,
     asked_for: &[AskedFor],
-    outcomes: Vec<Outcome>,
+    Answer { outcomes, head }: Answer,
 ) -> Response {
     let results: Vec<BulkResult> =
         asked_for.iter().zip(&outcomes).enumerate().map(|(index, (asked, outcome))| BulkResult::of(index, asked, outcome)).collect();
     let count = |status: Status| results.iter().filter(|result| result.status == status).count();
     // What only repeats earlier answers wrote nothing now, but its positions stand for them just as well.
     let last = results.iter().filter_map(|result| result.journal_position).max();
-    let last = last.unwrap_or_else(|| state.engine.store().follow().head().position);
-    let position = token(state, last);
+    let last = last.unwrap_or(head.position);
+    let position = token(state, &head);
     let replayed = results.iter().filter(|result| result.replayed == Some(true)).count();
     let stopped_by =
         outcomes.into_iter().enumerate().find(|(_, outcome)| matches!(outcome, Outcome::Refused(_) | Outcome::VersionMismatch { .. }));

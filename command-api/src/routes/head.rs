@@ -30,7 +30,7 @@ pub(super) async fn head(State(state): State<ApiState>, _caller: Authorized<Read
     let head = state.engine.store().follow().head();
     Json(HeadAnswer {
         journal: state.engine.journal().to_owned(),
-        position: token(&state, head.position),
+        position: token(&state, &head),
         journal_position: head.position,
         root: head.root.to_string(),
     })

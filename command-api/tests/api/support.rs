@@ -16,6 +16,7 @@ use cauri_command_api::auth::token::{Trust, Verifier};
 use cauri_command_api::state::ReadyCheck;
 use cauri_command_api::{ApiState, HttpLimits, router};
 use cauri_domain::time::Timestamp;
+use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Engine, EngineConfig, ManualClock};
 use cauri_event_schemas::Position;
 use cauri_event_store::EventStore as _;
@@ -109,6 +110,11 @@ impl Api {
     }
 
     /// The same router on a port.
+    /// The consistency token of the journal's head.
+    pub fn token(&self) -> String {
+        ConsistencyToken::new("ledger", &self.engine.store().follow().head()).to_string()
+    }
+
     pub async fn serve(&self) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

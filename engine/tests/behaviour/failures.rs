@@ -186,7 +186,7 @@ fn corruption_ends_the_engine_and_everybody_is_told() {
 fn asked_until_told(engine: &Engine, commands: &[CommandEnvelope], mode: Mode) -> Vec<Outcome> {
     loop {
         match engine.submit_blocking(commands.to_vec(), mode) {
-            Ok(outcomes) => return outcomes,
+            Ok(answer) => return answer.outcomes,
             Err(SubmitError::NotDone(_) | SubmitError::Unknown(_)) => {}
             Err(other) => panic!("{other}"),
         }

@@ -328,3 +328,26 @@ fn a_key_of_format_1_answers_the_subject_that_used_it_and_nobody_else() {
         assert_eq!(story.one(&for_test), replays[0]);
     }
 }
+
+#[test]
+fn every_answer_carries_the_head_at_which_it_is_durable() {
+    for kept in Kept::BOTH {
+        let story = Story::kept(kept);
+        story.open(&["a", "b"]);
+        let commands = [post("1", "a", "b", 1), post("2", "a", "b", 1), post("none", "a", "nobody", 1)];
+        let first = story.engine.submit_blocking(commands.to_vec(), Mode::Each).expect("outcomes");
+        let head = story.store().head().expect("a head");
+        assert_eq!(first.head, head);
+        assert!(first.iter().all(|outcome| match outcome {
+            Outcome::Accepted(accepted) => accepted.last <= head.position,
+            Outcome::Refused(refused) => refused.position <= Some(head.position),
+            other => panic!("{other:?}"),
+        }));
+        story.accept(&post("later", "a", "b", 1));
+        // A repeated answer is as durable as the head is by now.
+        let again = story.engine.submit_blocking(commands.to_vec(), Mode::Each).expect("outcomes");
+        assert_eq!(again.outcomes, first.iter().map(as_replay).collect::<Vec<_>>());
+        assert_eq!(again.head, story.store().head().expect("a head"));
+        assert!(again.head.position > first.head.position);
+    }
+}

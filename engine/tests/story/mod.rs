@@ -149,7 +149,7 @@ impl Story {
 }
 
 pub fn submit(engine: &Engine, commands: &[CommandEnvelope], mode: Mode) -> Vec<Outcome> {
-    let outcomes = engine.submit_blocking(commands.to_vec(), mode).expect("outcomes");
+    let outcomes = engine.submit_blocking(commands.to_vec(), mode).expect("outcomes").outcomes;
     assert_eq!(outcomes.len(), commands.len(), "one outcome for each command");
     outcomes
 }

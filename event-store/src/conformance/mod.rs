@@ -105,6 +105,8 @@ pub fn run<B: Backend>(backend: B) {
         reading::many_ids_are_located_in_one_call_in_the_order_asked,
         reading::ids_of_different_kinds_with_one_text_are_kept_apart,
         reading::look_ups_answer_over_hundreds_of_batches,
+        reading::the_root_at_every_position_is_the_root_of_the_records_up_to_it,
+        reading::an_empty_journal_has_the_root_of_nothing_and_no_other,
         together::of_several_appenders_at_one_head_exactly_one_wins,
         together::appenders_that_try_again_lose_and_double_nothing,
         together::readers_see_only_whole_batches,

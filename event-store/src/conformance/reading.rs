@@ -4,6 +4,7 @@ use cauri_event_schemas::{Position, StreamId, StreamVersion};
 
 use super::Backend;
 use super::material::{Author, Commit, address, all, append, check, located, text};
+use crate::merkle::Tree;
 use crate::port::{EventStore, Lookup};
 
 pub(super) fn every_position_leads_to_the_batch_that_holds_it<B: Backend>(backend: &B) {
@@ -208,4 +209,38 @@ pub(super) fn look_ups_answer_over_hundreds_of_batches<B: Backend>(backend: &B) 
     let store = backend.crash(store);
     assert_eq!(located(&store, &lookups), positions);
     check(&store);
+}
+
+pub(super) fn the_root_at_every_position_is_the_root_of_the_records_up_to_it<B: Backend>(backend: &B) {
+    let mut store = backend.create("roots-anywhere");
+    let mut author = Author::new("a");
+    // Batches of one record, of many, and some that reach beyond several multiples of 4,096.
+    for (round, size) in [1_usize, 1, 2, 500, 3_591, 1, 2, 4_000, 8_189, 1, 700].into_iter().enumerate() {
+        let commits: Vec<Commit> = (0..size).map(|_| author.entry()).collect();
+        append(&store, &commits);
+        if round == 5 {
+            store = backend.reopen(store);
+        }
+    }
+    let mut tree = Tree::empty();
+    let mut roots = vec![tree.root()];
+    for record in all(&store) {
+        tree.push(record.as_record().leaf());
+        roots.push(tree.root());
+    }
+    let last = roots.len() - 1;
+    // Backwards, so that nothing that was read before it helps.
+    for position in (0..=last).rev().step_by(97).chain([last, 1, 2, 3, 4, 5, 4_095, 4_096, 4_097, 8_191, 8_192, 8_193, 0]) {
+        let found = store.root_at(Position::new(position as u64)).expect("an answer");
+        assert_eq!(found, Some(roots[position]), "the root at {position}");
+    }
+    for beyond in [last as u64 + 1, last as u64 + 2, 1 << 40, u64::MAX >> 1] {
+        assert_eq!(store.root_at(Position::new(beyond)).expect("an answer"), None, "{beyond} is beyond the head, {last}");
+    }
+}
+
+pub(super) fn an_empty_journal_has_the_root_of_nothing_and_no_other<B: Backend>(backend: &B) {
+    let store = backend.create("root-of-nothing");
+    assert_eq!(store.root_at(Position::ZERO).expect("an answer"), Some(Tree::empty().root()));
+    assert_eq!(store.root_at(Position::new(1)).expect("an answer"), None);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cauri_event_schemas::Position;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
+use super::roots::{ComputedTrees, keeps_peaks};
 use super::{FORMAT_VERSION, OpenError, failed};
 use crate::batch::Batch;
 use crate::merkle::{Hash, Tree};
@@ -26,7 +27,7 @@ pub(super) const FORMAT_1_UNTIL: &str = "format_1_until";
 const SCHEMA: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, root BLOB NOT NULL, peaks BLOB NOT NULL) STRICT;
-    CREATE TABLE frames (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, root BLOB NOT NULL, checksums BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+    CREATE TABLE frames (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, root BLOB NOT NULL, checksums BLOB NOT NULL, body BLOB NOT NULL, peaks BLOB) STRICT;
 ";
 
 /// The file and a few connections to read it.
@@ -35,12 +36,15 @@ pub(super) struct JournalFile {
     dir: PathBuf,
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
+    /// Frames have the column `peaks`: the file was of format 2 when it was opened.
+    pub(super) has_peaks: bool,
+    pub(super) computed: ComputedTrees,
 }
 
 impl JournalFile {
     /// Opens the file, creating it where there is none. The caller holds the directory's lock.
     pub(super) fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
-        let file = Self { dir: dir.to_owned(), path: dir.join("journal.sqlite"), readers: Mutex::default() };
+        let mut file = Self::at(dir);
         // Looked at before anything is changed in it: it may be somebody else's database.
         if std::fs::metadata(&file.path).is_ok_and(|found| found.len() > 0) {
             let looked = file.read(|connection| Ok(table_exists(connection).and_then(|exists| Ok((exists, tables(connection)?)))))?;
@@ -66,23 +70,34 @@ impl JournalFile {
             };
             create().map_err(|error| StoreError::from(failure("cannot create the journal", &error)))?;
         }
-        file.check_meta(&connection, name)?;
+        if file.check_meta(&connection, name)? < FORMAT_VERSION {
+            upgrade(&mut connection)
+                .map_err(|error| StoreError::from(failure("cannot bring the journal to this program's format", &error)))?;
+        }
+        file.has_peaks = true;
         Ok(file)
+    }
+
+    fn at(dir: &Path) -> Self {
+        let path = dir.join("journal.sqlite");
+        Self { dir: dir.to_owned(), path, readers: Mutex::default(), has_peaks: false, computed: ComputedTrees::default() }
     }
 
     /// Opens the file for reading; it must exist.
     pub(super) fn open_read_only(dir: &Path, name: &str) -> Result<Self, OpenError> {
-        let file = Self { dir: dir.to_owned(), path: dir.join("journal.sqlite"), readers: Mutex::default() };
+        let mut file = Self::at(dir);
         if !file.path.exists() {
             return Err(file.not_a_journal("there is no journal.sqlite"));
         }
-        file.read(|connection| Ok(table_exists(connection).map(|exists| (exists, file.check_meta(connection, name)))))
+        let format = file
+            .read(|connection| Ok(table_exists(connection).map(|exists| (exists, file.check_meta(connection, name)))))
             .map_err(OpenError::from)
             .and_then(|looked| match looked {
                 Ok((true, checked)) => checked,
                 Ok((false, _)) => Err(file.not_a_journal("journal.sqlite has no frames")),
                 Err(error) => Err(file.not_a_journal(error)),
             })?;
+        file.has_peaks = format >= 2;
         Ok(file)
     }
 
@@ -181,7 +196,7 @@ impl JournalFile {
         (size("journal.sqlite") + size("journal.sqlite-wal"), size("index.sqlite") + size("index.sqlite-wal"))
     }
 
-    fn read<T>(&self, with: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(&self, with: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -198,27 +213,39 @@ impl JournalFile {
         answer
     }
 
-    fn check_meta(&self, connection: &Connection, name: &str) -> Result<(), OpenError> {
+    /// The format of a file that this program can read and that has this name.
+    fn check_meta(&self, connection: &Connection, name: &str) -> Result<u32, OpenError> {
         let value = |key: &str| {
             connection
                 .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get::<_, String>(0))
                 .map_err(|error| self.not_a_journal(format!("no {key} in journal.sqlite: {error}")))
         };
         let format = value("format_version")?;
-        let found: u32 = format.parse().map_err(|_| self.not_a_journal(format!("format_version is {format:?}")))?;
-        if found > FORMAT_VERSION {
-            return Err(OpenError::NewerFormat { dir: self.dir.clone(), found, supported: FORMAT_VERSION });
+        let format: u32 = format.parse().map_err(|_| self.not_a_journal(format!("format_version is {format:?}")))?;
+        if format > FORMAT_VERSION {
+            return Err(OpenError::NewerFormat { dir: self.dir.clone(), found: format, supported: FORMAT_VERSION });
         }
         let found = value("journal")?;
         if found != name {
             return Err(OpenError::OtherJournal { dir: self.dir.clone(), found, wanted: name.to_owned() });
         }
-        Ok(())
+        Ok(format)
     }
 
     fn not_a_journal(&self, reason: impl ToString) -> OpenError {
         OpenError::NotAJournal { dir: self.dir.clone(), reason: reason.to_string() }
     }
+}
+
+/// Makes a file of format 1 one of format 2. What stands in it stays as it is; `format_1_until` says how far that goes.
+fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(&format!(
+        "ALTER TABLE frames ADD COLUMN peaks BLOB;
+         INSERT INTO meta SELECT 'format_1_until', CAST(position AS TEXT) FROM head WHERE id = 1;
+         UPDATE meta SET value = '{FORMAT_VERSION}' WHERE key = 'format_version'"
+    ))?;
+    transaction.commit()
 }
 
 /// Appends a batch and moves the head, in one transaction that has reached the disk when this returns.
@@ -229,6 +256,7 @@ pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch
     let peaks: Vec<u8> = batch.tree().peaks().iter().flat_map(|peak| peak.0).collect();
     let (first, head) = (batch.first().get() as i64, batch.head());
     let last = head.position.get() as i64;
+    let frame_peaks = keeps_peaks(batch.first(), head.position).then_some(peaks.as_slice());
 
     let before_commit = |error: rusqlite::Error| StoreError::from(failure("the batch was not written", &error));
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(before_commit)?;
@@ -241,8 +269,8 @@ pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch
         return Err(Corruption::new(expected.position, "the head on disk is not the head that this process left there").into());
     }
     transaction
-        .prepare_cached("INSERT INTO frames (first, last, root, checksums, body) VALUES (?1, ?2, ?3, ?4, ?5)")
-        .and_then(|mut insert| insert.execute(params![first, last, head.root.0, checksums, body]))
+        .prepare_cached("INSERT INTO frames (first, last, root, checksums, body, peaks) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        .and_then(|mut insert| insert.execute(params![first, last, head.root.0, checksums, body, frame_peaks]))
         .map_err(before_commit)?;
     if batch.has_format_1() {
         transaction
@@ -294,7 +322,7 @@ fn failure(what: &str, error: &rusqlite::Error) -> Failure {
 }
 
 /// Reading failed: damage in the file is corruption, anything else a failure.
-fn read_failure(what: &str, position: Position, error: &rusqlite::Error) -> StoreError {
+pub(super) fn read_failure(what: &str, position: Position, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             Corruption::new(position, format!("{what} cannot be read: {error}")).into()

@@ -6,6 +6,7 @@
 
 mod index;
 mod journal;
+mod roots;
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -22,12 +23,12 @@ pub use self::index::IndexSize;
 use self::journal::JournalFile;
 use crate::batch::Batch;
 use crate::follow::HeadWatch;
-use crate::merkle::Tree;
+use crate::merkle::{Hash, Tree};
 use crate::port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
 use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 
 /// The format that this program writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Connections for reading that are kept for the next reader; more than this many are closed again.
 const READERS_KEPT: usize = 16;
@@ -285,6 +286,10 @@ impl EventStore for EmbeddedStore {
 
     fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
         self.journal.read_batch(position)
+    }
+
+    fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
+        self.journal.root_at(position)
     }
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {

@@ -12,7 +12,7 @@ pub use faults::{Fault, Faults};
 
 use crate::batch::Batch;
 use crate::follow::HeadWatch;
-use crate::merkle::Tree;
+use crate::merkle::{Hash, Tree};
 use crate::port::{Appended, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
 use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 
@@ -37,6 +37,8 @@ struct Journal {
 struct State {
     tree: Tree,
     batches: Vec<StoredBatch>,
+    /// The tree after each batch.
+    trees: Vec<Tree>,
     /// The same, unpacked once: streams are read record by record.
     checked: Vec<Arc<CheckedBatch>>,
     streams: HashMap<StreamId, Vec<Position>>,
@@ -108,6 +110,7 @@ impl MemoryStore {
         };
         state.checked.push(Arc::new(stored.clone().check().expect("a batch has its own checksums")));
         state.batches.push(stored);
+        state.trees.push(batch.tree().clone());
         state.tree = batch.tree().clone();
         drop(state);
         self.journal.heads.publish(batch.head());
@@ -179,6 +182,17 @@ impl EventStore for MemoryStore {
         let state = self.lock();
         let at = state.batches.partition_point(|batch| batch.last < position);
         Ok(state.batches.get(at).filter(|batch| batch.first <= position).cloned())
+    }
+
+    fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
+        self.faults.read()?;
+        let state = self.lock();
+        let at = state.batches.partition_point(|batch| batch.last < position);
+        let mut tree = at.checked_sub(1).map_or_else(Tree::empty, |before| state.trees[before].clone());
+        if let Some(batch) = state.checked.get(at) {
+            batch.records().take_while(|record| record.position() <= position).for_each(|record| tree.push(record.leaf()));
+        }
+        Ok((tree.size() == position.get()).then(|| tree.root()))
     }
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {

@@ -289,8 +289,14 @@ fn a_reader_needs_no_index() {
 #[test]
 fn a_snapshot_of_a_damaged_file_is_one_that_is_not_there() {
     let dir = closed_journal();
-    let older = Head { position: Position::new(2), ..Head::default() };
-    let newer = Head { position: Position::new(4), ..Head::default() };
+    let (older, newer) = {
+        let store = open(dir.path());
+        let head = |position| {
+            let position = Position::new(position);
+            Head { position, root: store.root_at(position).expect("a root").expect("a position of the journal") }
+        };
+        (head(2), head(4))
+    };
     {
         let store = open(dir.path());
         store.save_snapshot(&Snapshot { head: older, state: b"older".to_vec() }).expect("a snapshot");

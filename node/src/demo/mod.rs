@@ -117,7 +117,7 @@ pub fn play(node: &Node, clock: &DemoClock, seed: u64, commands: usize) -> Resul
         let answer = node.engine.enqueue(commands, Mode::Each)?;
         // The next slice is made up while this one is decided and written.
         next = day.next();
-        let outcomes = answer.blocking_recv().map_err(|_| "the engine ended before it answered")??;
+        let outcomes = answer.blocking_recv().map_err(|_| "the engine ended before it answered")??.outcomes;
         for (kind, outcome) in kinds.into_iter().zip(&outcomes) {
             let counts: &mut Counts = report.kinds.entry(kind).or_default();
             match outcome {

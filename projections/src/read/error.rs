@@ -41,7 +41,7 @@ pub enum OpenError {
         /// The newest that this program knows.
         supported: u32,
     },
-    /// It is some other database, or the read store of another journal or of another history of this one.
+    /// It is some other database, or the read store of another journal.
     #[error("{} is not this journal's read store ({reason}): name another file, or delete it, which only costs a rebuild", .path.display())]
     Foreign {
         /// The file.

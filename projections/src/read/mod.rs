@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
+use cauri_event_store::Hash;
 use rusqlite::{Connection, InterruptHandle};
 
 pub use error::{OpenError, ReadError};
@@ -147,6 +148,13 @@ impl ReadSnapshot {
     /// The position that all read models share: the least of theirs. 0 while one of them was never built.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// The journal's root at [`ReadSnapshot::position`]; `None` where the read models are at different positions, because it
+    /// is kept for the furthest one only.
+    pub fn root(&self) -> Result<Option<Hash>, ReadError> {
+        let seen = catalog::seen(self.db()?)?;
+        Ok(seen.filter(|(position, _)| *position == self.position).map(|(_, root)| root))
     }
 
     /// The position of one read model, by name; `None` if it was never built or there is none with this name.

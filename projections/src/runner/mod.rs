@@ -59,6 +59,9 @@ pub struct RunnerStatus {
     pub read_models: Vec<ProjectionStatus>,
     /// What the runner as a whole is doing.
     pub state: RunnerState,
+    /// Why the read models were dropped and are built anew: they were of another history of the journal. Absent once
+    /// all of them are built.
+    pub other_history: Option<String>,
 }
 
 /// What a runner as a whole is doing.
@@ -94,14 +97,16 @@ impl Runner {
     /// Opens or makes the read store at `path` and begins to follow the journal.
     ///
     /// When it returns, [`ReadStore::open`] finds the file; a read model that has yet to be built says so until it is.
-    /// Refuses a file that is damaged, of another kind, of another journal or history, or of a newer program.
+    /// Refuses a file that is damaged, of another kind, of another journal, or of a newer program. Read models of another
+    /// history of the journal, as a restored copy has one, are built anew.
     pub fn start(store: Arc<dyn EventStore>, path: &Path, config: RunnerConfig) -> Result<Self, OpenError> {
         Self::start_with(store, path, config, &READ_MODELS)
     }
 
     fn start_with(store: Arc<dyn EventStore>, path: &Path, config: RunnerConfig, models: &'static [ReadModel]) -> Result<Self, OpenError> {
-        let db = writer::open(&*store, path, &config, models)?;
+        let (db, other_history) = writer::open(&*store, path, &config, models)?;
         let shared = Arc::new(Shared::new(store, models));
+        shared.note_other_history(other_history);
         shared.show(&db).map_err(|error| crate::catalog::judge(path, &error))?;
         let (control, inbox) = crossbeam_channel::unbounded();
         let writer = writer::Writer::new(shared.clone(), path.to_owned(), config, control.clone(), inbox);

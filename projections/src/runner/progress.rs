@@ -1,7 +1,7 @@
 //! How far the read models are, shared with whoever waits for them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cauri_domain::time::Timestamp;
@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     stop: AtomicBool,
     started_at: i64,
     progress: watch::Sender<Progress>,
+    /// Why everything is built anew.
+    other_history: Mutex<Option<String>>,
 }
 
 /// The read models as of the last commit.
@@ -53,7 +55,7 @@ impl Progress {
 impl Shared {
     pub(crate) fn new(store: Arc<dyn EventStore>, models: &'static [ReadModel]) -> Self {
         let progress = watch::Sender::new(Progress { models, rows: Vec::new(), state: RunnerState::Running });
-        Self { store, models, stop: AtomicBool::new(false), started_at: now(), progress }
+        Self { store, models, stop: AtomicBool::new(false), started_at: now(), progress, other_history: Mutex::default() }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn EventStore> {
@@ -100,7 +102,17 @@ impl Shared {
     pub(crate) fn status(&self) -> RunnerStatus {
         let head = self.head();
         let progress = self.progress.borrow().clone();
-        RunnerStatus { head, read_models: self.statuses(&progress.rows), state: progress.state }
+        let is_built = |model: &ReadModel| progress.rows.iter().any(|row| row.live && row.model.name == model.name);
+        let all_built = self.models.iter().all(is_built);
+        let other_history = self.other_history.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| !all_built);
+        RunnerStatus { head, read_models: self.statuses(&progress.rows), state: progress.state, other_history }
+    }
+
+    /// Everything is built anew, and why.
+    pub(crate) fn note_other_history(&self, reason: Option<String>) {
+        if reason.is_some() {
+            *self.other_history.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        }
     }
 
     /// How far the generations of a catalog are behind the head.

@@ -14,7 +14,7 @@ use cauri_domain::ids::EntryId;
 use cauri_event_schemas::{Event, Position, Recorded, StreamId, StreamVersion};
 use cauri_event_store::memory::MemoryStore;
 use cauri_event_store::{
-    Appended, Batch, EventStore, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree, Turn,
+    Appended, Batch, EventStore, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree, Turn,
 };
 
 use super::{Runner, RunnerConfig, RunnerState};
@@ -288,6 +288,27 @@ fn a_read_model_that_was_never_built_says_so() {
     assert!(matches!(snapshot.account(&address("customers:awa")), Err(ReadError::NotBuilt { read_model: "account_balances" })));
 }
 
+#[test]
+fn in_the_first_moment_nothing_of_another_history_is_there_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.sqlite");
+    let (mut lost, mut found) = (Ledger::new(), Ledger::new());
+    business(&mut lost, 20);
+    business(&mut found, 5);
+    let (runner, reads) = start(&lost.store, &path);
+    assert!(reads.wait_for_blocking(lost.position(), SOON));
+    runner.stop();
+    drop((runner, reads));
+    let (db, reason) = super::writer::open(&found.store, &path, &RunnerConfig::default(), &READ_MODELS).unwrap();
+    let reason = reason.unwrap();
+    assert!(reason.contains(&format!("at position {}, the journal ends at {}", lost.position(), found.position())), "{reason}");
+    // The runner's thread is not started.
+    drop(db);
+    let snapshot = ReadStore::open(&path).unwrap().snapshot().unwrap();
+    assert_eq!(snapshot.position(), Position::ZERO);
+    assert!(matches!(snapshot.account(&address("customers:awa")), Err(ReadError::NotBuilt { .. })));
+}
+
 /// A journal of which one byte has rotted.
 struct Rotten {
     inner: MemoryStore,
@@ -319,6 +340,9 @@ impl EventStore for Rotten {
             }
             batch
         }))
+    }
+    fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
+        self.inner.root_at(position)
     }
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
         self.inner.read_stream(stream, from)

@@ -58,35 +58,61 @@ impl From<rusqlite::Error> for Ended {
     }
 }
 
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corruption(corruption) => Self::Corrupt(corruption),
+            StoreError::Failure(failure) => Self::Failure(format!("the journal: {failure}")),
+        }
+    }
+}
+
 /// Opens the read store and brings its catalog to this program and this journal.
+///
+/// Read models of another history of the journal are never shown: they are dropped and built anew, and why is said.
 pub(super) fn open(
     store: &dyn EventStore,
     path: &Path,
     config: &RunnerConfig,
     models: &'static [ReadModel],
-) -> Result<Connection, OpenError> {
+) -> Result<(Connection, Option<String>), OpenError> {
     let db = catalog::open_for_writing(path, store.name(), config.cache_mib)?;
-    compare_histories(store, path, &db)?;
+    let other_history = compare_histories(store, path, &db)?;
+    if let Some(reason) = &other_history {
+        tracing::error!(path = %path.display(), reason, "the read models are of another history of the journal; they are built anew");
+        metrics::counter!("cauri_projection_other_history_total").increment(1);
+        in_transaction(&db, |db| catalog::begin_anew(db, models)).map_err(|error| catalog::judge(path, &error))?;
+    }
     catalog::prepare(&db, path, models)?;
-    Ok(db)
+    Ok((db, other_history))
 }
 
-/// A read store that is ahead of the journal, or stands on another root, belongs to another history of it.
-fn compare_histories(store: &dyn EventStore, path: &Path, db: &Connection) -> Result<(), OpenError> {
-    let foreign = |reason: String| OpenError::Foreign { path: path.to_owned(), reason };
+/// Why the read models are of another history of the journal, if they are.
+///
+/// With every write the root is kept at the furthest position that any of them shows: the journal must have it there.
+fn compare_histories(store: &dyn EventStore, path: &Path, db: &Connection) -> Result<Option<String>, OpenError> {
     let failure = |error: StoreError| OpenError::Failure { path: path.to_owned(), reason: format!("the journal: {error}") };
     let (last, seen) = catalog::history(db).map_err(|error| catalog::judge(path, &error))?;
     let head = store.head().map_err(failure)?;
-    let last = seen.map_or(last, |(position, _)| last.max(position));
-    if last > head.position {
-        return Err(foreign(format!("it is at position {last}, the journal ends at {}", head.position)));
+    let (position, ours) = match seen {
+        Some((position, _)) if position < last => (last, None),
+        Some((position, root)) => (position, Some(root)),
+        None => (last, None),
+    };
+    if position == Position::ZERO {
+        return Ok(None);
     }
-    let Some((position, ours)) = seen else { return Ok(()) };
-    match store.read_batch(position).map_err(failure)? {
-        Some(batch) if batch.last == position && batch.root.is_some_and(|theirs| theirs != ours) => {
-            Err(foreign(format!("the root that it saw at position {position} is not the journal's")))
-        }
-        _ => Ok(()),
+    if position > head.position {
+        return Ok(Some(format!("they are at position {position}, the journal ends at {}", head.position)));
+    }
+    let Some(ours) = ours else {
+        // As earlier programs left them where they were stopped in the middle of a batch.
+        return Ok(Some(format!("they are at position {position} and keep no root of the journal there")));
+    };
+    match store.root_at(position).map_err(failure)? {
+        Some(theirs) if theirs == ours => Ok(None),
+        Some(theirs) => Ok(Some(format!("they saw the root {ours} at position {position}, the journal has {theirs}"))),
+        None => Ok(Some(format!("they are at position {position}, the journal ends before it"))),
     }
 }
 
@@ -136,6 +162,10 @@ impl Writer {
             let db = match opened.take() {
                 Some(db) => Ok(db),
                 None => open(&**self.shared.store(), &self.path, &self.config, self.shared.models())
+                    .map(|(db, other_history)| {
+                        self.shared.note_other_history(other_history);
+                        db
+                    })
                     .map_err(|error| Ended::Failure(error.to_string())),
             };
             let began = Instant::now();
@@ -188,6 +218,10 @@ struct Session<'a> {
     preferred: usize,
     /// Transactions in the log that may not be in the database.
     logged: usize,
+    /// The furthest position that was written, and the journal's root there.
+    written: Option<(Position, Hash)>,
+    /// When the journal was last asked whether it still has that root.
+    compared: Instant,
     /// Tells threads that compute digests to leave off.
     ended: Arc<AtomicBool>,
 }
@@ -200,8 +234,18 @@ impl Drop for Session<'_> {
 
 impl<'a> Session<'a> {
     fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
-        let mut session =
-            Self { writer, db, lanes: Vec::new(), threads, goal: writer.shared.head(), preferred: 0, logged: 0, ended: Arc::default() };
+        let mut session = Self {
+            writer,
+            db,
+            lanes: Vec::new(),
+            threads,
+            goal: writer.shared.head(),
+            preferred: 0,
+            logged: 0,
+            written: catalog::seen(db)?,
+            compared: Instant::now(),
+            ended: Arc::default(),
+        };
         let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();
         for row in catalog::rows(db, writer.shared.models())? {
             let member = Member::load(db, &row)?;
@@ -294,7 +338,9 @@ impl<'a> Session<'a> {
                 let lane = &mut self.lanes[index];
                 lane.end = (last, root);
                 lane.feed.stage(events);
-                if !more || self.lanes[index].feed.waiting() >= self.limit(index) {
+                let (waiting, limit) = (self.lanes[index].feed.waiting(), self.limit(index));
+                // Where a batch ends its root is known; the rest of a batch comes soon.
+                if !more || (waiting >= limit && (root.is_some() || waiting >= 2 * limit)) {
                     self.write(index)?;
                     self.join_lanes()?;
                     self.settle()?;
@@ -321,10 +367,14 @@ impl<'a> Session<'a> {
     /// Writes what waits in a lane: rows, checkpoints, history, in one transaction.
     fn write(&mut self, index: usize) -> Result<(), Ended> {
         let began = Instant::now();
+        if self.lanes[index].feed.waiting() == 0 {
+            return Ok(());
+        }
+        self.compare_with_journal()?;
         let head = self.writer.shared.head();
+        let seen = self.seen(index)?;
         let lane = &mut self.lanes[index];
         let before: Vec<(Position, bool)> = lane.feed.members.iter().map(|member| (member.position, member.is_running())).collect();
-        let end = lane.end;
         let written = in_transaction(self.db, |db| -> Result<_, Ended> {
             let Some(written) = lane.feed.write(db)? else { return Ok(None) };
             for (member, (from, was_running)) in lane.feed.members.iter().zip(&before) {
@@ -337,12 +387,13 @@ impl<'a> Session<'a> {
                     return Err(Ended::Failure("somebody else writes the same read store".into()));
                 }
             }
-            if index == 0 {
-                catalog::set_history(db, end.0, end.1, head)?;
+            if index == 0 || seen.is_some() {
+                catalog::set_history(db, seen, head)?;
             }
             Ok(Some(written))
         })?;
         let Some(written) = written else { return Ok(()) };
+        self.written = seen.or(self.written);
         lane.reader.give_back(lane.feed.release());
         lane.position = written.last;
         self.logged += 1 + written.events / 100;
@@ -352,6 +403,33 @@ impl<'a> Session<'a> {
             tracing::error!(read_model, %position, reason, "a read model is stopped before an event that it cannot project");
         }
         Ok(())
+    }
+
+    /// The end of what waits in a lane with the journal's root there, where that is the furthest position so far.
+    fn seen(&self, index: usize) -> Result<Option<(Position, Hash)>, Ended> {
+        let (end, root) = self.lanes[index].end;
+        if self.written.is_some_and(|(position, _)| end < position) {
+            return Ok(None);
+        }
+        let root = match root {
+            Some(root) => Some(root),
+            None => self.writer.shared.store().root_at(end)?,
+        };
+        match root {
+            Some(root) => Ok(Some((end, root))),
+            None => Err(Ended::Failure(format!("the journal ends before {end}, which it gave before: it is not the same any more"))),
+        }
+    }
+
+    /// Now and then, whether the journal still has what was written: another may have been put in its place.
+    fn compare_with_journal(&mut self) -> Result<(), Ended> {
+        let Some((position, ours)) = self.written.filter(|_| self.compared.elapsed() >= TICK) else { return Ok(()) };
+        self.compared = Instant::now();
+        match self.writer.shared.store().root_at(position)? {
+            Some(theirs) if theirs == ours => Ok(()),
+            // The next session compares again, and begins anew.
+            _ => Err(Ended::Failure(format!("the journal has another root at {position} than before: it is not the same any more"))),
+        }
     }
 
     /// Read models at least as far as the first lane's go on with it.

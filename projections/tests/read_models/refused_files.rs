@@ -79,19 +79,6 @@ fn the_read_store_of_another_journal_is_foreign() {
 }
 
 #[test]
-fn the_read_store_of_another_history_is_foreign() {
-    let (_directory, path) = at_rest(&ledger(1));
-    // As many events, but not the same.
-    let refused = start(&ledger(2).store, &path);
-    let Err(error @ OpenError::Foreign { .. }) = refused else { panic!("{refused:?}") };
-    assert!(error.to_string().contains("root"), "{error}");
-    // Fewer events: a journal that was put back from an older copy.
-    let refused = start(&MemoryStore::exclusive("ledger"), &path);
-    let Err(error @ OpenError::Foreign { .. }) = refused else { panic!("{refused:?}") };
-    assert!(error.to_string().contains("the journal ends at 0"), "{error}");
-}
-
-#[test]
 fn what_is_not_there_is_not_made_by_asking() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.sqlite");

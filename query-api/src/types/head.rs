@@ -29,8 +29,8 @@ impl Head {
         self.head.root.into()
     }
 
-    /// The same position as a consistency token: what `minPosition` takes.
+    /// The head as a consistency token: what `minPosition` takes.
     async fn token(&self) -> String {
-        ConsistencyToken { journal: self.journal.clone(), position: self.head.position }.to_string()
+        ConsistencyToken::new(&self.journal, &self.head).to_string()
     }
 }

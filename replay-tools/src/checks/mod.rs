@@ -48,9 +48,9 @@ checks! {
     Positions positions "positions": "Positions run 1, 2, 3 … to the head, without a gap and without a record twice.",
         "Keep a copy of the damaged files and restore the journal from a backup or an export.";
     Roots roots "roots": "Every stored Merkle root is the root of the records up to it.",
-        "Compare the root with one that was noted elsewhere (`--expect-head`), then restore the journal from a backup or an export.";
-    ExpectedHeads expected_heads "expected_heads": "The journal passes through every head that `--expect-head` names.",
-        "The journal is not the one whose head was noted: find out who changed it, and restore the copy that has this root.";
+        "Compare the root with one that was noted elsewhere (`verify --against`), then restore the journal from a backup or an export.";
+    ExpectedHeads expected_heads "expected_heads": "The journal agrees with every head, token and export that `--against` names.",
+        "The journal is not the one that was noted: find out whether an older copy was restored or somebody changed it, and restore the copy that agrees.";
     Canonical canonical "canonical": "Every record's bytes are the canonical JSON of what they say.",
         "The record was not written by Cauri: find out who wrote it; nothing after it can be trusted.";
     Schemas schemas "schemas": "Every record is of a known type and version and can be read today.",

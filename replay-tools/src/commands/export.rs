@@ -12,7 +12,7 @@ use super::{CommandError, Exit, position};
 use crate::frames::Frames;
 use crate::origin::{self, journal_directory};
 use crate::shown::count;
-use crate::source::{ExportHeader, Journal};
+use crate::source::{EXPORT_VERSION, ExportHeader, Journal};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
         // The header comes first and names the root, so the records are read twice.
         Some(to) => origin::replay(frames.source(Some(to))?, stored, Some(to), "root", &mut |_, _| {})?,
     };
-    let header = ExportHeader { cauri_export: 1, head, journal: arguments.journal.clone() };
+    let header = ExportHeader { cauri_export: EXPORT_VERSION, head, journal: arguments.journal.clone() };
     if arguments.file == Path::new("-") {
         write(&frames, &header, stored, &mut BufWriter::with_capacity(1 << 20, out))?;
         return Ok(Exit::Well);

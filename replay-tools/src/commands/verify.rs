@@ -8,7 +8,7 @@ use cauri_domain::time::Timestamp;
 use clap::Args;
 
 use super::{CommandError, Exit, write_json};
-use crate::ExpectedHead;
+use crate::Remembered;
 use crate::origin::Origin;
 use crate::source::ExportError;
 use crate::verify::{Wanted, verify_directory, verify_export};
@@ -17,9 +17,9 @@ use crate::verify::{Wanted, verify_directory, verify_export};
 pub(super) struct Arguments {
     #[command(flatten)]
     origin: Origin,
-    /// A head that was noted earlier: the journal must pass through it. May be given several times.
-    #[arg(long, value_name = "POSITION:ROOT")]
-    expect_head: Vec<ExpectedHead>,
+    /// What was noted earlier, which the journal must agree with: a head POSITION:ROOT, a consistency token, or the file of an export. May be given several times.
+    #[arg(long, alias = "expect-head", value_name = "HEAD|EXPORT")]
+    against: Vec<Remembered>,
     /// Leave the read models alone.
     #[arg(long)]
     no_read_models: bool,
@@ -35,7 +35,13 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
     let Origin { data, journal, export } = &arguments.origin;
     let read_store = (!arguments.no_read_models).then(|| data.join("read-models").join(format!("{journal}.sqlite")));
     let now = arguments.now.or_else(machine_time);
-    let wanted = Wanted { expected: arguments.expect_head.clone(), read_store, now, show_progress: true };
+    let mut wanted = Wanted { read_store, now, show_progress: true, ..Wanted::default() };
+    for remembered in &arguments.against {
+        match remembered {
+            Remembered::Head(head) => wanted.expected.push(*head),
+            Remembered::Export(path) => wanted.exports.push(path.clone()),
+        }
+    }
     let report = match export {
         Some(path) => verify_export(BufReader::with_capacity(1 << 20, File::open(path).map_err(ExportError::Io)?), &wanted)?,
         None => verify_directory(&arguments.origin.directory(), journal, &wanted)?,

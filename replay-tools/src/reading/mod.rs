@@ -173,6 +173,8 @@ pub struct RawBatch {
     pub root: Option<Hash>,
     /// CRC-32 of each record, where they are stored.
     pub checksums: Option<Vec<u32>>,
+    /// The tree's peaks after the last record, where they are stored with the batch: 32 bytes each, largest first.
+    pub peaks: Option<Vec<u8>>,
     /// The records, each followed by a line feed.
     pub body: Body,
 }
@@ -189,7 +191,7 @@ pub enum Body {
 impl From<StoredBatch> for RawBatch {
     fn from(stored: StoredBatch) -> Self {
         let StoredBatch { first, last, root, checksums, lines } = stored;
-        Self { first, last, root, checksums: Some(checksums), body: Body::Lines(lines) }
+        Self { first, last, root, checksums: Some(checksums), peaks: None, body: Body::Lines(lines) }
     }
 }
 
@@ -202,6 +204,8 @@ pub struct ReadBatch {
     pub last: Position,
     /// The root after the last record, where one is stored.
     pub root: Option<Hash>,
+    /// The tree's peaks after the last record, where they are stored with the batch.
+    pub peaks: Option<Vec<u8>>,
     /// How many bytes the records have, with their line feeds.
     pub bytes: u64,
     /// The leaf of each record; fewer than positions where records are missing.
@@ -254,7 +258,7 @@ impl ReadBatch {
 
 /// Reads a batch: leaves, facts, and whatever can be wrong with a record on its own.
 pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
-    let RawBatch { first, last, root, checksums, body } = raw;
+    let RawBatch { first, last, root, checksums, peaks, body } = raw;
     let (lines, torn) = match body {
         Body::Lines(lines) => (lines, None),
         Body::Packed(body) => unpack(&body),
@@ -265,6 +269,7 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
         first,
         last,
         root,
+        peaks,
         bytes,
         leaves: Vec::with_capacity(expected.min(lines.len())),
         facts: Vec::with_capacity(expected.min(lines.len())),

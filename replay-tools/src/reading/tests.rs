@@ -138,7 +138,7 @@ fn told(batch: &ReadBatch, stated: Position, fact: &Fact) -> String {
 }
 
 fn batch_of(line: &[u8]) -> ReadBatch {
-    let nothing = RawBatch { first: AT, last: Position::ZERO, root: None, checksums: None, body: Body::Lines(line.to_vec()) };
+    let nothing = RawBatch { first: AT, last: Position::ZERO, root: None, checksums: None, peaks: None, body: Body::Lines(line.to_vec()) };
     let mut batch = read(nothing, &Seed::default());
     batch.findings = Findings::default();
     batch.unreadable = None;
@@ -320,8 +320,8 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_reader_panic(line in prop::collection::vec(any::<u8>(), 0..200)) {
-        let raw = RawBatch { first: AT, last: AT, root: None, checksums: None, body: Body::Lines(line.clone()) };
+        let raw = RawBatch { first: AT, last: AT, root: None, checksums: None, peaks: None, body: Body::Lines(line.clone()) };
         read(raw, &Seed::default());
-        read(RawBatch { first: AT, last: AT, root: None, checksums: None, body: Body::Packed(line) }, &Seed::default());
+        read(RawBatch { first: AT, last: AT, root: None, checksums: None, peaks: None, body: Body::Packed(line) }, &Seed::default());
     }
 }

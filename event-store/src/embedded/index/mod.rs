@@ -178,6 +178,7 @@ impl Index {
         let start = || {
             let connection = file::open(&path)?;
             let index = Self::start(&path, &connection, journal, size)?;
+            drop_foreign_snapshots(&connection, journal);
             let upkeep = Upkeep::new(index.shared.clone(), connection)?;
             Ok((index, upkeep))
         };
@@ -217,9 +218,8 @@ impl Index {
         let index = Self::without_runs(path, seed_of(connection)?, size);
         let (indexed_to, root) = indexed_to(connection)?;
         if indexed_to > Position::ZERO {
-            let stored = journal.read_batch(indexed_to).map_err(|error| damage(&error.to_string()))?;
-            let same_history = stored.is_some_and(|batch| batch.last == indexed_to && batch.root.map(|root| cut(&root)) == Some(root));
-            if !same_history {
+            let journals = journal.root_at(indexed_to).map_err(|error| damage(&error.to_string()))?;
+            if journals.map(|root| cut(&root)) != Some(root) {
                 return Err(damage("it belongs to another history of the journal"));
             }
         }
@@ -401,6 +401,27 @@ impl Index {
             tracing::warn!(position, "a damaged snapshot is passed over");
         }
         Ok(None)
+    }
+}
+
+/// Drops snapshots of another history. Those beyond the head would otherwise be kept instead of newer ones before it.
+fn drop_foreign_snapshots(connection: &Connection, journal: &JournalFile) {
+    let heads = || -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
+        let mut select = connection.prepare("SELECT position, root FROM snapshots")?;
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    // A snapshot is a cache: one that cannot be read is one that is not there.
+    for (position, root) in heads().unwrap_or_default() {
+        // Whoever reads a journal that is damaged there meets the same error.
+        let Ok(found) = journal.root_at(Position::new(position.unsigned_abs())) else { continue };
+        if found.is_some() && found == Hash::from_slice(&root) {
+            continue;
+        }
+        tracing::warn!(position, "a snapshot of another history of the journal is dropped");
+        if let Err(error) = connection.execute("DELETE FROM snapshots WHERE position = ?1", [position]) {
+            // The engine compares a snapshot again before it uses it.
+            tracing::warn!(%error, position, "the snapshot was not dropped");
+        }
     }
 }
 
