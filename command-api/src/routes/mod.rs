@@ -10,7 +10,6 @@ mod history;
 pub mod journal;
 
 pub use head::HeadAnswer;
-pub use health::{CheckResult, Readiness};
 pub use history::{StreamEvent, StreamHistory};
 
 use axum::Router;

@@ -12,7 +12,7 @@ use cauri_command_api::auth::issuer::DevIssuer;
 use cauri_command_api::auth::jwks::{Jwks, JwksSource};
 use cauri_command_api::auth::role::Role;
 use cauri_command_api::auth::token::{Trust, Verifier};
-use cauri_command_api::state::ReadyCheck;
+use cauri_command_api::readiness::ReadyCheck;
 use cauri_command_api::{ApiState, HttpLimits, router};
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Engine, EngineConfig, ManualClock};
@@ -32,12 +32,22 @@ static ISSUER: LazyLock<DevIssuer> = LazyLock::new(|| {
 
 /// A token for somebody with these roles.
 pub fn token(roles: &[Role]) -> String {
-    ISSUER.issue("awa", roles, Duration::from_secs(600)).unwrap()
+    token_of("awa", roles)
+}
+
+/// A token for `subject` with these roles.
+pub fn token_of(subject: &str, roles: &[Role]) -> String {
+    ISSUER.issue(subject, roles, Duration::from_secs(600)).unwrap()
+}
+
+/// The keys of the issuer of these tests.
+pub fn key_set() -> JwksSource {
+    JwksSource::from(ISSUER.jwks_path())
 }
 
 /// A verifier that trusts the issuer of these tests.
 pub fn verifier() -> Arc<Verifier> {
-    let keys = Jwks::load(JwksSource::from(ISSUER.jwks_path())).unwrap();
+    let keys = Jwks::load(key_set()).unwrap();
     Arc::new(Verifier::new(keys, &Trust::default()))
 }
 
