@@ -16,9 +16,9 @@ use crate::answer::CommandAnswer;
 use crate::auth::role::Permission;
 use crate::bulk::Nothing;
 use crate::problem::{PROBLEM_JSON, PROBLEMS, Problem};
+use crate::readiness::Readiness;
 use crate::routes::bulk::{BulkAnswer, NDJSON};
 use crate::routes::entries::PostHoldBody;
-use crate::readiness::Readiness;
 use crate::routes::{HeadAnswer, StreamHistory};
 
 /// The document as it is served.

@@ -225,7 +225,8 @@ impl Problem {
     /// 429: as many requests of the subject are being answered as one may have, which is `most`.
     #[must_use]
     pub fn too_many_requests(most: usize) -> Self {
-        let detail = format!("{most} requests of this subject are being answered, which is as many as one subject may have; nothing was done");
+        let detail =
+            format!("{most} requests of this subject are being answered, which is as many as one subject may have; nothing was done");
         Self::of(&kind::TOO_MANY_REQUESTS, detail).with_retry_after(Duration::from_secs(1))
     }
 

@@ -111,11 +111,8 @@ pub(crate) type Found = Vec<(&'static str, Result<String, Reason>)>;
 
 /// Looks at everything. It may block.
 pub(crate) fn look(state: &ApiState) -> Found {
-    let engine = if state.engine.is_running() {
-        Ok("takes commands".to_owned())
-    } else {
-        Err(Reason::new(&reason::ENGINE_STOPPED, "has stopped"))
-    };
+    let engine =
+        if state.engine.is_running() { Ok("takes commands".to_owned()) } else { Err(Reason::new(&reason::ENGINE_STOPPED, "has stopped")) };
     // As it was last published: asking the store itself would wait for a write that is under way.
     let store = Ok(format!("is at {}", state.engine.store().follow().head()));
     let mut found = vec![("engine", engine), ("store", store)];

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     TooComplex,
     /// It took too long; ask for less, or try again.
     TimedOut,
+    /// As many requests of the subject are being answered as one subject may have; try again.
+    TooManyRequests,
     /// Too many others ask at this moment; try again.
     Overloaded,
     /// Something went wrong here; the log has it.
@@ -31,13 +33,14 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BadUserInput,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::PositionNotReached,
         Self::TooComplex,
         Self::TimedOut,
+        Self::TooManyRequests,
         Self::Overloaded,
         Self::Internal,
     ];
@@ -51,6 +54,7 @@ impl ErrorCode {
             Self::PositionNotReached => "POSITION_NOT_REACHED",
             Self::TooComplex => "TOO_COMPLEX",
             Self::TimedOut => "TIMED_OUT",
+            Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::Overloaded => "OVERLOADED",
             Self::Internal => "INTERNAL",
         }
@@ -63,6 +67,7 @@ impl ErrorCode {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::PositionNotReached | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -82,6 +87,8 @@ pub enum QueryError {
     BadInput(String),
     /// Whoever asks is not let in.
     NotLetIn(AuthProblem),
+    /// A web page of another origin wants to open a WebSocket, and its origin is not listed.
+    ForeignOrigin,
     /// The read models did not get there in time.
     PositionNotReached {
         /// What was asked for.
@@ -95,7 +102,9 @@ pub enum QueryError {
     TooComplex(String),
     /// It took longer than this.
     TimedOut(Duration),
-    /// More connections or operations than there may be; the text has the figure.
+    /// More requests of one subject than there may be; the text has the figure.
+    TooManyRequests(String),
+    /// More requests, connections or operations than there may be; the text has the figure.
     Overloaded(String),
     /// Something went wrong here, and the log has it.
     Internal,
@@ -117,11 +126,13 @@ impl QueryError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::BadInput(_) => ErrorCode::BadUserInput,
+            Self::ForeignOrigin => ErrorCode::Forbidden,
             Self::NotLetIn(problem) if problem.status() == 403 => ErrorCode::Forbidden,
             Self::NotLetIn(_) => ErrorCode::Unauthenticated,
             Self::PositionNotReached { .. } | Self::NotBuilt(_) => ErrorCode::PositionNotReached,
             Self::TooComplex(_) => ErrorCode::TooComplex,
             Self::TimedOut(_) => ErrorCode::TimedOut,
+            Self::TooManyRequests(_) => ErrorCode::TooManyRequests,
             Self::Overloaded(_) => ErrorCode::Overloaded,
             Self::Internal => ErrorCode::Internal,
         }
@@ -129,8 +140,11 @@ impl QueryError {
 
     fn message(&self) -> String {
         match self {
-            Self::BadInput(what) | Self::TooComplex(what) | Self::Overloaded(what) => what.clone(),
+            Self::BadInput(what) | Self::TooComplex(what) | Self::TooManyRequests(what) | Self::Overloaded(what) => what.clone(),
             Self::NotLetIn(problem) => problem.to_string(),
+            Self::ForeignOrigin => {
+                "pages of this Origin may not open a WebSocket here: the option --cors-origin lists those that may".to_owned()
+            }
             Self::PositionNotReached { wanted, reached } => {
                 format!("the read models are at position {reached}, {wanted} was asked for; try again")
             }
@@ -150,7 +164,14 @@ impl QueryError {
                 values.set("lag", wanted.get().saturating_sub(reached.get()));
             }
             Self::NotLetIn(problem) => values.set("reason", problem.kind().code),
-            Self::BadInput(_) | Self::NotBuilt(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}
+            Self::BadInput(_)
+            | Self::ForeignOrigin
+            | Self::NotBuilt(_)
+            | Self::TooComplex(_)
+            | Self::TimedOut(_)
+            | Self::TooManyRequests(_)
+            | Self::Overloaded(_)
+            | Self::Internal => {}
         }
         values
     }

@@ -10,6 +10,7 @@ use cauri_event_schemas::{Event, Position as Place, StreamId, StreamVersion};
 use cauri_event_store::{CheckedBatch, Corruption, EventStore, StoreError};
 use futures::Stream;
 use futures::stream;
+use tokio::sync::watch;
 
 use crate::error::QueryError;
 use crate::scalars::{AccountAddress, Position};
@@ -32,7 +33,7 @@ const STRETCH: usize = 100_000;
 /// What happens, as it happens: over WebSocket with the protocol `graphql-transport-ws`.
 #[GraphqlSubscription]
 impl Subscription {
-    /// Every entry once, in the order of the journal, as soon as the read models show it: what was recorded from position `from` on, then whatever is recorded next. After a broken connection go on with `from` one more than the `position` of the last entry that arrived, and nothing is lost or seen twice. A client that does not take what it is sent for ten seconds is disconnected.
+    /// Every entry once, in the order of the journal, as soon as the read models show it: what was recorded from position `from` on, then whatever is recorded next. After a broken connection go on with `from` one more than the `position` of the last entry that arrived, and nothing is lost or seen twice. A client that takes nothing of what it is sent for ten seconds is disconnected.
     #[graphql(complexity = "50 + child_complexity")]
     async fn entries(
         &self,
@@ -44,11 +45,17 @@ impl Subscription {
         let next = match from {
             Some(from) => from.0.max(Place::ZERO.next()),
             None => {
-                let reads = sources.reads.clone();
-                blocking(move || reads.snapshot().map(|snapshot| snapshot.position())).await??.next()
+                let (reads, turn) = (sources.reads.clone(), sources.look().await?);
+                let position = move || {
+                    let position = reads.snapshot().map(|snapshot| snapshot.position());
+                    drop(turn);
+                    position
+                };
+                blocking(position).await??.next()
             }
         };
-        let feed = Feed { sources, account: account.map(|account| account.0), next, found: VecDeque::new() };
+        let gate = ctx.data_opt::<Gate>().cloned();
+        let feed = Feed { sources, gate, account: account.map(|account| account.0), next, found: VecDeque::new() };
         // An error ends the stream: going on behind it would lose an entry.
         Ok(stream::unfold(Some(feed), |feed| async {
             let mut feed = feed?;
@@ -60,9 +67,24 @@ impl Subscription {
     }
 }
 
-/// Where one subscription is. Nothing runs while nobody polls it, so a slow client holds up nobody and costs no memory.
+/// Whether the client of a subscription takes what it is sent. While it does not, the subscription reads no further.
+#[derive(Clone)]
+pub(crate) struct Gate(pub(crate) watch::Receiver<bool>);
+
+impl Gate {
+    async fn open(&mut self) {
+        if self.0.wait_for(|open| *open).await.is_err() {
+            // The connection is gone, and this with it in a moment.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Where one subscription is. It waits for its client before it reads on, and not while it reads: a slow client holds no
+/// snapshot and no turn, and costs no memory.
 struct Feed {
     sources: Sources,
+    gate: Option<Gate>,
     account: Option<Address>,
     /// The first position of the journal that was not looked at yet.
     next: Place,
@@ -73,10 +95,13 @@ struct Feed {
 impl Feed {
     async fn next_entry(&mut self) -> Result<Entry, QueryError> {
         loop {
+            if let Some(gate) = &mut self.gate {
+                gate.open().await;
+            }
             if let Some((position, id)) = self.found.pop_front() {
                 self.wait_until_shown(position).await?;
                 // Each entry has a scope of its own, opened now and closed when the entry was sent.
-                let scope = self.sources.scope();
+                let scope = self.sources.live_scope();
                 let entry = Entry::load(id, &scope).await?;
                 return entry.ok_or_else(|| {
                     QueryError::internal(format_args!("the read models do not show the entry {id} of position {position}"))

@@ -58,7 +58,12 @@ pub fn path(path: &Path) -> &str {
 impl Server {
     /// Starts the server on a data directory and waits until it is ready.
     pub fn start(data: &Path) -> Self {
-        let mut server = Self::spawn(data);
+        Self::start_with(data, &[])
+    }
+
+    /// The same with more options of `cauri serve`.
+    pub fn start_with(data: &Path, options: &[&str]) -> Self {
+        let mut server = Self::spawn(data, options);
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = server.child.try_wait().expect("a child") {
@@ -71,17 +76,23 @@ impl Server {
             assert!(Instant::now() < deadline, "the server is not ready after a minute");
             std::thread::sleep(Duration::from_millis(20));
         }
-        let output = run("cauri", &["token", "--role", "operator", "--data", path(data)]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        server.token = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        server.token = server.token_of("developer", "operator");
         server
     }
 
-    fn spawn(data: &Path) -> Self {
+    /// A token of its development issuer.
+    pub fn token_of(&self, subject: &str, role: &str) -> String {
+        let output = run("cauri", &["token", "--subject", subject, "--role", role, "--data", path(&self.data)]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn spawn(data: &Path, options: &[&str]) -> Self {
         // The port is free now; that another process takes it in the next moment has not been seen.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         let mut child = Command::new(binary("cauri"))
             .args(["serve", "--data", path(data), "--listen", &format!("127.0.0.1:{port}")])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -103,6 +114,11 @@ impl Server {
     /// The address before the path.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     /// A token of the role operator.

@@ -1,11 +1,11 @@
 //! What concerns every request: ids, security headers, load, panics.
 
+use crate::support::{Api, entry, verifier};
 use axum::Router;
 use axum::routing::get;
 use cauri_command_api::auth::role::Role;
 use cauri_command_api::auth::token::Verifier;
 use cauri_command_api::{ApiState, HttpLimits, router_with};
-use crate::support::{Api, entry, verifier};
 
 #[tokio::test]
 async fn the_request_id_is_the_callers_or_ours_and_comes_back() {
