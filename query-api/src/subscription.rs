@@ -25,7 +25,8 @@ pub struct Subscription;
 const STANDSTILL: Duration = Duration::from_secs(30);
 /// Looks at the journal at least this often, should a notice ever be missed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// Entries that are found in the journal before the first of them is shown.
+/// Entries that are found in the journal before the first of them is shown. It bounds what a subscription holds, however
+/// many entries one stored batch has.
 const AHEAD: usize = 256;
 /// Records that are looked through in one go: a subscription that nobody waits for any more ends behind them.
 const STRETCH: usize = 100_000;
@@ -125,7 +126,8 @@ impl Feed {
         let seen = blocking(look).await??;
         let stood_still = seen.next == self.next;
         self.next = seen.next;
-        self.found.extend(seen.found);
+        // It was empty, or nothing would have been looked for; so nothing is copied.
+        self.found = seen.found.into();
         if stood_still {
             // Both outcomes mean: look again.
             let _ = tokio::time::timeout(LONGEST_SLEEP, heads.changed()).await;
@@ -163,13 +165,22 @@ fn first_events(store: &dyn EventStore, account: Option<&Address>, from: Place) 
         let Some(stored) = store.read_batch(seen.next)? else { break };
         let batch = stored.check()?;
         find(&batch, account, &mut seen)?;
-        seen.next = batch.last().next();
+        if seen.found.len() < AHEAD {
+            // To its end, so that a store that gives the wrong batch cannot keep this going.
+            seen.next = seen.next.max(batch.last().next());
+        }
     }
     Ok(seen)
 }
 
+/// Looks through a batch, to its end or until enough was found; then `seen.next` lies inside it.
 fn find(batch: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Result<(), Corruption> {
-    for record in batch.records().filter(|record| record.position() >= seen.next) {
+    let from = seen.next;
+    for record in batch.records().filter(|record| record.position() >= from) {
+        if seen.found.len() == AHEAD {
+            return Ok(());
+        }
+        seen.next = record.position().next();
         let envelope = record.envelope()?;
         let StreamId::Entry(id) = envelope.stream else { continue };
         if envelope.version == StreamVersion::new(1) && (account.is_none() || touches(&record, account)?) {
@@ -193,4 +204,49 @@ fn touches(record: &cauri_event_store::Record<'_>, account: Option<&Address>) ->
         transfers.iter().any(|transfer| Some(&transfer.debit) == account || Some(&transfer.credit) == account)
     });
     Ok(touched)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cauri_domain::LedgerCommand;
+    use cauri_engine::{CommandEnvelope, Engine, EngineConfig, Mode};
+    use cauri_event_store::memory::MemoryStore;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_subscription_holds_does_not_grow_with_the_stored_batch() {
+        let store = Arc::new(MemoryStore::exclusive("ledger"));
+        let engine = Engine::start(store.clone(), EngineConfig::default()).expect("an engine");
+        let envelope = |number: usize, command: LedgerCommand| {
+            let id = format!("command-{number}").parse().expect("an id");
+            CommandEnvelope::new(command, id, "operator:awa".parse().expect("an actor"))
+        };
+        let accounts = ["a:b", "a:c"].map(|address| {
+            let open = json!({ "address": address, "kind": "asset", "currency": "XOF" });
+            LedgerCommand::open_account(serde_json::from_value(open).expect("an account"))
+        });
+        let posts = (0..3 * AHEAD).map(|number| {
+            let transfer = json!({ "debit": "a:b", "credit": "a:c", "amount": { "amount": "1", "currency": "XOF" } });
+            let post = serde_json::from_value(json!({ "transfers": [transfer] })).expect("an entry");
+            LedgerCommand::post_entry(post, &format!("command-{}", number + 2).parse().expect("an id"))
+        });
+        let commands = accounts.into_iter().chain(posts).enumerate().map(|(number, command)| envelope(number, command)).collect();
+        engine.submit_blocking(commands, Mode::Each).expect("outcomes");
+        engine.stop();
+
+        let mut next = Place::ZERO.next();
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            let seen = first_events(&*store, None, next).expect("read");
+            assert!(seen.found.len() <= AHEAD, "{} of one batch are held", seen.found.len());
+            next = seen.next;
+            found.extend(seen.found);
+        }
+        let positions: Vec<u64> = found.iter().map(|(position, _)| position.get()).collect();
+        assert_eq!(positions, (3..3 + 3 * AHEAD as u64).collect::<Vec<_>>(), "each entry once, in order");
+    }
 }

@@ -216,11 +216,12 @@ impl Places {
     /// Closes up to `count` connections that wait for a request: first those that never sent one, then those that are in
     /// the middle of one, then idle ones; of each the oldest first.
     fn close_waiting(&mut self, among: impl Fn(&Link) -> bool, count: usize, now: Duration) {
-        let mut waiting: Vec<(u8, Duration, Arc<Link>)> = self
+        // By number where the times are equal: it rises with every connection.
+        let mut waiting: Vec<(u8, Duration, u64, Arc<Link>)> = self
             .links
-            .values()
-            .filter(|link| !link.is_leaving() && among(link))
-            .filter_map(|link| {
+            .iter()
+            .filter(|(_, link)| !link.is_leaving() && among(link))
+            .filter_map(|(number, link)| {
                 let (phase, since) = link.phase();
                 let rank = match phase {
                     Phase::New if now.saturating_sub(since) >= YOUNG => 0,
@@ -229,11 +230,11 @@ impl Places {
                     Phase::New => 3,
                     Phase::Busy => return None,
                 };
-                Some((rank, since, Arc::clone(link)))
+                Some((rank, since, *number, Arc::clone(link)))
             })
             .collect();
-        waiting.sort_unstable_by_key(|(rank, since, _)| (*rank, *since));
-        for (_, _, link) in waiting.into_iter().take(count) {
+        waiting.sort_unstable_by_key(|(rank, since, number, _)| (*rank, *since, *number));
+        for (_, _, _, link) in waiting.into_iter().take(count) {
             self.close(&link, "no_place");
         }
     }

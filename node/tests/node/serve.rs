@@ -131,15 +131,12 @@ fn a_client_that_takes_nothing_of_its_answers_holds_no_connection_for_ever() {
     // As much as the system takes; the answers are many times larger than what it keeps for somebody who does not read.
     let sent = greedy.write(&requests).expect("requests");
     assert!(sent > requests.len() / 2, "{sent}");
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(status_for_anybody(&served), 503, "the only place is taken by a request that is being answered");
-    assert!(is_healthy(&served), "health is told all the same");
-    // Until the server has had enough.
-    let deadline = std::time::Instant::now() + Duration::from_secs(8);
-    while status_for_anybody(&served) != 401 {
-        assert!(std::time::Instant::now() < deadline, "it holds its connection");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    assert!(is_healthy(&served), "the only place is taken, and health is told all the same");
+    std::thread::sleep(Duration::from_secs(3));
+    // The server has had enough: what comes now is what the system kept, and then the end.
+    greedy.set_nonblocking(false).expect("set");
+    let taken = rest_of(&mut greedy).matches("HTTP/1.1 200 OK").count();
+    assert!(taken < sent / 50, "it answered {taken} requests of somebody who took nothing");
     served.stop();
 }
 
