@@ -37,6 +37,9 @@ use self::table::{Entered, Table};
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection that is to be closed may go on with an answer that it has begun.
 const GRACE: Duration = Duration::from_millis(500);
+/// Bytes that the head of a request may have; the longest address that is understood has 64 KiB. It bounds what a connection
+/// without a token holds.
+const HEAD: usize = 96 * 1024;
 /// Unsent bytes that the system keeps for a client, besides what its network has room for.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
@@ -133,7 +136,9 @@ async fn converse(stream: TcpStream, router: Router, entered: Entered, bounds: B
     });
     // The builder that also takes HTTP/2 waits for its first bytes without a timer and serves HTTP/2 whatever it was told;
     // this one takes HTTP/1.1 alone. The times are the table's, which knows whether a connection waits for a request.
-    let connection = http1::Builder::new().header_read_timeout(None::<Duration>).serve_connection(TokioIo::new(socket), service);
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None::<Duration>).max_header_size(HEAD);
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection.with_upgrades());
     loop {
         tokio::select! {

@@ -207,6 +207,18 @@ fn silence_half_a_head_and_a_preface_of_http_2_have_a_short_time() {
 }
 
 #[test]
+fn a_head_without_end_is_not_kept() {
+    let data = tempfile::tempdir().expect("a directory");
+    let served = Served::at(data.path(), &["--head-timeout", "60s"]);
+    let mut endless = TcpStream::connect(served.address).expect("connected");
+    endless.write_all(b"GET /healthz HTTP/1.1\r\nx: ").expect("sent");
+    endless.write_all(&vec![b'x'; 128 * 1024]).expect("sent");
+    let answer = rest_of(&mut endless);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    served.stop();
+}
+
+#[test]
 fn the_end_does_not_wait_for_connections_that_wait_for_nothing() {
     let data = tempfile::tempdir().expect("a directory");
     let served = Served::at(data.path(), &[]);
