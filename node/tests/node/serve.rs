@@ -141,6 +141,30 @@ fn a_client_that_takes_nothing_of_its_answers_holds_no_connection_for_ever() {
 }
 
 #[test]
+fn where_every_connection_is_busy_health_is_told_and_others_are_turned_away() {
+    let data = tempfile::tempdir().expect("a directory");
+    let served = Served::at(data.path(), &["--max-connections", "1"]);
+    let args = serve_args(data.path(), &[]);
+    let token = issue(&args.data, &args.trust, "awa", &[Role::Operator], Duration::from_secs(600)).expect("a token");
+    let mut busy = TcpStream::connect(served.address).expect("connected");
+    let request = format!(
+        "POST /v1/entries HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: 2\r\nconnection: close\r\n\r\n{{"
+    );
+    busy.write_all(request.as_bytes()).expect("half a request");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(is_healthy(&served));
+    let mut turned_away = agent().get(format!("{}/v1/head", served.url())).call().expect("an answer");
+    assert_eq!((turned_away.status().as_u16(), &turned_away.headers()["retry-after"]), (503, &"1".parse().expect("a header")));
+    let problem: Value = turned_away.body_mut().read_json().expect("JSON");
+    assert_eq!(problem["code"], "overloaded");
+    busy.write_all(b"}").expect("the rest");
+    assert!(rest_of(&mut busy).starts_with("HTTP/1.1 400"), "its answer was not cut off");
+    assert_eq!(status_for_anybody(&served), 401);
+    served.stop();
+}
+
+#[test]
 fn silent_connections_shut_nobody_out() {
     let data = tempfile::tempdir().expect("a directory");
     let served = Served::at(data.path(), &["--max-connections", "64", "--max-connections-per-peer", "64"]);
