@@ -155,7 +155,8 @@ impl Socket {
         }
         frame.extend([0; 4]);
         frame.extend(text.as_bytes());
-        self.0.write_all(&frame).expect("sent");
+        // The server may have closed the connection: that is one of its answers.
+        let _ = self.0.write_all(&frame);
     }
 }
 
@@ -183,7 +184,8 @@ fn subscriptions_that_nobody_reads_cost_little_memory_and_keep_nobody_waiting() 
     let before = memory_of(&server);
     let mut unread = Vec::new();
     let query = "subscription { entries(from: 1) { id transfers { reason x: reason y: reason z: reason debitAddress creditAddress } } }";
-    for _ in 0..100 {
+    // More than one subject may have, and each with more than is sent to anybody who reads nothing.
+    for _ in 0..250 {
         let (status, mut socket) = Socket::open(&server, None);
         assert_eq!(status, 101);
         socket.say(&json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {token}") } }));
@@ -203,8 +205,8 @@ fn subscriptions_that_nobody_reads_cost_little_memory_and_keep_nobody_waiting() 
         std::thread::sleep(Duration::from_millis(50));
     }
     let grown = most.saturating_sub(before) / 1_048_576;
-    eprintln!("100 connections with 8 subscriptions each: {grown} MiB more, slowest query {slowest:?}");
-    assert!(grown < 200, "the process grew by {grown} MiB");
+    eprintln!("250 connections with 8 subscriptions each: {grown} MiB more, slowest query {slowest:?}");
+    assert!(grown < 400, "the process grew by {grown} MiB");
     assert!(slowest < Duration::from_secs(3), "a query waited {slowest:?}");
 }
 

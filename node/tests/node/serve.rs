@@ -194,8 +194,13 @@ fn one_peer_does_not_take_the_places_of_others() {
     let held: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(served.address).expect("connected")).collect();
     other.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sent");
     assert!(rest_of(&mut other).starts_with("HTTP/1.1 200"), "the oldest connection of all is another peer's and stays");
-    let open = held.iter().filter(|connection| connection.set_nonblocking(true).is_ok() && is_open(connection)).count();
-    assert!(open <= 8, "{open} of one peer are open");
+    // A connection that is to be closed is closed in a moment, not at once.
+    let open = || held.iter().filter(|connection| connection.set_nonblocking(true).is_ok() && is_open(connection)).count();
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    while open() > 8 {
+        assert!(std::time::Instant::now() < deadline, "{} of one peer are open", open());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     served.stop();
 }
 
