@@ -206,7 +206,7 @@ fn subscriptions_that_nobody_reads_cost_little_memory_and_keep_nobody_waiting() 
     }
     let grown = most.saturating_sub(before) / 1_048_576;
     eprintln!("250 connections with 8 subscriptions each: {grown} MiB more, slowest query {slowest:?}");
-    assert!(grown < 400, "the process grew by {grown} MiB");
+    assert!(grown < 500, "the process grew by {grown} MiB");
     assert!(slowest < Duration::from_secs(3), "a query waited {slowest:?}");
 }
 
