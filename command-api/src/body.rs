@@ -8,11 +8,17 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use crate::auth::layer::Subject;
 use crate::json;
+use crate::load::BodyBytes;
 use crate::problem::{Problem, kind};
 use crate::state::ApiState;
+
+/// Other bodies are read in a moment.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// A JSON body that must be there.
 pub struct JsonBody<T>(pub T);
@@ -27,8 +33,8 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
         let (parts, body) = request.into_parts();
         let read = async {
             require(&parts.headers, &["application/json"])?;
-            let bytes = whole(body, &parts.headers, state.limits.body_bytes, state.limits.time_out).await?;
-            read_json(&bytes)
+            let body = whole(body, &parts.headers, state.limits.body_bytes, state.limits.time_out, account(state, &parts)).await?;
+            read_json(&body.bytes)
         };
         read.await.map(Self).map_err(|problem| problem.for_request(&parts.extensions))
     }
@@ -40,12 +46,12 @@ impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalJsonBody<T
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let read = async {
-            let bytes = whole(body, &parts.headers, state.limits.body_bytes, state.limits.time_out).await?;
-            if bytes.is_empty() {
+            let body = whole(body, &parts.headers, state.limits.body_bytes, state.limits.time_out, account(state, &parts)).await?;
+            if body.bytes.is_empty() {
                 return Ok(T::default());
             }
             require(&parts.headers, &["application/json"])?;
-            read_json(&bytes)
+            read_json(&body.bytes)
         };
         read.await.map(Self).map_err(|problem| problem.for_request(&parts.extensions))
     }
@@ -76,27 +82,41 @@ pub(crate) fn require<'a>(headers: &HeaderMap, supported: &[&'a str]) -> Result<
     supported.iter().copied().find(|candidate| candidate.eq_ignore_ascii_case(media_type.trim())).ok_or_else(unsupported)
 }
 
-/// The whole body.
+/// A body that has arrived, and the memory that it holds for as long as it is kept.
+#[derive(Debug)]
+pub struct Arrived {
+    /// The body.
+    pub bytes: Bytes,
+    /// What it holds of the memory for bodies.
+    pub memory: BodyBytes,
+}
+
+/// The account of a request's body, on its subject's name.
+pub(crate) fn account(state: &ApiState, parts: &Parts) -> BodyBytes {
+    state.body_memory.account(parts.extensions.get::<Subject>().map(|subject| subject.0.clone()))
+}
+
+/// The whole body, which is accounted for in `memory` as it arrives.
 ///
 /// # Errors
 /// 413 as soon as it is known to be longer than `limit`: at once where its length is announced. 408 when it takes longer
-/// than `time_out`; 400 when the connection breaks off.
-pub async fn whole(body: Body, headers: &HeaderMap, limit: usize, time_out: Duration) -> Result<Bytes, Problem> {
+/// than `time_out`; 503 when there is no memory left for it; 400 when the connection breaks off.
+pub async fn whole(body: Body, headers: &HeaderMap, limit: usize, time_out: Duration, memory: BodyBytes) -> Result<Arrived, Problem> {
     if announced(headers).is_some_and(|length| length > limit as u64) {
         return Err(Problem::payload_too_large(limit as u64));
     }
-    match tokio::time::timeout(time_out, collect(body, limit)).await {
+    match tokio::time::timeout(time_out, collect(body, limit, memory)).await {
         Ok(collected) => collected,
         Err(_) => Err(Problem::of(&kind::REQUEST_TIME_OUT, format!("the body did not arrive within {} seconds", time_out.as_secs()))),
     }
 }
 
 /// How long the body is, where the request says so. The server lets no more bytes through.
-pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
+fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
 }
 
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(mut body: Body, limit: usize, mut memory: BodyBytes) -> Result<Arrived, Problem> {
     let mut whole = Bytes::new();
     let mut parts: Vec<u8> = Vec::new();
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
@@ -105,11 +125,16 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
         if whole.len() + parts.len() + data.len() > limit {
             return Err(Problem::payload_too_large(limit as u64));
         }
+        if !memory.grow_to(whole.len() + parts.len() + data.len()) {
+            let detail = "the bodies of other requests use the memory that there is for them; nothing was done";
+            return Err(Problem::of(&kind::OVERLOADED, detail).with_retry_after(RETRY));
+        }
         // Most bodies are one piece, and then nothing is copied.
         if whole.is_empty() && parts.is_empty() {
             whole = data;
         } else {
             if parts.is_empty() {
+                // What was announced and has not arrived is an address range, not memory: nothing has touched it.
                 parts.reserve(
                     body.size_hint().upper().and_then(|more| usize::try_from(more).ok()).unwrap_or(0).min(limit) + whole.len() + data.len(),
                 );
@@ -118,5 +143,5 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
             parts.extend_from_slice(&data);
         }
     }
-    Ok(if parts.is_empty() { whole } else { parts.into() })
+    Ok(Arrived { bytes: if parts.is_empty() { whole } else { parts.into() }, memory })
 }

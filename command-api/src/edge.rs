@@ -1,4 +1,4 @@
-//! The one layer around all routes: request id, load, panics, metrics, security headers, and problems for bare errors.
+//! The one layer around all routes: request id, panics, metrics, security headers, and problems for bare errors.
 //!
 //! One layer instead of nine: each layer of a router costs a request an allocation and a copy of its future.
 
@@ -8,7 +8,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
@@ -30,8 +30,6 @@ use crate::state::ApiState;
 
 /// Where nobody matched: one label for whatever addresses are tried.
 const UNMATCHED: &str = "unmatched";
-/// A caller that was turned away comes back when those before it are answered.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Puts [`Edge`] around a route.
 #[derive(Clone)]
@@ -88,21 +86,16 @@ where
         let request = Request::from_parts(parts, Lingering::around(body));
 
         let state = self.state.clone();
-        // A busy process must still say that it is alive.
-        let always = matches!(route.as_ref().map(MatchedPath::as_str), Some("/healthz" | "/readyz" | "/metrics"));
         let entered = state.enter();
-        let inner = (always || entered.is_some()).then(|| self.inner.call(request));
+        let inner = self.inner.call(request);
         let pattern = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
         // At `debug`: making a span costs a tenth of the request, and events of a request that matter carry its id themselves.
         let span = tracing::debug_span!("request", request_id = id.to_str().unwrap_or_default(), %method, route = pattern);
         let answered = async move {
-            let mut response = match inner {
-                None => Problem::overloaded(RETRY).with_instance(id.to_str().unwrap_or_default()).into_response(),
-                Some(inner) => match AssertUnwindSafe(inner).catch_unwind().await {
-                    Ok(Ok(response)) => response,
-                    Ok(Err(never)) => match never {},
-                    Err(panic) => Problem::internal(id.to_str().ok(), panic_text(&*panic)).into_response(),
-                },
+            let mut response = match AssertUnwindSafe(inner).catch_unwind().await {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                Err(panic) => Problem::internal(id.to_str().ok(), panic_text(&*panic)).into_response(),
             };
             drop(entered);
             let status = response.status();

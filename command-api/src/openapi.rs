@@ -16,9 +16,10 @@ use crate::answer::CommandAnswer;
 use crate::auth::role::Permission;
 use crate::bulk::Nothing;
 use crate::problem::{PROBLEM_JSON, PROBLEMS, Problem};
+use crate::readiness::Readiness;
 use crate::routes::bulk::{BulkAnswer, NDJSON};
 use crate::routes::entries::PostHoldBody;
-use crate::routes::{AcceptGap, GapAnswer, HeadAnswer, Readiness, StreamHistory};
+use crate::routes::{AcceptGap, GapAnswer, HeadAnswer, StreamHistory};
 
 /// The document as it is served.
 pub const COMMITTED: &str = include_str!("../openapi.json");
@@ -120,7 +121,7 @@ impl Operation {
     fn problems(&self) -> Vec<u16> {
         let mut statuses = Vec::new();
         if self.permission.is_some() {
-            statuses.extend([400, 401, 403]);
+            statuses.extend([400, 401, 403, 429]);
         }
         if self.path.contains('{') && self.method == "get" {
             statuses.push(404);
@@ -386,6 +387,7 @@ fn problem_title(status: u16) -> &'static str {
         413 => "The request is too large; nothing was done.",
         415 => "The media type is another; nothing was done.",
         422 => "The rules say no.",
+        429 => "The subject has too many requests at one time; nothing was done.",
         500 => "Something went wrong here.",
         503 => "It was not done, and may be tried again.",
         504 => "Whether it was done is not known; the same `Idempotency-Key` finds out.",
@@ -395,7 +397,7 @@ fn problem_title(status: u16) -> &'static str {
 
 /// The problems by status, with what their codes mean: from the table of problems, and for 422 the refusals by precedence.
 fn problem_responses() -> Map<String, Value> {
-    let described = [400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 500, 503, 504].map(|status| {
+    let described = [400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504].map(|status| {
         let codes: Vec<String> = if status == 422 {
             RefusalCode::ALL.iter().map(|code| format!("- `{code}`: {}", code.meaning())).collect()
         } else {
@@ -670,7 +672,7 @@ fn operations() -> Vec<Operation> {
             "ready",
             "/readyz",
             "Whether this process takes requests",
-            "Engine, store, clock and the lag of the read models.",
+            "Whether there is a reason against it, and the names of the reasons. A caller with a token that may read also gets what was looked at: engine, store, clock and the lag of the read models.",
             vec![(200, "It does.", Reply::Json(shape::<Readiness>)), (503, "It does not, or not now.", Reply::Json(shape::<Readiness>))],
         ),
         Operation {

@@ -94,6 +94,8 @@ problems! {
         "`Content-Type` is not one this address takes. `detail` names those it does.";
     REFUSED: "refused", 422, "The command was refused",
         "The command was understood and the rules say no. `code` holds the refusal's own name instead of `refused`, such as `hold_already_posted`; the manual lists them. The refusal is remembered: the same `Idempotency-Key` gets the same answer. Only `idempotency_key_reused` and `journal_closed` are not: they say something about the request, or leave no room for a record.";
+    TOO_MANY_REQUESTS: "too_many_requests", 429, "Too many requests of one subject",
+        "As many requests of the token's subject are being answered as one subject may have (`--max-requests-per-subject`). Nothing was done. Retry with the same `Idempotency-Key` after `Retry-After` seconds, with fewer at one time.";
     INTERNAL: "internal", 500, "Something went wrong here",
         "An error that has no better name. The log has it under the request id in `instance`. Nothing says whether the command was done: retry with the same `Idempotency-Key`.";
     JOURNAL_CORRUPT: "journal_corrupt", 500, "The journal contradicts itself",
@@ -238,6 +240,14 @@ impl Problem {
     #[must_use]
     pub fn refused(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self::with_code(&kind::REFUSED, code.into(), detail.into())
+    }
+
+    /// 429: as many requests of the subject are being answered as one may have, which is `most`.
+    #[must_use]
+    pub fn too_many_requests(most: usize) -> Self {
+        let detail =
+            format!("{most} requests of this subject are being answered, which is as many as one subject may have; nothing was done");
+        Self::of(&kind::TOO_MANY_REQUESTS, detail).with_retry_after(Duration::from_secs(1))
     }
 
     /// 500: an error that has no better name. It goes to the log with the request id, and none of it to the caller.

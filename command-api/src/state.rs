@@ -1,4 +1,4 @@
-//! What every handler can reach: the engine, the verifier, the limits, and who is asked whether all is ready.
+//! What every handler can reach: the engine, the verifier, the limits, and what is asked whether all is ready.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 
 use crate::auth::layer::AuthState;
 use crate::auth::token::Verifier;
+use crate::load::{BodyMemory, Pool};
+use crate::readiness::ReadyCheck;
 use crate::telemetry::Telemetry;
 
 /// How much one request, and all requests together, may ask of this process.
@@ -22,10 +24,14 @@ pub struct HttpLimits {
     pub bulk_bytes: usize,
     /// Commands of a bulk request.
     pub bulk_commands: usize,
-    /// Requests that may be answered at one time; more are turned away at once.
+    /// Requests with commands whose bodies have arrived and that may be answered at one time; more are turned away at once.
     pub in_flight: usize,
-    /// Bulk requests whose bodies may be in memory at one time.
+    /// The same for requests that read.
+    pub reads_in_flight: usize,
+    /// Large bulk requests that may be read and decided at one time; more wait.
     pub bulk_in_flight: usize,
+    /// Bytes of large bodies that may be in memory at one time, half of them of one subject.
+    pub body_memory: usize,
     /// How long a body may take to arrive, and how long a command may take to be durable.
     pub time_out: Duration,
     /// Commands that move money may come without an idempotency key. For trials on one machine only.
@@ -39,7 +45,9 @@ impl Default for HttpLimits {
             bulk_bytes: 16 * 1024 * 1024,
             bulk_commands: 8_189,
             in_flight: 2_048,
+            reads_in_flight: 1_024,
             bulk_in_flight: 16,
+            body_memory: 256 * 1024 * 1024,
             time_out: Duration::from_secs(30),
             keys_optional: false,
         }
@@ -48,14 +56,6 @@ impl Default for HttpLimits {
 
 /// Histories that are read at once: each unpacks batches of the journal, on a thread of its own.
 const JOURNAL_READS: usize = 16;
-
-/// Something besides the engine that must be well before this process takes requests, such as the lag of read models.
-pub struct ReadyCheck {
-    /// What is looked at, as it stands in the answer of `/readyz`.
-    pub name: &'static str,
-    /// Looks at it: what is well, or what is not, in words. It may block.
-    pub check: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
-}
 
 /// The state of the router. Cloning is cheap and shares everything.
 #[derive(Clone)]
@@ -73,7 +73,13 @@ pub struct Shared {
     pub ready_checks: Vec<ReadyCheck>,
     /// What is counted.
     pub telemetry: Telemetry,
-    /// A permit for each bulk body that may be in memory.
+    /// A turn for each request with commands that has arrived.
+    pub(crate) commands: Pool,
+    /// A turn for each request that reads.
+    pub(crate) reads: Pool,
+    /// What bodies hold in memory.
+    pub(crate) body_memory: Arc<BodyMemory>,
+    /// A permit for each large bulk request that is read and decided.
     pub(crate) bulk_permits: Arc<Semaphore>,
     /// A permit for each history that is read out of the journal; others wait, without a thread.
     pub(crate) journal_reads: Arc<Semaphore>,
@@ -90,6 +96,9 @@ impl ApiState {
         Self(Arc::new(Shared {
             engine,
             auth: AuthState(verifier),
+            commands: Pool::new("commands", limits.in_flight),
+            reads: Pool::new("reads", limits.reads_in_flight),
+            body_memory: BodyMemory::new(limits.body_memory),
             limits,
             ready_checks,
             telemetry: Telemetry::default(),
@@ -99,14 +108,13 @@ impl ApiState {
         }))
     }
 
-    /// Counts a request for as long as the answer lives; `None` where as many are being answered as may be.
-    pub(crate) fn enter(&self) -> Option<InFlight> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let entered = InFlight(self.clone());
-        (before < self.limits.in_flight).then_some(entered)
+    /// Counts a request for as long as it is being answered.
+    pub(crate) fn enter(&self) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone())
     }
 
-    /// Requests that are being answered.
+    /// Requests that are being answered, those included whose bodies have not arrived.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }

@@ -14,6 +14,8 @@ use crate::problem::{FieldProblem, Problem, kind};
 use crate::scope::Scope;
 use crate::state::ApiState;
 
+/// Requests before this one are answered in a moment.
+const POOL_RETRY: Duration = Duration::from_secs(1);
 /// A full queue of commands is empty again well within a second.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
 /// Somebody has to restart what has stopped, or the balancer to send the caller elsewhere.
@@ -23,9 +25,12 @@ const CLOCK_RETRY: Duration = Duration::from_secs(30);
 
 /// Submits commands and waits until their outcomes are durable.
 ///
+/// The turn is taken here and not when the request came in: its body has arrived, so a client that sends slowly holds none.
+///
 /// # Errors
 /// When there is no outcome; the problem says whether something may have been done.
 pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, Problem> {
+    let _turn = state.commands.enter().ok_or_else(|| Problem::overloaded(POOL_RETRY))?;
     let submitted = tokio::time::timeout(state.limits.time_out, state.engine.submit(commands, mode));
     match submitted.await {
         Ok(Ok(answer)) => Ok(answer),

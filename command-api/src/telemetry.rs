@@ -90,6 +90,10 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
         describe_counter!("cauri_http_requests_total", "Answers by method, route and status");
         describe_histogram!("cauri_http_request_seconds", "From the head of a request to the head of its answer");
         describe_gauge!("cauri_http_requests_in_flight", "Requests that are being answered");
+        describe_gauge!("cauri_http_pool_taken", "Turns taken of a pool: commands, or reads of the REST API");
+        describe_gauge!("cauri_http_body_bytes", "Bytes of large request bodies in memory");
+        describe_counter!("cauri_http_turned_away_total", "Requests turned away, by what there was too much of");
+        describe_gauge!("cauri_not_ready", "1 for each reason why this process is not ready, 0 for the others");
         describe_gauge!("cauri_engine_running", "1 while the engine takes commands");
         describe_gauge!("cauri_engine_queue_commands", "Commands that wait, an entry counting as many as it has transfers");
         describe_gauge!("cauri_engine_queue_capacity", "Commands that may wait");
@@ -114,6 +118,10 @@ pub fn scrape(state: &ApiState) -> String {
     let journal = state.engine.journal().to_owned();
     let of_journal = |name: &'static str| -> Gauge { gauge!(name, "journal" => journal.clone()) };
     gauge!("cauri_http_requests_in_flight").set(state.in_flight() as f64);
+    for pool in [&state.commands, &state.reads] {
+        gauge!("cauri_http_pool_taken", "pool" => pool.name()).set(pool.taken() as f64);
+    }
+    gauge!("cauri_http_body_bytes").set(state.body_memory.held() as f64);
     of_journal("cauri_engine_running").set(if state.engine.is_running() { 1.0 } else { 0.0 });
     of_journal("cauri_engine_queue_commands").set(stats.queued as f64);
     of_journal("cauri_engine_queue_capacity").set(stats.queue_capacity as f64);

@@ -7,7 +7,8 @@ use axum::Router;
 use cauri_command_api::auth::issuer::{DevIssuer, IssuerError};
 use cauri_command_api::auth::jwks::{Jwks, JwksError, JwksSource};
 use cauri_command_api::auth::token::Verifier;
-use cauri_command_api::state::ReadyCheck;
+use cauri_command_api::origin::Origins;
+use cauri_command_api::readiness::{ReadyCheck, Reason, reason};
 use cauri_command_api::{ApiState, router_with, telemetry};
 use cauri_engine::{Clock, Engine, StartError};
 use cauri_event_store::EventStore;
@@ -79,7 +80,8 @@ impl Node {
             Some(jwks) => jwks.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
             None => JwksSource::from(DevIssuer::open_or_create(data.path())?.jwks_path()),
         };
-        let verifier = Arc::new(Verifier::new(Jwks::load(source)?, &args.trust.trust()));
+        let verifier = Verifier::new(Jwks::load(source)?, &args.trust.trust());
+        let verifier = Arc::new(verifier.with_requests_per_subject(args.http.max_requests_per_subject));
         let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open(&data.journal(), JOURNAL)?);
         let mut config = args.engine.config();
         if let Some(clock) = clock {
@@ -95,10 +97,20 @@ impl Node {
     pub fn router(&self, args: &ServeArgs) -> Router {
         let mut queries = QueryState::new(self.reads.clone(), Arc::clone(self.engine.store()), Arc::clone(&self.verifier));
         queries.limits.body_time = args.http.request_timeout;
+        queries.limits.in_flight = args.http.max_queries;
+        queries.limits.connections = args.http.max_websockets;
+        queries.limits.connections_per_subject = args.http.max_websockets_per_subject;
+        queries.limits.connection_bytes = args.http.websocket_buffer;
+        let origins: Origins = args.http.cors_origin.iter().cloned().collect();
+        queries.origins = origins.clone();
         let (runner, most) = (Arc::clone(&self.runner), args.http.max_lag);
         let lag = ReadyCheck { name: "read_models", check: Box::new(move || read_models(&runner, most)) };
         let state = ApiState::new(self.engine.clone(), Arc::clone(&self.verifier), args.http.limits(), vec![lag]);
-        router_with(state, cauri_query_api::router(queries))
+        let router = router_with(state, cauri_query_api::router(queries));
+        match origins.cors() {
+            Some(cors) => router.layer(cors),
+            None => router,
+        }
     }
 
     /// Finishes the batch in hand and ends all threads. It blocks.
@@ -109,7 +121,7 @@ impl Node {
 }
 
 /// Whether the read models follow the journal closely enough.
-fn read_models(runner: &Runner, most: u64) -> Result<String, String> {
+fn read_models(runner: &Runner, most: u64) -> Result<String, Reason> {
     let status = runner.status();
     let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
     let mut found = format!("{lag} events behind, {most} may be");
@@ -121,9 +133,11 @@ fn read_models(runner: &Runner, most: u64) -> Result<String, String> {
     }
     match status.state {
         RunnerState::Running if lag <= most => Ok(found),
-        RunnerState::Running => Err(found),
-        RunnerState::Retrying { reason } => Err(format!("{found}; retrying: {reason}")),
-        RunnerState::Corrupt { position, reason } => Err(format!("stopped before position {position}: {reason}")),
-        RunnerState::Stopped => Err("stopped".to_owned()),
+        RunnerState::Running => Err(Reason::new(&reason::READ_MODELS_BEHIND, found)),
+        RunnerState::Retrying { reason: why } => Err(Reason::new(&reason::READ_MODELS_RETRYING, format!("{found}; retrying: {why}"))),
+        RunnerState::Corrupt { position, reason: why } => {
+            Err(Reason::new(&reason::READ_MODELS_CORRUPT, format!("stopped before position {position}: {why}")))
+        }
+        RunnerState::Stopped => Err(Reason::new(&reason::READ_MODELS_STOPPED, "stopped")),
     }
 }

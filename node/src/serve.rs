@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{HttpArgs, LogArgs, LogFormat, ServeArgs};
-use crate::listener::{self, Bounds};
+use crate::listener;
 use crate::node::Node;
 
 /// How often keys that the issuer withdrew are noticed.
@@ -94,8 +94,7 @@ pub fn serve(node: Node, listener: std::net::TcpListener, args: &ServeArgs) -> R
         tracing::info!(address = %listener.local_addr()?, data = %node.data.path().display(), head = %node.engine.store().follow().head(), "serving");
         keep(&node);
         let connections = connections_within(open_files(), args.http.max_connections);
-        let bounds = Bounds { connections, head: args.http.request_timeout, ending: args.http.shutdown_timeout };
-        listener::serve(listener, node.router(args), bounds, told_to_stop()).await;
+        listener::serve(listener, node.router(args), args.http.bounds(connections), told_to_stop()).await;
         Ok::<(), std::io::Error>(())
     });
     let store = Arc::clone(node.engine.store());
@@ -117,7 +116,8 @@ fn open_files() -> u64 {
 
 /// As many connections as are wanted and leave files for the store: it must never be the one that finds none left.
 fn connections_within(open_files: u64, wanted: usize) -> usize {
-    let most = usize::try_from(open_files.saturating_sub(FILES_OF_THE_STORE)).unwrap_or(usize::MAX).max(1);
+    let most = open_files.saturating_sub(FILES_OF_THE_STORE + listener::RESERVE as u64);
+    let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
     if most < wanted {
         tracing::warn!(
             open_files,

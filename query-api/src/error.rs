@@ -26,6 +26,8 @@ pub enum ErrorCode {
     TooComplex,
     /// It took too long; ask for less, or try again.
     TimedOut,
+    /// As many requests of the subject are being answered as one subject may have; try again.
+    TooManyRequests,
     /// Too many others ask at this moment; try again.
     Overloaded,
     /// Something went wrong here; the log has it.
@@ -42,6 +44,7 @@ impl ErrorCode {
         Self::OtherHistory,
         Self::TooComplex,
         Self::TimedOut,
+        Self::TooManyRequests,
         Self::Overloaded,
         Self::Internal,
     ];
@@ -56,6 +59,7 @@ impl ErrorCode {
             Self::OtherHistory => "OTHER_HISTORY",
             Self::TooComplex => "TOO_COMPLEX",
             Self::TimedOut => "TIMED_OUT",
+            Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::Overloaded => "OVERLOADED",
             Self::Internal => "INTERNAL",
         }
@@ -69,6 +73,7 @@ impl ErrorCode {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::PositionNotReached | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::OtherHistory => StatusCode::CONFLICT,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -88,6 +93,8 @@ pub enum QueryError {
     BadInput(String),
     /// Whoever asks is not let in.
     NotLetIn(AuthProblem),
+    /// A web page of another origin wants to open a WebSocket, and its origin is not listed.
+    ForeignOrigin,
     /// The read models did not get there in time.
     PositionNotReached {
         /// What was asked for.
@@ -112,7 +119,9 @@ pub enum QueryError {
     TooComplex(String),
     /// It took longer than this.
     TimedOut(Duration),
-    /// More connections or operations than there may be; the text has the figure.
+    /// More requests of one subject than there may be; the text has the figure.
+    TooManyRequests(String),
+    /// More requests, connections or operations than there may be; the text has the figure.
     Overloaded(String),
     /// Something went wrong here, and the log has it.
     Internal,
@@ -134,12 +143,14 @@ impl QueryError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::BadInput(_) => ErrorCode::BadUserInput,
+            Self::ForeignOrigin => ErrorCode::Forbidden,
             Self::NotLetIn(problem) if problem.status() == 403 => ErrorCode::Forbidden,
             Self::NotLetIn(_) => ErrorCode::Unauthenticated,
             Self::PositionNotReached { .. } | Self::NotBuilt(_) => ErrorCode::PositionNotReached,
             Self::OtherHistory { .. } => ErrorCode::OtherHistory,
             Self::TooComplex(_) => ErrorCode::TooComplex,
             Self::TimedOut(_) => ErrorCode::TimedOut,
+            Self::TooManyRequests(_) => ErrorCode::TooManyRequests,
             Self::Overloaded(_) => ErrorCode::Overloaded,
             Self::Internal => ErrorCode::Internal,
         }
@@ -147,8 +158,11 @@ impl QueryError {
 
     fn message(&self) -> String {
         match self {
-            Self::BadInput(what) | Self::TooComplex(what) | Self::Overloaded(what) => what.clone(),
+            Self::BadInput(what) | Self::TooComplex(what) | Self::TooManyRequests(what) | Self::Overloaded(what) => what.clone(),
             Self::NotLetIn(problem) => problem.to_string(),
+            Self::ForeignOrigin => {
+                "pages of this Origin may not open a WebSocket here: the option --cors-origin lists those that may".to_owned()
+            }
             Self::PositionNotReached { wanted, reached } => {
                 format!("the read models are at position {reached}, {wanted} was asked for; try again")
             }
@@ -185,7 +199,14 @@ impl QueryError {
                 values.set("head", head.get());
             }
             Self::NotLetIn(problem) => values.set("reason", problem.kind().code),
-            Self::BadInput(_) | Self::NotBuilt(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}
+            Self::BadInput(_)
+            | Self::ForeignOrigin
+            | Self::NotBuilt(_)
+            | Self::TooComplex(_)
+            | Self::TimedOut(_)
+            | Self::TooManyRequests(_)
+            | Self::Overloaded(_)
+            | Self::Internal => {}
         }
         values
     }

@@ -29,7 +29,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{any, get};
 use cauri_command_api::auth::layer::AuthState;
+use cauri_command_api::auth::subjects::Subjects;
 use cauri_command_api::auth::token::Verifier;
+use cauri_command_api::load::{BodyMemory, Pool};
+use cauri_command_api::origin::Origins;
 use cauri_event_store::EventStore;
 use cauri_projections::read::ReadStore;
 use tokio::sync::Semaphore;
@@ -51,13 +54,15 @@ pub struct QueryState {
     pub verifier: Arc<Verifier>,
     /// What requests may cost.
     pub limits: Limits,
+    /// Origins of web pages that may open a WebSocket, besides this server's own.
+    pub origins: Origins,
 }
 
 impl QueryState {
     /// The state with the default limits.
     #[must_use]
     pub fn new(reads: ReadStore, store: Arc<dyn EventStore>, verifier: Arc<Verifier>) -> Self {
-        Self { reads, store, verifier, limits: Limits::default() }
+        Self { reads, store, verifier, limits: Limits::default(), origins: Origins::default() }
     }
 }
 
@@ -71,13 +76,18 @@ impl fmt::Debug for QueryState {
 ///
 /// Everything but the page for people needs a token with a role that may read.
 pub fn router(state: QueryState) -> Router {
-    let QueryState { reads, store, verifier, limits } = state;
+    let QueryState { reads, store, verifier, limits, origins } = state;
     let sources = Sources::new(reads, store, limits);
     let api = Api {
         schema: schema::schema(sources.clone()),
         sources,
         auth: AuthState(verifier),
+        requests: Pool::new("queries", limits.in_flight),
+        body_memory: BodyMemory::new(limits.body_memory),
+        origins,
+        introductions: Arc::new(Semaphore::new(limits.introductions)),
         connections: Arc::new(Semaphore::new(limits.connections)),
+        subjects: Subjects::new(limits.connections_per_subject),
     };
     Router::new()
         .route("/graphql", any(handler::graphql))

@@ -9,6 +9,10 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How long the body may take to arrive.
     pub body_time: Duration,
+    /// Bytes of bodies of more than 64 KiB in memory at once, half of them of one subject.
+    pub body_memory: usize,
+    /// Queries that have arrived and are being answered at once; further ones are turned away.
+    pub in_flight: usize,
     /// Bytes of a document.
     pub document_bytes: usize,
     /// Brackets open at once in a document. It protects the parser, which calls itself for each.
@@ -31,13 +35,26 @@ pub struct Limits {
     pub position_wait: Duration,
     /// Queries that read at once; others wait for their turn within their own `query_time`.
     pub queries: usize,
+    /// Events of subscriptions that are read at once. They have turns of their own, so that no number of subscriptions keeps
+    /// a query waiting.
+    pub live: usize,
     /// Subscriptions that look into the journal at once; others wait for their turn.
     pub looks: usize,
-    /// WebSocket connections at once.
+    /// WebSocket connections at once, of clients whose tokens were seen.
     pub connections: usize,
+    /// The same of one subject.
+    pub connections_per_subject: usize,
+    /// WebSocket connections at once of clients whose tokens have not been seen yet.
+    pub introductions: usize,
+    /// How long a client may take to introduce itself.
+    pub introduction: Duration,
+    /// Bytes of messages that may wait on one WebSocket connection for its client to take them. A single answer may have
+    /// half as many. While more wait, nothing is read from the client, and a client that takes nothing for a second is
+    /// disconnected.
+    pub connection_bytes: usize,
     /// Operations at once on one WebSocket connection.
     pub operations: usize,
-    /// How long a client may take to introduce itself, and how long it may not take what is sent to it.
+    /// How long a client may take nothing of what is sent to it.
     pub patience: Duration,
     /// How often a WebSocket client is asked whether it is there, and its token looked at again.
     pub heartbeat: Duration,
@@ -48,6 +65,8 @@ impl Default for Limits {
         Self {
             body_bytes: 256 * 1024,
             body_time: Duration::from_secs(30),
+            body_memory: 64 * 1024 * 1024,
+            in_flight: 1_024,
             document_bytes: 64 * 1024,
             nesting: 64,
             fragments: 100,
@@ -59,8 +78,13 @@ impl Default for Limits {
             query_time: Duration::from_secs(10),
             position_wait: Duration::from_secs(5),
             queries: 64,
+            live: 16,
             looks: 8,
             connections: 1_024,
+            connections_per_subject: 128,
+            introductions: 256,
+            introduction: Duration::from_secs(5),
+            connection_bytes: 2 * 1024 * 1024,
             operations: 16,
             patience: Duration::from_secs(10),
             heartbeat: Duration::from_secs(30),

@@ -28,6 +28,7 @@ pub(crate) struct Sources {
     pub(crate) limits: Limits,
     pub(crate) roots: Arc<KnownRoots>,
     turns: Arc<Semaphore>,
+    live: Arc<Semaphore>,
     looks: Arc<Semaphore>,
 }
 
@@ -39,8 +40,8 @@ impl fmt::Debug for Sources {
 
 impl Sources {
     pub(crate) fn new(reads: ReadStore, store: Arc<dyn EventStore>, limits: Limits) -> Self {
-        let roots = Arc::default();
-        Self { reads, store, limits, roots, turns: Arc::new(Semaphore::new(limits.queries)), looks: Arc::new(Semaphore::new(limits.looks)) }
+        let [turns, live, looks] = [limits.queries, limits.live, limits.looks].map(|most| Arc::new(Semaphore::new(most)));
+        Self { reads, store, limits, roots: Arc::default(), turns, live, looks }
     }
 
     /// A turn to look into the journal outside of a query. It goes along with the looking and ends with it.
@@ -48,9 +49,18 @@ impl Sources {
         self.looks.clone().acquire_owned().await.map_err(QueryError::internal)
     }
 
-    /// A new scope, whose snapshot is not open yet.
+    /// A new scope of a query, whose snapshot is not open yet.
     pub(crate) fn scope(&self) -> Arc<Scope> {
-        let window = Arc::new(Window { sources: self.clone(), opened: OnceCell::new() });
+        self.scope_with(&self.turns)
+    }
+
+    /// A new scope of an event of a subscription.
+    pub(crate) fn live_scope(&self) -> Arc<Scope> {
+        self.scope_with(&self.live)
+    }
+
+    fn scope_with(&self, turns: &Arc<Semaphore>) -> Arc<Scope> {
+        let window = Arc::new(Window { sources: self.clone(), turns: turns.clone(), opened: OnceCell::new() });
         let accounts = DataLoader::with_cache(AccountLoader(window.clone()), tokio::spawn, HashMapCache::default());
         let records = DataLoader::with_cache(RecordLoader(self.store.clone()), tokio::spawn, HashMapCache::default());
         Arc::new(Scope { window, accounts, records })
@@ -114,6 +124,7 @@ impl Scope {
 /// What scope and loaders share: the snapshot.
 struct Window {
     sources: Sources,
+    turns: Arc<Semaphore>,
     opened: OnceCell<Opened>,
 }
 
@@ -133,7 +144,7 @@ struct Held {
 impl Window {
     async fn opened(&self) -> Result<&Opened, QueryError> {
         let open = || async {
-            let turn = self.sources.turns.clone().acquire_owned().await.map_err(QueryError::internal)?;
+            let turn = self.turns.clone().acquire_owned().await.map_err(QueryError::internal)?;
             let reads = self.sources.reads.clone();
             let open = move || {
                 let snapshot = reads.snapshot()?;

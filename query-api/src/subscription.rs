@@ -10,6 +10,7 @@ use cauri_event_schemas::{Event, Position as Place, StreamId, StreamVersion};
 use cauri_event_store::{CheckedBatch, Corruption, EventStore, StoreError};
 use futures::Stream;
 use futures::stream;
+use tokio::sync::watch;
 
 use crate::error::QueryError;
 use crate::scalars::{AccountAddress, Position};
@@ -24,7 +25,8 @@ pub struct Subscription;
 const STANDSTILL: Duration = Duration::from_secs(30);
 /// Looks at the journal at least this often, should a notice ever be missed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// Entries that are found in the journal before the first of them is shown.
+/// Entries that are found in the journal before the first of them is shown. It bounds what a subscription holds, however
+/// many entries one stored batch has.
 const AHEAD: usize = 256;
 /// Records that are looked through in one go: a subscription that nobody waits for any more ends behind them.
 const STRETCH: usize = 100_000;
@@ -32,7 +34,7 @@ const STRETCH: usize = 100_000;
 /// What happens, as it happens: over WebSocket with the protocol `graphql-transport-ws`.
 #[GraphqlSubscription]
 impl Subscription {
-    /// Every entry once, in the order of the journal, as soon as the read models show it: what was recorded from position `from` on, then whatever is recorded next. After a broken connection go on with `from` one more than the `position` of the last entry that arrived, and nothing is lost or seen twice. A client that does not take what it is sent for ten seconds is disconnected.
+    /// Every entry once, in the order of the journal, as soon as the read models show it: what was recorded from position `from` on, then whatever is recorded next. After a broken connection go on with `from` one more than the `position` of the last entry that arrived, and nothing is lost or seen twice. A client that takes nothing of what it is sent for ten seconds is disconnected.
     #[graphql(complexity = "50 + child_complexity")]
     async fn entries(
         &self,
@@ -44,11 +46,17 @@ impl Subscription {
         let next = match from {
             Some(from) => from.0.max(Place::ZERO.next()),
             None => {
-                let reads = sources.reads.clone();
-                blocking(move || reads.snapshot().map(|snapshot| snapshot.position())).await??.next()
+                let (reads, turn) = (sources.reads.clone(), sources.look().await?);
+                let position = move || {
+                    let position = reads.snapshot().map(|snapshot| snapshot.position());
+                    drop(turn);
+                    position
+                };
+                blocking(position).await??.next()
             }
         };
-        let feed = Feed { sources, account: account.map(|account| account.0), next, found: VecDeque::new() };
+        let gate = ctx.data_opt::<Gate>().cloned();
+        let feed = Feed { sources, gate, account: account.map(|account| account.0), next, found: VecDeque::new() };
         // An error ends the stream: going on behind it would lose an entry.
         Ok(stream::unfold(Some(feed), |feed| async {
             let mut feed = feed?;
@@ -60,9 +68,24 @@ impl Subscription {
     }
 }
 
-/// Where one subscription is. Nothing runs while nobody polls it, so a slow client holds up nobody and costs no memory.
+/// Whether the client of a subscription takes what it is sent. While it does not, the subscription reads no further.
+#[derive(Clone)]
+pub(crate) struct Gate(pub(crate) watch::Receiver<bool>);
+
+impl Gate {
+    async fn open(&mut self) {
+        if self.0.wait_for(|open| *open).await.is_err() {
+            // The connection is gone, and this with it in a moment.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Where one subscription is. It waits for its client before it reads on, and not while it reads: a slow client holds no
+/// snapshot and no turn, and costs no memory.
 struct Feed {
     sources: Sources,
+    gate: Option<Gate>,
     account: Option<Address>,
     /// The first position of the journal that was not looked at yet.
     next: Place,
@@ -73,10 +96,13 @@ struct Feed {
 impl Feed {
     async fn next_entry(&mut self) -> Result<Entry, QueryError> {
         loop {
+            if let Some(gate) = &mut self.gate {
+                gate.open().await;
+            }
             if let Some((position, id)) = self.found.pop_front() {
                 self.wait_until_shown(position).await?;
                 // Each entry has a scope of its own, opened now and closed when the entry was sent.
-                let scope = self.sources.scope();
+                let scope = self.sources.live_scope();
                 let entry = Entry::load(id, &scope).await?;
                 return entry.ok_or_else(|| {
                     QueryError::internal(format_args!("the read models do not show the entry {id} of position {position}"))
@@ -100,7 +126,8 @@ impl Feed {
         let seen = blocking(look).await??;
         let stood_still = seen.next == self.next;
         self.next = seen.next;
-        self.found.extend(seen.found);
+        // It was empty, or nothing would have been looked for; so nothing is copied.
+        self.found = seen.found.into();
         if stood_still {
             // Both outcomes mean: look again.
             let _ = tokio::time::timeout(LONGEST_SLEEP, heads.changed()).await;
@@ -138,13 +165,22 @@ fn first_events(store: &dyn EventStore, account: Option<&Address>, from: Place) 
         let Some(stored) = store.read_batch(seen.next)? else { break };
         let batch = stored.check()?;
         find(&batch, account, &mut seen)?;
-        seen.next = batch.last().next();
+        if seen.found.len() < AHEAD {
+            // To its end, so that a store that gives the wrong batch cannot keep this going.
+            seen.next = seen.next.max(batch.last().next());
+        }
     }
     Ok(seen)
 }
 
+/// Looks through a batch, to its end or until enough was found; then `seen.next` lies inside it.
 fn find(batch: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Result<(), Corruption> {
-    for record in batch.records().filter(|record| record.position() >= seen.next) {
+    let from = seen.next;
+    for record in batch.records().filter(|record| record.position() >= from) {
+        if seen.found.len() == AHEAD {
+            return Ok(());
+        }
+        seen.next = record.position().next();
         let envelope = record.envelope()?;
         let StreamId::Entry(id) = envelope.stream else { continue };
         if envelope.version == StreamVersion::new(1) && (account.is_none() || touches(&record, account)?) {
@@ -168,4 +204,49 @@ fn touches(record: &cauri_event_store::Record<'_>, account: Option<&Address>) ->
         transfers.iter().any(|transfer| Some(&transfer.debit) == account || Some(&transfer.credit) == account)
     });
     Ok(touched)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cauri_domain::LedgerCommand;
+    use cauri_engine::{CommandEnvelope, Engine, EngineConfig, Mode};
+    use cauri_event_store::memory::MemoryStore;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_subscription_holds_does_not_grow_with_the_stored_batch() {
+        let store = Arc::new(MemoryStore::exclusive("ledger"));
+        let engine = Engine::start(store.clone(), EngineConfig::default()).expect("an engine");
+        let envelope = |number: usize, command: LedgerCommand| {
+            let id = format!("command-{number}").parse().expect("an id");
+            CommandEnvelope::new(command, id, "operator:awa".parse().expect("an actor"))
+        };
+        let accounts = ["a:b", "a:c"].map(|address| {
+            let open = json!({ "address": address, "kind": "asset", "currency": "XOF" });
+            LedgerCommand::open_account(serde_json::from_value(open).expect("an account"))
+        });
+        let posts = (0..3 * AHEAD).map(|number| {
+            let transfer = json!({ "debit": "a:b", "credit": "a:c", "amount": { "amount": "1", "currency": "XOF" } });
+            let post = serde_json::from_value(json!({ "transfers": [transfer] })).expect("an entry");
+            LedgerCommand::post_entry(post, &format!("command-{}", number + 2).parse().expect("an id"))
+        });
+        let commands = accounts.into_iter().chain(posts).enumerate().map(|(number, command)| envelope(number, command)).collect();
+        engine.submit_blocking(commands, Mode::Each).expect("outcomes");
+        engine.stop();
+
+        let mut next = Place::ZERO.next();
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            let seen = first_events(&*store, None, next).expect("read");
+            assert!(seen.found.len() <= AHEAD, "{} of one batch are held", seen.found.len());
+            next = seen.next;
+            found.extend(seen.found);
+        }
+        let positions: Vec<u64> = found.iter().map(|(position, _)| position.get()).collect();
+        assert_eq!(positions, (3..3 + 3 * AHEAD as u64).collect::<Vec<_>>(), "each entry once, in order");
+    }
 }

@@ -220,7 +220,7 @@ async fn the_reason_of_a_farewell_fits_into_its_frame() {
 #[tokio::test]
 async fn the_protocol_is_kept() {
     let ledger = ledger();
-    let impatient = ledger.api_with(Limits { patience: Duration::from_millis(300), ..Limits::default() }).serve().await;
+    let impatient = ledger.api_with(Limits { introduction: Duration::from_millis(300), ..Limits::default() }).serve().await;
     let mut silent = Client::connect(impatient, None).await;
     assert_eq!(silent.next().await, Seen::Closed(4408), "nobody introduced themselves");
 
@@ -310,4 +310,140 @@ async fn a_token_is_looked_at_again_while_the_connection_lasts() {
     timeout(Duration::from_millis(500), client.next()).await.expect_err("nothing is said");
     client.say(json!({ "type": "ping" })).await;
     assert_eq!(client.next().await, Seen::Message(json!({ "type": "pong" })));
+}
+
+/// What a server answers to a page of `origin` that opens a WebSocket.
+async fn opened_by(address: std::net::SocketAddr, origin: Option<&str>) -> Result<(), u16> {
+    let mut request = format!("ws://{address}/graphql/ws").into_client_request().expect("a request");
+    request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
+    if let Some(origin) = origin {
+        request.headers_mut().insert("origin", origin.parse().expect("a header"));
+    }
+    match connect_async(request).await {
+        Ok(_) => Ok(()),
+        Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => Err(answer.status().as_u16()),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_a_foreign_origin_opens_no_websocket() {
+    let ledger = ledger();
+    let address = ledger.api().serve().await;
+    let own = format!("http://{address}");
+    assert_eq!(opened_by(address, None).await, Ok(()), "a program sends no Origin");
+    assert_eq!(opened_by(address, Some(&own)).await, Ok(()));
+    for foreign in ["https://evil.example", "null", "http://127.0.0.1"] {
+        assert_eq!(opened_by(address, Some(foreign)).await, Err(403), "{foreign}");
+    }
+    let origins = ["https://app.example".parse().expect("an origin")].into_iter().collect();
+    let address = ledger.api_for(origins).serve().await;
+    assert_eq!(opened_by(address, Some("https://app.example")).await, Ok(()));
+    assert_eq!(opened_by(address, Some("https://evil.example")).await, Err(403));
+}
+
+#[tokio::test]
+async fn places_are_for_clients_whose_tokens_were_seen_and_one_subject_has_so_many() {
+    let ledger = ledger();
+    let limits = Limits { connections: 3, connections_per_subject: 2, introductions: 4, ..Limits::default() };
+    let address = ledger.api_with(limits).serve().await;
+    // Three that say nothing take no place.
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(Client::connect(address, None).await);
+    }
+    let _first = Client::ready(address).await;
+    let _second = Client::ready(address).await;
+    let mut third = Client::connect(address, None).await;
+    third.say(json!({ "type": "connection_init", "payload": { "Authorization": token(Role::Reader) } })).await;
+    assert_eq!(third.next().await, Seen::Closed(4429));
+    let ben = crate::support::token_of("ben", Role::Reader);
+    let mut other = Client::connect(address, Some(&format!("Bearer {ben}"))).await;
+    other.say(json!({ "type": "connection_init" })).await;
+    assert_eq!(other.next().await, Seen::Message(json!({ "type": "connection_ack" })));
+    assert_eq!(opened_by(address, None).await, Err(503), "all places are taken");
+}
+
+#[tokio::test]
+async fn only_so_many_may_wait_with_their_introduction() {
+    let ledger = ledger();
+    let limits = Limits { introductions: 2, introduction: Duration::from_millis(500), ..Limits::default() };
+    let address = ledger.api_with(limits).serve().await;
+    let mut silent = Client::connect(address, None).await;
+    let _other = Client::connect(address, None).await;
+    assert_eq!(opened_by(address, None).await, Err(503));
+    assert_eq!(silent.next().await, Seen::Closed(4408));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(opened_by(address, None).await, Ok(()), "their time is short");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_for_the_connection_is_refused_and_the_connection_stays() {
+    let ledger = ledger();
+    for _ in 0..50 {
+        ledger.post("world", "a:b", 1);
+    }
+    ledger.shown().await;
+    let limits = Limits { connection_bytes: 4_096, ..Limits::default() };
+    let mut client = Client::ready(ledger.api_with(limits).serve().await).await;
+    client.subscribe("large", "{ entries(first: 50) { nodes { id state recordedAt } } }").await;
+    let Seen::Message(message) = client.next().await else { panic!("the connection was closed") };
+    assert_eq!((&message["type"], &message["payload"][0]["extensions"]["code"]), (&json!("error"), &json!("TOO_COMPLEX")), "{message}");
+    client.subscribe("small", "{ head { position } }").await;
+    let Seen::Message(message) = client.next().await else { panic!("the connection was closed") };
+    assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!("small")));
+}
+
+/// Whoever asks and asks without taking an answer is cut off long before its patience is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_only_talks_is_cut_off_once_too_much_waits_for_it() {
+    let ledger = ledger();
+    let limits = Limits { patience: Duration::from_secs(60), connection_bytes: 16 * 1024, ..Limits::default() };
+    let address = ledger.api_with(limits).serve().await;
+    let mut client = Client::ready(address).await;
+    let began = std::time::Instant::now();
+    let talking = async {
+        // Its answers are never read, so they fill what the network keeps, and then what the server keeps.
+        loop {
+            let ping = Message::Text(json!({ "type": "ping" }).to_string().into());
+            if client.0.feed(ping).await.is_err() || client.0.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), talking).await.expect("it is cut off");
+    assert!(began.elapsed() < Duration::from_secs(30));
+}
+
+/// Subscriptions that nobody reads hold no turn that a query needs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_that_are_not_read_keep_no_query_waiting() {
+    let ledger = ledger();
+    let transfer = json!({ "debit": "world", "credit": "a:b", "amount": { "amount": "1", "currency": "XOF" }, "reason": "r".repeat(250) });
+    for _ in 0..40 {
+        ledger.post_with("world", "a:b", 1, json!({ "transfers": vec![transfer.clone(); 200] }));
+    }
+    ledger.shown().await;
+    let limits = Limits { queries: 2, live: 2, ..Limits::default() };
+    let address = ledger.api_with(limits).serve().await;
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let mut client = Client::ready(address).await;
+        for id in 0..8 {
+            client.subscribe(&id.to_string(), "subscription { entries(from: 1) { transfers { reason x: reason y: reason } } }").await;
+        }
+        unread.push(client);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut asking = Client::ready(address).await;
+    for id in 0..20 {
+        asking.subscribe(&format!("q{id}"), "{ accounts { nodes { address } } }").await;
+        let answer = timeout(Duration::from_secs(3), asking.next()).await.expect("an answer in time");
+        let Seen::Message(message) = answer else { panic!("the connection was closed") };
+        assert_eq!(message["payload"]["data"]["accounts"]["nodes"].as_array().map(Vec::len), Some(3), "{message}");
+        asking.next().await;
+    }
+    // Another subscription gets its turns as well.
+    asking.subscribe("s", "subscription { entries(from: 1) { position } }").await;
+    assert_eq!(asking.entry("s").await["position"], json!(4));
 }

@@ -12,6 +12,7 @@ use cauri_command_api::auth::issuer::DevIssuer;
 use cauri_command_api::auth::jwks::{Jwks, JwksSource};
 use cauri_command_api::auth::role::Role;
 use cauri_command_api::auth::token::{Trust, Verifier};
+use cauri_command_api::origin::Origins;
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::OpenAccount;
 use cauri_domain::entry::{EntryAction, PostEntry};
@@ -46,7 +47,11 @@ pub static ISSUER: LazyLock<DevIssuer> = LazyLock::new(|| {
 });
 
 pub fn token(role: Role) -> String {
-    ISSUER.issue("awa", &[role], Duration::from_secs(3_600)).expect("a token")
+    token_of("awa", role)
+}
+
+pub fn token_of(subject: &str, role: Role) -> String {
+    ISSUER.issue(subject, &[role], Duration::from_secs(3_600)).expect("a token")
 }
 
 pub fn verifier() -> Arc<Verifier> {
@@ -142,6 +147,12 @@ impl Ledger {
 
     pub fn api_with(&self, limits: Limits) -> Api {
         self.api_of(self.reads(), limits)
+    }
+
+    /// One that web pages of these origins may use.
+    pub fn api_for(&self, origins: Origins) -> Api {
+        let state = QueryState { origins, ..QueryState::new(self.reads(), self.store.clone(), verifier()) };
+        Api { router: cauri_query_api::router(state), token: Some(token(Role::Reader)) }
     }
 
     pub fn api_of(&self, reads: ReadStore, limits: Limits) -> Api {

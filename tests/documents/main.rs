@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use cauri_command_api::problem::PROBLEMS;
+use cauri_command_api::readiness::REASONS;
 use cauri_domain::RefusalCode;
 use cauri_domain::entry::{MAX_TRANSFERS, decide::MAX_FUTURE_SECS};
 use cauri_domain::fold::Totals;
@@ -33,11 +34,21 @@ fn the_reference_of_refusals_and_problems_is_the_code() {
     page.push_str(
         "\n## Problems\n\n\
          An answer of the REST API that is no success is a problem document (RFC 9457, `application/problem+json`) with a stable\n\
-         `code`; `/readyz` alone answers 503 with what it looked at. GraphQL has codes of its own in `errors[].extensions.code`.\n\n\
+         `code`; `/readyz` alone answers 503 with the reasons below. GraphQL has codes of its own in `errors[].extensions.code`.\n\n\
          | code | status | meaning |\n|---|---|---|\n",
     );
     for problem in PROBLEMS {
         writeln!(page, "| `{}` | {} | {} |", problem.code, problem.status, problem.meaning).expect("a string");
+    }
+    page.push_str(
+        "\n## Reasons of `/readyz`\n\n\
+         `/readyz` answers 200 where none of these holds, else 503. They are the `reason` labels of the metric `cauri_not_ready`,\n\
+         which is 1 for each that holds. Without a token the answer has the names alone; a token with any role adds `checks`, which\n\
+         say what was looked at and what was found.\n\n\
+         | reason | meaning |\n|---|---|\n",
+    );
+    for reason in REASONS {
+        writeln!(page, "| `{}` | {} |", reason.name, reason.meaning).expect("a string");
     }
     compare("docs/reference/refusals.md", &page);
 }

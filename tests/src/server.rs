@@ -88,13 +88,13 @@ impl Server {
             assert!(Instant::now() < deadline, "`/readyz` does not answer {status} after a minute");
             std::thread::sleep(Duration::from_millis(20));
         }
-        server.token = server.token_of("operator");
+        server.token = server.token_of("developer", "operator");
         self
     }
 
-    /// A token of a role. It outlives every clock of a test.
-    pub fn token_of(&self, role: &str) -> String {
-        let output = run("cauri", &["token", "--role", role, "--ttl", "3650d", "--data", path(&self.data)]);
+    /// A token of its development issuer. It outlives every clock of a test.
+    pub fn token_of(&self, subject: &str, role: &str) -> String {
+        let output = run("cauri", &["token", "--subject", subject, "--role", role, "--ttl", "3650d", "--data", path(&self.data)]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
@@ -127,6 +127,11 @@ impl Server {
     /// The address before the path.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     /// A token of the role operator.

@@ -94,7 +94,7 @@ fn an_admin_accepts_a_clock_that_is_right_and_the_journal_that_was_ahead_is_warn
     server.open("awa", "liability", json!({}));
     clock.days_ahead(40);
     assert_eq!(pay(&server, "k").status, 503);
-    let admin = server.token_of("admin");
+    let admin = server.token_of("developer", "admin");
     let accept = |now: &str, token: &str| server.post_as(token, "/v1/clock/accept-gap", None, &json!({ "now": now }));
     let wrong = accept(&in_seconds(0), &admin);
     assert_eq!((wrong.status, &wrong.body["code"]), (409, &json!("clock_differs")), "{wrong:?}");

@@ -1,5 +1,6 @@
 //! Stories over HTTP and GraphQL against the real binary.
 
+mod attacks;
 mod clock;
 mod durability;
 mod histories;

@@ -16,8 +16,9 @@ use jsonwebtoken::DecodingKey;
 use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, RsaPublicKey};
 use serde::Deserialize;
+use url::Url;
 
-/// How often an unknown key id may make us read the keys again, unless configured otherwise.
+/// How often an unknown key id or a wrong signature may make us read the keys again, unless configured otherwise.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A key set of a few keys is a few kilobytes; more than this is not a key set.
@@ -25,6 +26,8 @@ const MAX_BYTES: u64 = 256 * 1024;
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(2);
 /// The whole exchange. Requests with a new key wait for it, so it stays below what their callers will wait.
 const TIME_OUT: Duration = Duration::from_secs(5);
+/// An issuer may have moved its key set to another path. More than a few hops is a loop.
+const MAX_REDIRECTS: usize = 3;
 /// Below this a signature is within reach of an attacker (NIST SP 800-57).
 const MIN_MODULUS_BITS: usize = 2048;
 
@@ -82,6 +85,32 @@ pub enum JwksError {
         /// What the client said.
         #[source]
         source: Box<ureq::Error>,
+    },
+    /// The address redirects to another origin, whose keys nobody chose to trust.
+    #[error(
+        "the key set {url} redirects to {to}: a redirect may only lead to the same scheme, host and port; \
+         give the address of the key set itself"
+    )]
+    Redirected {
+        /// The address that was asked.
+        url: String,
+        /// Where it leads.
+        to: String,
+    },
+    /// The address redirects, and nowhere, or on and on.
+    #[error("the key set {url} redirects more than {MAX_REDIRECTS} times, or to no address")]
+    RedirectedNowhere {
+        /// The address that was configured.
+        url: String,
+    },
+    /// The address is not one.
+    #[error("the address of the key set {url} is not valid: {source}")]
+    NotAnAddress {
+        /// The address.
+        url: String,
+        /// What the parser said.
+        #[source]
+        source: url::ParseError,
     },
     /// The file is larger than a key set can sensibly be.
     #[error("the key set {path} is larger than {MAX_BYTES} bytes")]
@@ -157,7 +186,7 @@ impl Jwks {
         Ok(Self { source, refresh_interval: REFRESH_INTERVAL, keys: RwLock::new(Arc::new(keys)), refreshed_at: Mutex::new(None) })
     }
 
-    /// Sets how often an unknown key id may cause a refresh.
+    /// Sets how often an unknown key id or a wrong signature may cause a refresh.
     #[must_use]
     pub fn with_refresh_interval(mut self, interval: Duration) -> Self {
         self.refresh_interval = interval;
@@ -188,7 +217,7 @@ impl Jwks {
 
     /// Reads the keys again, unless that was done less than the interval ago. It blocks.
     ///
-    /// Anybody can name a key that does not exist, so the interval is what keeps us from being turned against the
+    /// Anybody can name a key that does not exist, or sign with a key of their own, so the interval is what keeps us from being turned against the
     /// issuer. It counts failed readings too: an issuer in trouble needs it most.
     pub(crate) fn refresh_if_due(&self) {
         let mut refreshed_at = self.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -252,22 +281,35 @@ fn read_file(path: &Path) -> Result<Vec<u8>, JwksError> {
     Ok(bytes)
 }
 
+/// Redirects are followed here and not by the client: it would follow them to any host, and whoever answers there could
+/// sign tokens. A scheme that changes from https to http would let anybody on the network do so.
 fn fetch(url: &str) -> Result<Vec<u8>, JwksError> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIME_OUT))
-        .timeout_connect(Some(CONNECT_TIME_OUT))
-        .max_redirects(3)
-        // An https address must not be led to a plain one, where anybody could put keys of their own.
-        .https_only(is_https(url))
-        .user_agent("cauri")
-        .build()
-        .into();
-    let fetched = agent
-        .get(url)
-        .header("accept", "application/jwk-set+json, application/json")
-        .call()
-        .and_then(|mut response| response.body_mut().with_config().limit(MAX_BYTES).read_to_vec());
-    fetched.map_err(|source| JwksError::Unreachable { url: url.to_owned(), source: Box::new(source) })
+    let ends = Instant::now() + TIME_OUT;
+    let mut at = Url::parse(url).map_err(|source| JwksError::NotAnAddress { url: url.to_owned(), source })?;
+    for _ in 0..=MAX_REDIRECTS {
+        let unreachable = |source| JwksError::Unreachable { url: at.to_string(), source: Box::new(source) };
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(ends.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))))
+            .timeout_connect(Some(CONNECT_TIME_OUT))
+            .max_redirects(0)
+            .https_only(at.scheme() == "https")
+            .user_agent("cauri")
+            .build()
+            .into();
+        let asked = agent.get(at.as_str()).header("accept", "application/jwk-set+json, application/json").call();
+        let mut response = asked.map_err(unreachable)?;
+        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return response.body_mut().with_config().limit(MAX_BYTES).read_to_vec().map_err(unreachable);
+        }
+        let location = response.headers().get("location").and_then(|location| location.to_str().ok());
+        let to = location.and_then(|location| at.join(location).ok());
+        let to = to.ok_or_else(|| JwksError::RedirectedNowhere { url: url.to_owned() })?;
+        if to.origin() != at.origin() {
+            return Err(JwksError::Redirected { url: at.to_string(), to: to.to_string() });
+        }
+        at = to;
+    }
+    Err(JwksError::RedirectedNowhere { url: url.to_owned() })
 }
 
 fn is_https(url: &str) -> bool {

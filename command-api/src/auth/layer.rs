@@ -12,7 +12,9 @@ use axum::http::request::Parts;
 
 use crate::auth::challenge::AuthProblem;
 use crate::auth::role::Permission;
+use crate::auth::subjects::Place;
 use crate::auth::token::{Principal, Verifier};
+use crate::load::turned_away;
 use crate::problem::Problem;
 
 /// A permission as a type, so that a handler's signature states what it needs.
@@ -67,11 +69,35 @@ impl AuthState {
         Ok(principal)
     }
 
+    /// A place among the requests of the principal that are being answered, until it is dropped.
+    ///
+    /// # Errors
+    /// 429 when its subject has as many as one may have.
+    pub fn enter(&self, principal: &Principal) -> Result<Place, Problem> {
+        let requests = self.0.requests();
+        requests.enter(principal.subject_shared()).ok_or_else(|| {
+            turned_away("subject");
+            Problem::too_many_requests(requests.most())
+        })
+    }
+
+    /// Whether the token is good by the keys as last read and grants `permission`. It waits for nothing.
+    pub(crate) fn knows(&self, bearer: &str, permission: Permission) -> bool {
+        let principal = token_in(Some(bearer)).and_then(|token| self.0.verify_with_known_keys(token));
+        principal.is_ok_and(|principal| principal.may(permission))
+    }
+
     pub(crate) async fn verify(&self, token: &str) -> Result<Principal, AuthProblem> {
+        let generation = self.0.keys().keys().generation;
         match self.0.verify_with_known_keys(token) {
-            Err(AuthProblem::UnknownKey) if self.0.keys().refresh_due() => self.verify_with_new_keys(token).await,
+            // A wrong signature may be that of a new key: an issuer that replaces a key may keep its id.
+            Err(AuthProblem::UnknownKey | AuthProblem::BadSignature) if self.0.keys().refresh_due() => {
+                self.verify_with_new_keys(token).await
+            }
             // Not due, perhaps because the keys were read again a moment ago, after this token was compared with the old ones.
-            Err(AuthProblem::UnknownKey) => self.0.verify_with_known_keys(token),
+            Err(AuthProblem::UnknownKey | AuthProblem::BadSignature) if self.0.keys().keys().generation != generation => {
+                self.0.verify_with_known_keys(token)
+            }
             settled => settled,
         }
     }
@@ -106,6 +132,8 @@ impl AuthState {
 /// ```
 pub struct Authorized<N: Need> {
     principal: Principal,
+    /// Held until the handler has ended: from here on the request counts among those of its subject.
+    _place: Place,
     need: PhantomData<fn() -> N>,
 }
 
@@ -146,7 +174,12 @@ where
             Err(problem) => Err(problem),
         };
         match admitted {
-            Ok(principal) => Ok(Self { principal, need: PhantomData }),
+            Ok(principal) => {
+                let place = auth.enter(&principal).map_err(|problem| problem.for_request(&parts.extensions))?;
+                // For the extractor of the body, which accounts for its memory.
+                parts.extensions.insert(Subject(Arc::clone(principal.subject_shared())));
+                Ok(Self { principal, _place: place, need: PhantomData })
+            }
             Err(problem) => {
                 tracing::debug!(reason = problem.kind().code, path = parts.uri.path(), "a request was not let in");
                 Err(Problem::from(problem).for_request(&parts.extensions))
@@ -155,8 +188,12 @@ where
     }
 }
 
+/// Whose request it is, once that is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject(pub(crate) Arc<str>);
+
 /// The `Authorization` header, if there is one.
-fn bearer_of(headers: &HeaderMap) -> Result<Option<&str>, AuthProblem> {
+pub(crate) fn bearer_of(headers: &HeaderMap) -> Result<Option<&str>, AuthProblem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

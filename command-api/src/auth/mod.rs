@@ -10,6 +10,7 @@ pub mod issuer;
 pub mod jwks;
 pub mod layer;
 pub mod role;
+pub mod subjects;
 pub mod token;
 
 #[cfg(test)]

@@ -298,6 +298,33 @@ fn a_new_key_is_noticed_and_the_withdrawn_one_is_refused_even_where_it_was_remem
     assert_eq!(verify(&verifier, &old), Err(AuthProblem::UnknownKey));
 }
 
+/// The key set of `key` under the id of another key.
+fn key_set_under_the_id_of(id: &Key, key: &Key) -> String {
+    key.key_set.replace(&key.id, &id.id)
+}
+
+#[test]
+fn a_key_that_was_replaced_under_the_same_id_is_noticed_and_the_old_one_is_refused() {
+    let (verifier, folder) = verifier();
+    let old = ISSUERS.sign(&claims(json!({})));
+    let new = STRANGERS.sign_as(&ISSUERS.id, &claims(json!({})));
+    assert!(verify(&verifier, &old).is_ok());
+    fs::write(folder.path().join("jwks.json"), key_set_under_the_id_of(&ISSUERS, &STRANGERS)).expect("the key set can be written");
+    assert!(verify(&verifier, &new).is_ok(), "a wrong signature makes us look");
+    assert_eq!(verify(&verifier, &old), Err(AuthProblem::BadSignature), "remembered or not");
+}
+
+#[test]
+fn wrong_signatures_make_us_read_the_key_set_at_most_once_per_interval() {
+    let (url, served) = serve(ISSUERS.key_set.clone());
+    let verifier = verifier_with(Jwks::load(JwksSource::Url(url)).expect("the key set loads"), &Trust::default());
+    for _ in 0..20 {
+        assert_eq!(verify(&verifier, &STRANGERS.sign_as(&ISSUERS.id, &claims(json!({})))), Err(AuthProblem::BadSignature));
+    }
+    assert_eq!(served.load(Ordering::SeqCst), 2, "once to load, once for the wrong signatures");
+    assert!(verify(&verifier, &ISSUERS.sign(&claims(json!({})))).is_ok());
+}
+
 #[test]
 fn unknown_keys_make_us_read_the_key_set_at_most_once_per_interval() {
     let (verifier, folder) = verifier();
@@ -370,6 +397,11 @@ fn only_rsa_signature_keys_of_enough_bits_are_taken_from_a_key_set() {
 
 /// Answers every connection with `body` until the process ends, and counts them.
 fn serve(body: String) -> (String, Arc<AtomicUsize>) {
+    serve_with(move |_| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()))
+}
+
+/// Answers every request, whose path it is given, with what `answer` says, and counts them.
+fn serve_with(answer: impl Fn(&str) -> String + Send + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("http://{}/jwks.json", listener.local_addr().expect("the port is known"));
     let served = Arc::new(AtomicUsize::new(0));
@@ -377,10 +409,12 @@ fn serve(body: String) -> (String, Arc<AtomicUsize>) {
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let Ok(mut connection) = connection else { break };
-            let _ = connection.read(&mut [0; 4096]);
+            let mut request = [0; 4096];
+            let length = connection.read(&mut request).unwrap_or(0);
             counter.fetch_add(1, Ordering::SeqCst);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body.as_bytes()));
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let _ = connection.write_all(answer(path).as_bytes());
         }
     });
     (url, served)
@@ -400,6 +434,31 @@ fn keys_are_fetched_from_an_address_but_not_without_bound() {
 
     let (url, _) = serve(" ".repeat(300 * 1024));
     assert!(matches!(Jwks::load(JwksSource::Url(url)), Err(JwksError::Unreachable { .. })));
+}
+
+#[test]
+fn a_redirect_is_followed_on_the_same_host_and_refused_to_another() {
+    let moved = |to: String| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let found = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    let (url, served) =
+        serve_with(move |path| if path == "/jwks.json" { moved("/keys/v2.json".to_owned()) } else { found(&ISSUERS.key_set) });
+    let verifier = verifier_with(Jwks::load(JwksSource::Url(url)).expect("the key set loads"), &Trust::default());
+    assert!(verify(&verifier, &ISSUERS.sign(&claims(json!({})))).is_ok());
+    assert_eq!(served.load(Ordering::SeqCst), 2);
+
+    let (elsewhere, asked) = serve(STRANGERS.key_set.clone());
+    let to = elsewhere.clone();
+    let (url, _) = serve_with(move |_| moved(to.clone()));
+    let refused = Jwks::load(JwksSource::Url(url.clone())).expect_err("another host");
+    assert!(matches!(refused, JwksError::Redirected { .. }), "{refused}");
+    assert!(refused.to_string().contains(&url) && refused.to_string().contains(&elsewhere), "{refused}");
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody there was asked");
+
+    for to in ["/jwks.json", "http://"] {
+        let (url, served) = serve_with(move |_| moved(to.to_owned()));
+        assert!(matches!(Jwks::load(JwksSource::Url(url)), Err(JwksError::RedirectedNowhere { .. })), "{to}");
+        assert!(served.load(Ordering::SeqCst) <= 4, "{to}");
+    }
 }
 
 #[test]

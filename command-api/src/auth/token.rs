@@ -16,11 +16,14 @@ use sha2::{Digest, Sha256};
 use crate::auth::challenge::AuthProblem;
 use crate::auth::jwks::Jwks;
 use crate::auth::role::{Permission, Role, Roles};
+use crate::auth::subjects::Subjects;
 
 /// How far the issuer's clock and ours may be apart, in seconds.
 const LEEWAY: u64 = 30;
 /// A token with a few claims is one kilobyte. The bound keeps hashing and parsing cheap for whoever sends more.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// Requests of one subject that may be answered at one time, unless configured otherwise: a quarter of all.
+pub const REQUESTS_PER_SUBJECT: usize = 512;
 /// Callers at one time are far fewer. Full means somebody is making tokens up at speed, and starting afresh is cheap.
 const CACHE_CAPACITY: usize = 1024;
 
@@ -75,6 +78,12 @@ impl Principal {
         &self.caller
     }
 
+    /// The subject, to be kept without a copy.
+    #[must_use]
+    pub const fn subject_shared(&self) -> &Arc<str> {
+        &self.subject
+    }
+
     /// The roles of the token that Cauri knows.
     #[must_use]
     pub const fn roles(&self) -> Roles {
@@ -109,6 +118,7 @@ pub struct Verifier {
     trust: Trust,
     validation: Validation,
     cache: RwLock<Cache>,
+    requests: Arc<Subjects>,
     /// Taken by the one request that has the keys read again; see [`crate::auth::layer::AuthState::authorize`].
     pub(crate) refresh_turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -124,7 +134,21 @@ impl Verifier {
         // `Lifetime` judges both times, here and for what comes out of the cache, so that the two cannot disagree.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        Self { keys, trust: trust.clone(), validation, cache: RwLock::default(), refresh_turn: Arc::default() }
+        let requests = Subjects::new(REQUESTS_PER_SUBJECT);
+        Self { keys, trust: trust.clone(), validation, cache: RwLock::default(), requests, refresh_turn: Arc::default() }
+    }
+
+    /// Sets how many requests of one subject may be answered at one time.
+    #[must_use]
+    pub fn with_requests_per_subject(mut self, most: usize) -> Self {
+        self.requests = Subjects::new(most);
+        self
+    }
+
+    /// The requests that are being answered, by subject.
+    #[must_use]
+    pub const fn requests(&self) -> &Arc<Subjects> {
+        &self.requests
     }
 
     /// Verifies a token with the keys as last read; [`crate::auth::layer::AuthState`] has them read again where one is

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::{Status, Target, json, mismatch, problem_of, put, repeated, token};
 use crate::auth::layer::{Authorized, Write};
-use crate::body::{announced, require, whole};
+use crate::body::{Arrived, account, require, whole};
 use crate::bulk::{BulkItem, items_of_array};
 use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED};
 use crate::json::decode;
@@ -175,25 +175,23 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
     }
     let asked_atomic = atomic_in(parts.uri.query())?;
     let media_type = require(&parts.headers, &["application/json", NDJSON])?;
-    let permit = if announced(&parts.headers).is_some_and(|length| length <= READ_IN_PLACE as u64) {
-        None
-    } else {
-        let permit = state.bulk_permits.clone().try_acquire_owned();
-        Some(permit.map_err(|_| Problem::overloaded(std::time::Duration::from_secs(1)))?)
-    };
-    let bytes = whole(body, &parts.headers, state.limits.bulk_bytes, state.limits.time_out).await?;
+    let body = whole(body, &parts.headers, state.limits.bulk_bytes, state.limits.time_out, account(state, &parts)).await?;
+    let Arrived { bytes, memory } = body;
     let reader = Reader {
         scope: Scope::of(headers, caller, state.limits.keys_optional)?,
         headers: headers.clone(),
         most: state.limits.bulk_commands,
         ndjson: media_type == NDJSON,
     };
-    // The permit is held until the answer, because the commands take memory until then; and a request that is given up
-    // while its body is read makes no room before the body is gone.
-    let (read, _permit) = if bytes.len() <= READ_IN_PLACE {
+    // Memory and permit are held until the answer, because the commands take memory until then; and a request that is given
+    // up while its body is read makes no room before the body is gone.
+    let (read, _held) = if bytes.len() <= READ_IN_PLACE {
         (reader.read(&bytes, asked_atomic), None)
     } else {
-        let reading = tokio::task::spawn_blocking(move || (reader.read(&bytes, asked_atomic), permit));
+        // Only now: a body that does not arrive must not keep others from being read.
+        let permit = tokio::time::timeout(state.limits.time_out, state.bulk_permits.clone().acquire_owned()).await;
+        let permit = permit.ok().and_then(Result::ok).ok_or_else(|| Problem::overloaded(std::time::Duration::from_secs(1)))?;
+        let reading = tokio::task::spawn_blocking(move || (reader.read(&bytes, asked_atomic), Some((permit, memory))));
         reading.await.map_err(|error| Problem::internal(headers.request_id(), error))?
     };
     let Bulk { commands, atomic, place } = read?;

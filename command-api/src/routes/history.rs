@@ -2,6 +2,8 @@
 //!
 //! Balances, statements and lists are the query side's. A stream is short: entries do not stand in their accounts' streams.
 
+use std::time::Duration;
+
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -52,6 +54,7 @@ pub struct StreamEvent {
 
 /// The history of a stream, or 404 where nothing was ever written.
 pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: StreamId) -> Result<Response, Problem> {
+    let _place = state.reads.enter().ok_or_else(|| headers.tell(Problem::overloaded(Duration::from_secs(1))))?;
     let store = state.engine.store().clone();
     let turn = state.journal_reads.clone().acquire_owned().await.map_err(|error| Problem::internal(headers.request_id(), error))?;
     let reading = tokio::task::spawn_blocking(move || {

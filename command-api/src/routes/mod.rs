@@ -12,7 +12,6 @@ pub mod journal;
 
 pub use clock::{AcceptGap, GapAnswer};
 pub use head::HeadAnswer;
-pub use health::{CheckResult, Readiness};
 pub use history::{StreamEvent, StreamHistory};
 
 use axum::Router;

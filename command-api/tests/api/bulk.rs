@@ -203,21 +203,28 @@ async fn a_second_reversal_is_refused_by_itself() {
 }
 
 #[tokio::test]
-async fn only_so_many_bodies_are_in_memory_at_a_time() {
-    let limits = HttpLimits { bulk_in_flight: 1, ..HttpLimits::default() };
+async fn large_bodies_have_so_much_memory_and_one_subject_half_of_it() {
+    let limits = HttpLimits { body_memory: 400_000, ..HttpLimits::default() };
     let api = Api::with(limits, |_| {}, Vec::new());
     let (sender, body) = slow_body();
+    sender.send(Ok(vec![b' '; 150_000].into())).unwrap();
     let router = &api;
     let slow = router.post("/v1/bulk").text("application/json", body).send();
+    let large = || format!("{}[]", " ".repeat(100_000));
     let meanwhile = async {
         tokio::task::yield_now().await;
-        let turned_away = router.post("/v1/bulk").json(&json!([post("a", "b", 1)])).send().await.expect_problem(503, "overloaded", "");
+        let turned_away = router.post("/v1/bulk").text("application/json", large()).send().await.expect_problem(503, "overloaded", "");
         assert_eq!(turned_away.header("retry-after"), "1");
+        // A small one of the same subject and a large one of another are read, and found to have no command.
+        router.post("/v1/bulk").json(&json!([])).send().await.expect_problem(400, "validation_failed", "");
+        let ben = crate::support::token_of("ben", &[cauri_command_api::auth::role::Role::Operator]);
+        router.post("/v1/bulk").token(&ben).text("application/json", large()).send().await.expect_problem(400, "validation_failed", "");
         sender.send(Ok(axum::body::Bytes::from_static(b"[]"))).unwrap();
         drop(sender);
     };
     let (slow, ()) = tokio::join!(slow, meanwhile);
     slow.expect_problem(400, "validation_failed", "");
+    router.post("/v1/bulk").text("application/json", large()).send().await.expect_problem(400, "validation_failed", "");
 }
 
 type Piece = Result<axum::body::Bytes, std::io::Error>;

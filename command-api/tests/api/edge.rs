@@ -1,11 +1,11 @@
 //! What concerns every request: ids, security headers, load, panics.
 
+use crate::support::{Api, entry, verifier};
 use axum::Router;
 use axum::routing::get;
+use cauri_command_api::auth::role::Role;
+use cauri_command_api::auth::token::Verifier;
 use cauri_command_api::{ApiState, HttpLimits, router_with};
-use serde_json::json;
-
-use crate::support::{Api, entry, verifier};
 
 #[tokio::test]
 async fn the_request_id_is_the_callers_or_ours_and_comes_back() {
@@ -67,10 +67,60 @@ async fn a_panic_is_a_500_and_the_next_request_is_served() {
 
 #[tokio::test]
 async fn more_than_it_can_take_is_turned_away_but_health_is_told() {
-    let api = Api::with(HttpLimits { in_flight: 0, ..HttpLimits::default() }, |_| {}, Vec::new());
-    let answer = api.post("/v1/entries").json(&json!({})).send().await.expect_problem(503, "overloaded", "");
+    let api = Api::with(HttpLimits { in_flight: 0, reads_in_flight: 0, ..HttpLimits::default() }, |_| {}, Vec::new());
+    let answer = api.post("/v1/entries").json(&entry("awa", "ben", 1)).send().await.expect_problem(503, "overloaded", "");
+    assert_eq!(answer.header("retry-after"), "1");
+    let answer = api.get("/v1/accounts/awa").send().await.expect_problem(503, "overloaded", "");
     assert_eq!(answer.header("retry-after"), "1");
     api.get("/healthz").send().await.expect(200);
     api.get("/readyz").send().await.expect(200);
     api.get("/metrics").send().await.expect(200);
+}
+
+/// A body that says nothing until it is dropped.
+fn silence() -> axum::body::Body {
+    axum::body::Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>())
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_arrive_take_no_turn_from_those_that_do() {
+    let api = Api::with(HttpLimits { in_flight: 1, bulk_in_flight: 1, ..HttpLimits::default() }, |_| {}, Vec::new());
+    let silent = ["/v1/entries", "/v1/bulk"].map(|path| api.post(path).role(Role::Operator).text("application/json", silence()).send());
+    let others = async {
+        tokio::task::yield_now().await;
+        let account = serde_json::json!({"address": "awa", "kind": "asset", "currency": "XOF"});
+        api.post("/v1/accounts").json(&account).send().await.expect(201);
+        api.post("/v1/bulk").json(&serde_json::json!([{"op": "freeze_account", "address": "awa"}])).send().await.expect(200);
+    };
+    tokio::select! {
+        _ = futures::future::join_all(silent) => panic!("a body arrived"),
+        () = others => {}
+    }
+}
+
+#[tokio::test]
+async fn one_subject_has_so_many_requests_at_a_time_and_others_are_answered() {
+    let mut api = Api::shop().await;
+    let keys = cauri_command_api::auth::jwks::Jwks::load(crate::support::key_set()).expect("keys");
+    let verifier = std::sync::Arc::new(Verifier::new(keys, &Default::default()).with_requests_per_subject(2));
+    let state = ApiState::new(api.engine.clone(), verifier, HttpLimits::default(), Vec::new());
+    api.router = cauri_command_api::router(state);
+    let silent = [0, 1].map(|_| api.post("/v1/entries").text("application/json", silence()).send());
+    let others = async {
+        tokio::task::yield_now().await;
+        let turned_away = api.post("/v1/entries").json(&entry("bank", "awa", 1)).send().await;
+        let turned_away = turned_away.expect_problem(429, "too_many_requests", "");
+        assert_eq!(turned_away.header("retry-after"), "1");
+        api.get("/v1/head").send().await.expect(429);
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            api.get(path).send().await.expect(200);
+        }
+        let ben = crate::support::token_of("ben", &[Role::Operator]);
+        api.post("/v1/entries").token(&ben).json(&entry("bank", "awa", 1)).send().await.expect(201);
+    };
+    tokio::select! {
+        _ = futures::future::join_all(silent) => panic!("a body arrived"),
+        () = others => {}
+    }
+    api.post("/v1/entries").json(&entry("bank", "awa", 1)).send().await.expect(201);
 }

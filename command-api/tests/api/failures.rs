@@ -106,4 +106,5 @@ async fn a_stopped_engine_is_503() {
     assert_eq!(answer.header("retry-after"), "5");
     let ready = api.get("/readyz").send().await.expect(503);
     assert_eq!((&ready.body["ready"], &ready.body["checks"]["engine"]["ok"]), (&json!(false), &json!(false)));
+    assert_eq!(ready.body["reasons"], json!(["engine_stopped"]));
 }

@@ -1,7 +1,8 @@
 //! `/healthz`, `/readyz`, `/metrics`
 
 use cauri_command_api::HttpLimits;
-use cauri_command_api::state::ReadyCheck;
+use cauri_command_api::auth::role::Role;
+use cauri_command_api::readiness::{ReadyCheck, Reason, reason};
 use serde_json::json;
 
 use crate::support::{Api, entry};
@@ -14,18 +15,44 @@ async fn a_process_that_answers_is_alive() {
 #[tokio::test]
 async fn ready_means_that_everything_is_well() {
     let api = Api::with(HttpLimits::default(), |_| {}, vec![ReadyCheck { name: "read_models", check: Box::new(|| Ok("0 behind".into())) }]);
-    let ready = api.get("/readyz").nobody().send().await.expect(200);
-    assert_eq!(ready.body["ready"], true);
+    let ready = api.get("/readyz").role(Role::Reader).send().await.expect(200);
+    assert_eq!((&ready.body["ready"], &ready.body["reasons"]), (&json!(true), &json!([])));
     assert_eq!(ready.body["checks"]["read_models"], json!({"ok": true, "detail": "0 behind"}));
     assert_eq!(ready.body["checks"]["store"]["ok"], true);
     assert!(ready.body["checks"]["store"]["detail"].as_str().unwrap().starts_with("is at position 0 with root "), "{}", ready.text);
 
-    let behind = ReadyCheck { name: "read_models", check: Box::new(|| Err("9000 behind".into())) };
-    let api = Api::with(HttpLimits::default(), |_| {}, vec![behind]);
-    let ready = api.get("/readyz").nobody().send().await.expect(503);
-    assert_eq!(ready.body["ready"], false);
-    assert_eq!(ready.body["checks"]["read_models"], json!({"ok": false, "detail": "9000 behind"}));
+    let api = Api::with(HttpLimits::default(), |_| {}, vec![behind()]);
+    let ready = api.get("/readyz").role(Role::Auditor).send().await.expect(503);
+    assert_eq!((&ready.body["ready"], &ready.body["reasons"]), (&json!(false), &json!(["read_models_behind"])));
+    assert_eq!(
+        ready.body["checks"]["read_models"],
+        json!({"ok": false, "reason": "read_models_behind", "detail": "stopped before position 9000"})
+    );
     assert_eq!(ready.body["checks"]["engine"]["ok"], true);
+}
+
+fn behind() -> ReadyCheck {
+    let check = || Err(Reason::new(&reason::READ_MODELS_BEHIND, "stopped before position 9000"));
+    ReadyCheck { name: "read_models", check: Box::new(check) }
+}
+
+#[tokio::test]
+async fn without_a_good_token_readiness_names_reasons_and_shows_no_position_or_root() {
+    let api = Api::with(HttpLimits::default(), |_| {}, vec![behind()]);
+    let expected = json!({"ready": false, "reasons": ["read_models_behind"]});
+    assert_eq!(api.get("/readyz").nobody().send().await.expect(503).body, expected);
+    assert_eq!(api.get("/readyz").token("nonsense").send().await.expect(503).body, expected);
+    let well = Api::new().get("/readyz").nobody().send().await.expect(200);
+    assert_eq!(well.body, json!({"ready": true, "reasons": []}));
+}
+
+#[tokio::test]
+async fn every_reason_is_a_metric() {
+    let api = Api::with(HttpLimits::default(), |_| {}, vec![behind()]);
+    let text = api.get("/metrics").nobody().send().await.expect(200).text;
+    for line in [r#"cauri_not_ready{reason="read_models_behind"} 1"#, r#"cauri_not_ready{reason="engine_stopped"} 0"#] {
+        assert!(text.contains(line), "{line} is not in:\n{text}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use cauri_command_api::auth::issuer::DevIssuer;
 use cauri_command_api::auth::jwks::{Jwks, JwksSource};
 use cauri_command_api::auth::role::Role;
 use cauri_command_api::auth::token::{Trust, Verifier};
-use cauri_command_api::state::ReadyCheck;
+use cauri_command_api::readiness::ReadyCheck;
 use cauri_command_api::{ApiState, HttpLimits, router};
 use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
@@ -39,14 +39,19 @@ pub fn token(roles: &[Role]) -> String {
     token_of("awa", roles)
 }
 
-/// A token for a subject with these roles.
+/// A token for `subject` with these roles.
 pub fn token_of(subject: &str, roles: &[Role]) -> String {
     ISSUER.issue(subject, roles, Duration::from_secs(600)).unwrap()
 }
 
+/// The keys of the issuer of these tests.
+pub fn key_set() -> JwksSource {
+    JwksSource::from(ISSUER.jwks_path())
+}
+
 /// A verifier that trusts the issuer of these tests.
 pub fn verifier() -> Arc<Verifier> {
-    let keys = Jwks::load(JwksSource::from(ISSUER.jwks_path())).unwrap();
+    let keys = Jwks::load(key_set()).unwrap();
     Arc::new(Verifier::new(keys, &Trust::default()))
 }
 

@@ -9,11 +9,14 @@ use std::time::Duration;
 use cauri_command_api::HttpLimits;
 use cauri_command_api::auth::role::Role;
 use cauri_command_api::auth::token::Trust;
+use cauri_command_api::origin::Origin;
 use cauri_domain::fold::LedgerRules;
 use cauri_domain::money::Currency;
 use cauri_engine::EngineConfig;
 use cauri_import::source::SourceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::listener::Bounds;
 
 /// The most commands that one submission may have.
 const MAX_COMMANDS: usize = 8_189;
@@ -80,23 +83,60 @@ pub struct HttpArgs {
     /// Address and port to listen on
     #[arg(long, env = "CAURI_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Connections that may be open at one time; further ones wait
+    /// Connections that may be open at one time, WebSockets included; for a further one the connection that has waited
+    /// longest for a request is closed
     #[arg(long, env = "CAURI_MAX_CONNECTIONS", default_value_t = 4_096, value_name = "COUNT", value_parser = at_least_one)]
     pub max_connections: usize,
-    /// Requests that may be answered at one time; further ones are turned away with 503
+    /// Connections that may be open at one time from one IPv4 address or one IPv6 /64 network; behind a proxy, those of all
+    /// its clients
+    #[arg(long, env = "CAURI_MAX_CONNECTIONS_PER_PEER", default_value_t = 1_024, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_connections_per_peer: usize,
+    /// Commands and bulk requests that have arrived and may be answered at one time; further ones are turned away with 503
     #[arg(long, env = "CAURI_MAX_REQUESTS", default_value_t = 2_048, value_name = "COUNT", value_parser = at_least_one)]
     pub max_requests: usize,
-    /// Bulk requests whose bodies may be in memory at one time; further ones are turned away with 503
+    /// GraphQL queries that have arrived and may be answered at one time, and as many reads of the REST API; further ones
+    /// are turned away with 503
+    #[arg(long, env = "CAURI_MAX_QUERIES", default_value_t = 1_024, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_queries: usize,
+    /// Requests of one subject that may be answered at one time, arriving bodies included; further ones are turned away
+    /// with 429
+    #[arg(long, env = "CAURI_MAX_REQUESTS_PER_SUBJECT", default_value_t = 512, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_requests_per_subject: usize,
+    /// Bulk requests of more than 64KiB that may be read and decided at one time; further ones wait
     #[arg(long, env = "CAURI_MAX_BULK_REQUESTS", default_value_t = 16, value_name = "COUNT", value_parser = at_least_one)]
     pub max_bulk_requests: usize,
+    /// WebSocket connections that may be open at one time; further ones are turned away with 503
+    #[arg(long, env = "CAURI_MAX_WEBSOCKETS", default_value_t = 1_024, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_websockets: usize,
+    /// WebSocket connections of one subject that may be open at one time; further ones are closed with the code 4429
+    #[arg(long, env = "CAURI_MAX_WEBSOCKETS_PER_SUBJECT", default_value_t = 128, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_websockets_per_subject: usize,
+    /// Bytes of messages that may wait on one WebSocket connection for its client to take them, half of them in one answer;
+    /// a client that has more waiting and takes nothing for a second is disconnected with the code 1013
+    #[arg(long, env = "CAURI_WEBSOCKET_BUFFER", default_value = "2MiB", value_name = "SIZE", value_parser = size)]
+    pub websocket_buffer: usize,
+    /// Origin of web pages that may use /graphql, /graphql/ws and /v1 from a browser, such as https://app.example; may be
+    /// given several times, in the variable separated by commas; none if absent
+    #[arg(long, env = "CAURI_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub cors_origin: Vec<Origin>,
     /// Largest body of a request with one command
     #[arg(long, env = "CAURI_BODY_LIMIT", default_value = "1MiB", value_name = "SIZE", value_parser = size)]
     pub body_limit: usize,
     /// Largest body of a bulk request
     #[arg(long, env = "CAURI_BULK_LIMIT", default_value = "16MiB", value_name = "SIZE", value_parser = size)]
     pub bulk_limit: usize,
-    /// How long a request's head and its body may take to arrive, a command to be durable, and a client to take nothing of
-    /// its answer
+    /// Bytes of bodies of more than 64KiB that may be in memory at one time, half of them of one subject; further ones are
+    /// turned away with 503
+    #[arg(long, env = "CAURI_BODY_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = size)]
+    pub body_memory: usize,
+    /// How long the head of a request may take to arrive: of a connection's first from its beginning, of others from their
+    /// first byte
+    #[arg(long, env = "CAURI_HEAD_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = time)]
+    pub head_timeout: Duration,
+    /// How long a connection may be idle between two requests
+    #[arg(long, env = "CAURI_IDLE_TIMEOUT", default_value = "75s", value_name = "TIME", value_parser = time)]
+    pub idle_timeout: Duration,
+    /// How long a request's body may take to arrive, a command to be durable, and a client to take nothing of its answer
     #[arg(long, env = "CAURI_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = time)]
     pub request_timeout: Duration,
     /// How long requests that are being answered may go on after the signal to stop
@@ -119,9 +159,23 @@ impl HttpArgs {
             bulk_bytes: self.bulk_limit,
             bulk_commands: MAX_COMMANDS,
             in_flight: self.max_requests,
+            reads_in_flight: self.max_queries,
             bulk_in_flight: self.max_bulk_requests,
+            body_memory: self.body_memory,
             time_out: self.request_timeout,
             keys_optional: self.allow_missing_keys,
+        }
+    }
+
+    /// The bounds of connections, of which there may be `connections`.
+    pub fn bounds(&self, connections: usize) -> Bounds {
+        Bounds {
+            connections,
+            per_peer: self.max_connections_per_peer,
+            head: self.head_timeout,
+            idle: self.idle_timeout,
+            untaken: self.request_timeout,
+            ending: self.shutdown_timeout,
         }
     }
 }

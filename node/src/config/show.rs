@@ -35,7 +35,8 @@ fn effective(matches: &ArgMatches) -> String {
             Some(ValueSource::EnvVariable) => "environment",
             _ => "default",
         };
-        let value = matches.get_raw(id).and_then(|mut values| values.next()).map(|value| value.to_string_lossy().into_owned());
+        // An option that may be given several times is one list in its variable.
+        let value = matches.get_raw(id).map(|values| values.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","));
         let line = match value {
             Some(value) => format!("{}={value}", variable.to_string_lossy()),
             None => format!("# {} is not set", variable.to_string_lossy()),

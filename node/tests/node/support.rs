@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use cauri_node::config::{Cli, Command, ServeArgs};
-use cauri_node::listener::{self, Bounds};
+use cauri_node::listener;
 use cauri_node::node::Node;
 use clap::Parser as _;
 use tokio::sync::oneshot;
@@ -39,8 +38,7 @@ impl Served {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-                let bounds =
-                    Bounds { connections: args.http.max_connections, head: args.http.request_timeout, ending: Duration::from_secs(5) };
+                let bounds = args.http.bounds(args.http.max_connections);
                 let router = node.router(&args);
                 listener::serve(listener, router, bounds, async move { drop(ended.await) }).await;
             });

@@ -11,7 +11,11 @@ use axum::response::Response;
 use cauri_command_api::auth::challenge::AuthProblem;
 use cauri_command_api::auth::layer::AuthState;
 use cauri_command_api::auth::role::Permission;
-use cauri_command_api::body::whole;
+use cauri_command_api::auth::subjects::Subjects;
+use cauri_command_api::auth::token::Principal;
+use cauri_command_api::body::{Arrived, whole};
+use cauri_command_api::load::{BodyMemory, Pool};
+use cauri_command_api::origin::Origins;
 
 use super::media::{self, Media};
 use super::request::{Malformed, Parameters, is_json};
@@ -31,7 +35,16 @@ pub(crate) struct Api {
     pub(crate) schema: CauriSchema,
     pub(crate) sources: Sources,
     pub(crate) auth: AuthState,
+    /// A turn for each query that has arrived.
+    pub(crate) requests: Pool,
+    pub(crate) body_memory: Arc<BodyMemory>,
+    pub(crate) origins: Origins,
+    /// A permit for each WebSocket connection whose client has not introduced itself.
+    pub(crate) introductions: Arc<tokio::sync::Semaphore>,
+    /// A permit for each other one.
     pub(crate) connections: Arc<tokio::sync::Semaphore>,
+    /// The same by subject.
+    pub(crate) subjects: Arc<Subjects>,
 }
 
 /// `GET` and `POST /graphql`.
@@ -51,16 +64,27 @@ pub(crate) async fn graphql(State(api): State<Arc<Api>>, request: Request) -> Re
     if !is_get && parts.method != Method::POST {
         return response::method_not_allowed(media, "GET, POST");
     }
-    if let Err(problem) = let_in(&api.auth, &parts.headers).await {
-        tracing::debug!(reason = problem.kind().code, "a query was not let in");
-        return response::not_let_in(problem, media);
-    }
+    let caller = match let_in(&api.auth, &parts.headers).await {
+        Ok(caller) => caller,
+        Err(problem) => {
+            tracing::debug!(reason = problem.kind().code, "a query was not let in");
+            return response::not_let_in(problem, media);
+        }
+    };
+    let _place = match api.auth.enter(&caller) {
+        Ok(place) => place,
+        Err(problem) => return response::turned_away(QueryError::TooManyRequests(problem.detail.clone()), media),
+    };
     let parameters = if is_get {
         Parameters::of_query_string(parts.uri.query().unwrap_or_default())
     } else if is_json(&parts.headers) {
         let Limits { body_bytes, body_time, .. } = api.sources.limits;
-        match whole(body, &parts.headers, body_bytes, body_time).await {
-            Ok(body) => Parameters::of_body(&body),
+        let memory = api.body_memory.account(Some(caller.subject_shared().clone()));
+        match whole(body, &parts.headers, body_bytes, body_time, memory).await {
+            Ok(Arrived { bytes, .. }) => Parameters::of_body(&bytes),
+            Err(problem) if problem.status == 503 => {
+                return response::turned_away(QueryError::Overloaded(problem.detail.clone()), media);
+            }
             Err(problem) => {
                 let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
                 return malformed(status, media, problem.detail.clone());
@@ -78,12 +102,17 @@ pub(crate) async fn graphql(State(api): State<Arc<Api>>, request: Request) -> Re
         Ok(positions) => positions,
         Err(what) => return malformed(StatusCode::BAD_REQUEST, media, what),
     };
+    // Only now: a client that sends slowly holds no turn.
+    let Some(_turn) = api.requests.enter() else {
+        let what = format!("{} queries are being answered, there may be no more", api.sources.limits.in_flight);
+        return response::turned_away(QueryError::Overloaded(what), media);
+    };
     api.answer(parameters, min_positions).await.into_http(media)
 }
 
 /// Verifies the bearer token of the request.
-async fn let_in(auth: &AuthState, headers: &HeaderMap) -> Result<(), AuthProblem> {
-    auth.authorize(bearer_in(headers)?, Permission::Read).await.map(drop)
+async fn let_in(auth: &AuthState, headers: &HeaderMap) -> Result<Principal, AuthProblem> {
+    auth.authorize(bearer_in(headers)?, Permission::Read).await
 }
 
 /// The value of `Authorization`, if there is one.

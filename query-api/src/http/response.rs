@@ -87,11 +87,23 @@ impl Answer {
         {
             out.headers_mut().insert(AS_OF_POSITION, position);
         }
-        if matches!(self.code(), Some(ErrorCode::PositionNotReached | ErrorCode::Overloaded)) {
+        if matches!(self.code(), Some(ErrorCode::PositionNotReached | ErrorCode::TooManyRequests | ErrorCode::Overloaded)) {
             out.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         out
     }
+}
+
+/// A request that was turned away before anything was done with it: the status says so, whatever the media type.
+pub(crate) fn turned_away(error: QueryError, media: Media) -> Response {
+    let mut out = refused(error, media);
+    out.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    out
+}
+
+/// A request that is not looked at: the status says why, whatever the media type.
+pub(crate) fn refused(error: QueryError, media: Media) -> Response {
+    http(error.code().status(), media, Answer::refused(error.into_server_error()).to_json())
 }
 
 /// A request that is no GraphQL request: the status says so, whatever the media type.

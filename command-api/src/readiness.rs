@@ -1,0 +1,161 @@
+//! Whether this process should be sent requests: what is looked at, and the named reasons why not.
+
+use std::collections::BTreeMap;
+
+use cauri_engine::ClockStatus;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::state::ApiState;
+
+/// A reason why a process is not ready. The name never changes its meaning; it is also the `reason` label of the metric
+/// `cauri_not_ready`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReasonKind {
+    /// What a program branches on, in `snake_case`.
+    pub name: &'static str,
+    /// What it means and what to do about it, for the manual.
+    pub meaning: &'static str,
+}
+
+// A macro, so that a reason cannot exist without being listed.
+macro_rules! reasons {
+    ($($constant:ident: $name:literal, $meaning:literal;)*) => {
+        /// The reasons by name, for the code that reports them.
+        pub mod reason {
+            use super::ReasonKind;
+            $(
+                #[doc = $meaning]
+                pub const $constant: ReasonKind = ReasonKind { name: $name, meaning: $meaning };
+            )*
+        }
+
+        /// Every reason there is. The manual's list is generated from this.
+        pub const REASONS: &[ReasonKind] = &[$(reason::$constant),*];
+    };
+}
+
+reasons! {
+    ENGINE_STOPPED: "engine_stopped",
+        "The engine has stopped and takes no commands. The log says why; restart the process.";
+    CLOCK_GAP: "clock_gap",
+        "The clock leapt ahead of the last record or of the time that passed. Commands are not decided until it is right or the leap is accepted (`POST /v1/clock/accept-gap`).";
+    READ_MODELS_BEHIND: "read_models_behind",
+        "The read models are more events behind the journal than `--max-lag`. They catch up by themselves.";
+    READ_MODELS_RETRYING: "read_models_retrying",
+        "The read models cannot be written and the write is tried again. The log says why, such as a full disk.";
+    READ_MODELS_STOPPED: "read_models_stopped",
+        "The read models have stopped. The log says why; restart the process.";
+    READ_MODELS_CORRUPT: "read_models_corrupt",
+        "The read models stopped at an event that contradicts what they hold. Run `cauri-replay verify`.";
+    CHECK_TIMED_OUT: "check_timed_out",
+        "A check did not answer in time.";
+    CHECK_FAILED: "check_failed",
+        "A check ended with an error of its own. The log has it.";
+}
+
+/// Why something is not well, this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Which reason it is.
+    pub kind: ReasonKind,
+    /// What was found, in words. It may name positions, so it is shown only to callers with a token.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason with what was found.
+    #[must_use]
+    pub fn new(kind: &ReasonKind, text: impl Into<String>) -> Self {
+        Self { kind: *kind, text: text.into() }
+    }
+}
+
+/// Something besides the engine that must be well before this process takes requests, such as the lag of read models.
+pub struct ReadyCheck {
+    /// What is looked at, as it stands in the answer of `/readyz`.
+    pub name: &'static str,
+    /// Looks at it: what is well in words, or the reason why it is not. It may block.
+    pub check: Box<dyn Fn() -> Result<String, Reason> + Send + Sync>,
+}
+
+impl std::fmt::Debug for ReadyCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadyCheck").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Whether this process takes requests, and why not.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Readiness {
+    /// Whether there is no reason against it.
+    pub ready: bool,
+    /// The names of the reasons against it, such as `read_models_behind`.
+    pub reasons: Vec<String>,
+    /// What was looked at and what was found. Only in the answer to a caller with a token that may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks: Option<BTreeMap<String, CheckResult>>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CheckResult {
+    /// Whether it is well.
+    pub ok: bool,
+    /// The name of the reason why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What was found, in words.
+    pub detail: String,
+}
+
+/// What was found by name.
+pub(crate) type Found = Vec<(&'static str, Result<String, Reason>)>;
+
+/// Looks at everything. It may block.
+pub(crate) fn look(state: &ApiState) -> Found {
+    let engine =
+        if state.engine.is_running() { Ok("takes commands".to_owned()) } else { Err(Reason::new(&reason::ENGINE_STOPPED, "has stopped")) };
+    // As it was last published: asking the store itself would wait for a write that is under way.
+    let store = Ok(format!("is at {}", state.engine.store().follow().head()));
+    let mut found = vec![("engine", engine), ("store", store), ("clock", clock(state.engine.clock()))];
+    found.extend(state.ready_checks.iter().map(|ready| (ready.name, (ready.check)())));
+    found
+}
+
+/// A leap that nobody accepted keeps commands from being decided; a journal that is ahead of the clock does not.
+fn clock(status: ClockStatus) -> Result<String, Reason> {
+    match (status.gap, status.journal_ahead()) {
+        (Some(gap), _) => {
+            let text = format!("{gap}; commands are not decided until the clock is right or the leap is accepted");
+            Err(Reason::new(&reason::CLOCK_GAP, text))
+        }
+        (None, Some(ahead)) => Ok(format!("journal_ahead: the last record is {ahead} ahead of the clock, and new records bear its time")),
+        (None, None) => Ok("goes on from the last record".to_owned()),
+    }
+}
+
+impl Readiness {
+    /// The answer; `detailed` for a caller who may see positions.
+    pub(crate) fn of(found: Found, detailed: bool) -> Self {
+        let mut reasons: Vec<String> =
+            found.iter().filter_map(|(_, outcome)| outcome.as_ref().err()).map(|reason| reason.kind.name.to_owned()).collect();
+        reasons.dedup();
+        let checks = detailed.then(|| {
+            let result = |outcome| match outcome {
+                Ok(detail) => CheckResult { ok: true, reason: None, detail },
+                Err(Reason { kind, text }) => CheckResult { ok: false, reason: Some(kind.name.to_owned()), detail: text },
+            };
+            found.into_iter().map(|(name, outcome)| (name.to_owned(), result(outcome))).collect()
+        });
+        Self { ready: reasons.is_empty(), reasons, checks }
+    }
+}
+
+/// Sets the metric of every reason: 1 where it holds, 0 where it does not.
+pub(crate) fn record(found: &Found) {
+    for kind in REASONS {
+        let holds = found.iter().any(|(_, outcome)| outcome.as_ref().is_err_and(|reason| reason.kind == *kind));
+        metrics::gauge!("cauri_not_ready", "reason" => kind.name).set(if holds { 1.0 } else { 0.0 });
+    }
+}
