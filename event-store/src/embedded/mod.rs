@@ -4,6 +4,7 @@
 //! and command, snapshots): deleting it costs time at the next start, nothing else. `cauri.lock` is held by
 //! the one process that may append. `docs/reference/journal-format.md` describes the bytes.
 
+mod durable;
 mod index;
 mod journal;
 
@@ -116,6 +117,7 @@ impl EmbeddedStore {
     pub fn open_with(dir: &Path, name: &str, size: IndexSize) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir).map_err(|error| failed(&format!("cannot create {}", dir.display()), error))?;
         let lock = lock(dir)?;
+        durable::settle(dir)?;
         let journal = JournalFile::open(dir, name)?;
         let connection = journal.connect_to_append()?;
         let tree = journal.tree()?;
