@@ -9,13 +9,12 @@ use std::time::Instant;
 
 use cauri_crash_images::Honesty;
 use cauri_event_store::EventStore;
-use cauri_event_store::conformance::material::{Author, append};
 
 use self::power_cut::{Fault, Life, draws, examine, open};
 
 #[test]
 fn a_power_cut_loses_nothing_acknowledged_and_the_next_start_succeeds() {
-    let draws = draws(400);
+    let draws = draws(240);
     let began = Instant::now();
     let (mut images, mut round) = (0, 0);
     while images == 0 || draws.go_on(began) {
@@ -31,8 +30,20 @@ fn a_power_cut_loses_nothing_acknowledged_and_the_next_start_succeeds() {
 }
 
 #[test]
+fn a_power_cut_during_the_very_first_start_leaves_nothing_that_a_later_start_stumbles_over() {
+    let draws = draws(1);
+    let life = Life::live(draws.seed, Honesty::Honest);
+    let images = life.cut_the_first_start(6, draws.seed, &mut |image, acknowledged| {
+        if let Err(fault) = examine(image, &life.history, acknowledged) {
+            image.keep_and_fail(&fault);
+        }
+    });
+    println!("{images} images of the first start: every one opened");
+}
+
+#[test]
 fn a_power_cut_during_the_start_after_a_power_cut_loses_nothing_either() {
-    let draws = draws(80);
+    let draws = draws(64);
     let began = Instant::now();
     let (mut images, mut round) = (0, 0);
     while images == 0 || draws.go_on(began) {
@@ -53,7 +64,7 @@ fn a_power_cut_during_the_start_after_a_power_cut_loses_nothing_either() {
 
 #[test]
 fn what_a_start_after_a_kill_has_shown_survives_the_next_power_cut() {
-    let draws = draws(80);
+    let draws = draws(64);
     let began = Instant::now();
     let (mut images, mut round) = (0, 0);
     while images == 0 || draws.go_on(began) {

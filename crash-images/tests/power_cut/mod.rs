@@ -122,7 +122,6 @@ pub fn examine(left: &Left, history: &History, acknowledged: u64) -> Result<(), 
     drop(store);
     let store = open(&dir).map_err(|error| Fault::DoesNotOpen(format!("the second time: {error}")))?;
     assert_eq!(store.head().expect("a head").position.get(), found + 1, "the journal goes on");
-    check(&store);
     Ok(())
 }
 
@@ -139,7 +138,7 @@ impl Life {
         for _ in 0..3 {
             let store = open(&dir).expect("a store");
             recorder.note(history.last());
-            for _ in 0..16 {
+            for _ in 0..12 {
                 let commits = commits(&mut author, &mut random);
                 let head = append(&store, &commits);
                 recorder.note(head.position.get());
@@ -164,10 +163,21 @@ impl Life {
     /// Cuts the power at so many points and hands over an image of each, with what was acknowledged before; their number.
     pub fn cut(&self, images: usize, seed: u64, examine: &mut dyn FnMut(&Left, u64)) -> usize {
         let mut random = Rng::with_seed(seed);
-        let medium = self.at_points(images, &mut random.fork(), &mut |medium, drawn| {
+        let points = (0..images).map(|_| random.usize(self.from..=self.events.len())).collect();
+        self.cut_at(points, seed, examine)
+    }
+
+    /// The same at every point before the first start has ended, so often each.
+    pub fn cut_the_first_start(&self, draws: usize, seed: u64, examine: &mut dyn FnMut(&Left, u64)) -> usize {
+        let ended = self.events.iter().position(|event| matches!(event, Event::Noted(_))).expect("a first start");
+        self.cut_at((0..=ended).flat_map(|point| std::iter::repeat_n(point, draws)).collect(), seed, examine)
+    }
+
+    fn cut_at(&self, points: Vec<usize>, seed: u64, examine: &mut dyn FnMut(&Left, u64)) -> usize {
+        let (images, mut random) = (points.len(), Rng::with_seed(seed));
+        self.at_points(points, &mut |medium, drawn| {
             examine(&Left::of(&medium.image(&mut random), format!("{drawn}, seed {seed}")), medium.noted());
         });
-        debug_assert!(medium.noted() <= self.history.last());
         images
     }
 
@@ -175,7 +185,8 @@ impl Life {
     pub fn kill_and_cut(&self, images: usize, seed: u64, examine: &mut dyn FnMut(&Left, &History, u64)) -> usize {
         let mut random = Rng::with_seed(seed);
         let kills = images.div_ceil(8);
-        self.at_points(kills, &mut random.fork(), &mut |medium, drawn| {
+        let points = (0..kills).map(|_| random.usize(..=self.events.len())).collect();
+        self.at_points(points, &mut |medium, drawn| {
             let left = Left::of(&medium.whole(), drawn.to_owned());
             let recorder = Recorder::go_on_after(left.root.path(), &self.events[..medium.replayed()]);
             let life = left.lived(recorder, &self.history, medium.replayed());
@@ -184,15 +195,13 @@ impl Life {
         8 * kills
     }
 
-    fn at_points(&self, points: usize, random: &mut Rng, at: &mut dyn FnMut(&Medium, &str)) -> Medium {
-        let mut cuts: Vec<usize> = (0..points).map(|_| random.usize(self.from..=self.events.len())).collect();
-        cuts.sort_unstable();
+    fn at_points(&self, mut points: Vec<usize>, at: &mut dyn FnMut(&Medium, &str)) {
+        points.sort_unstable();
         let mut medium = Medium::default();
-        for cut in cuts {
-            self.events[medium.replayed()..cut].iter().for_each(|event| medium.replay(event));
-            at(&medium, &format!("cut at event {cut} of {}", self.events.len()));
+        for point in points {
+            self.events[medium.replayed()..point].iter().for_each(|event| medium.replay(event));
+            at(&medium, &format!("cut at event {point} of {}", self.events.len()));
         }
-        medium
     }
 
     /// What a killed process would leave at the end.

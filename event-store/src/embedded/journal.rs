@@ -40,7 +40,15 @@ impl JournalFile {
         let file = Self { dir: dir.to_owned(), path: dir.join("journal.sqlite"), readers: Mutex::default() };
         // Looked at before anything is changed in it: it may be somebody else's database.
         if std::fs::metadata(&file.path).is_ok_and(|found| found.len() > 0) {
-            let looked = file.read(|connection| Ok(table_exists(connection).and_then(|exists| Ok((exists, tables(connection)?)))))?;
+            let look = |connection: &Connection| table_exists(connection).and_then(|exists| Ok((exists, tables(connection)?)));
+            let looked = match file.read(|connection| Ok(look(connection)))? {
+                // The creation was cut short. A reader may not undo what is left of it.
+                Err(error) if was_cut_short(&error) => {
+                    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                    Connection::open_with_flags(&file.path, flags).and_then(|connection| look(&connection))
+                }
+                looked => looked,
+            };
             let (exists, tables) = looked.map_err(|error| file.not_a_journal(error))?;
             if !exists && tables > 0 {
                 return Err(file.not_a_journal("journal.sqlite is another program's database"));
@@ -241,6 +249,11 @@ fn check_readable(size: u64) -> Result<(), Failure> {
         return Err(Failure::NotDone(format!("a batch of {size} bytes could not be read again: one may have {MAX_UNPACKED}")));
     }
     Ok(())
+}
+
+/// A transaction from before the write-ahead log, while the file was being created, waits to be rolled back.
+fn was_cut_short(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 fn table_exists(connection: &Connection) -> rusqlite::Result<bool> {
