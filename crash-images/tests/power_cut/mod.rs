@@ -263,7 +263,9 @@ impl Left {
     /// The life that goes on from this image, of which all is durable.
     pub fn goes_on(self, history: &History) -> Life {
         let recorder = Recorder::start(self.root.path(), Honesty::Honest);
-        self.lived(recorder, history, 0)
+        // The first events say what is there already.
+        let from = recorder.events().len();
+        self.lived(recorder, history, from)
     }
 
     /// A start, one more batch, an end.

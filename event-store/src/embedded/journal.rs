@@ -114,9 +114,12 @@ impl JournalFile {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
             });
             let (position, root, peaks) = row.map_err(|error| read_failure("the head", Position::ZERO, &error))?;
-            let position = Position::new(position.unsigned_abs());
-            let peaks: Vec<Hash> = peaks.chunks(32).filter_map(Hash::from_slice).collect();
-            let tree = Tree::from_parts(position.get(), peaks)
+            let size = u64::try_from(position)
+                .map_err(|_| Corruption::new(Position::ZERO, format!("the head's position is stored as {position}")))?;
+            let position = Position::new(size);
+            let peaks: Option<Vec<Hash>> = peaks.chunks(32).map(Hash::from_slice).collect();
+            let tree = peaks
+                .and_then(|peaks| Tree::from_parts(size, peaks))
                 .ok_or_else(|| Corruption::new(position, "the head's peaks do not fit its position"))?;
             if Hash::from_slice(&root) != Some(tree.root()) {
                 return Err(
@@ -145,10 +148,14 @@ impl JournalFile {
             });
             let row = row.optional().map_err(|error| read_failure("a frame", position, &error))?;
             let Some((first, last, root, checksums, lines)) = row.filter(|(_, last, ..)| *last >= wanted) else { return Ok(None) };
-            let checksums = checksums.chunks_exact(4).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+            let (Ok(begin), Ok(end)) = (u64::try_from(first), u64::try_from(last)) else {
+                return Err(Corruption::new(position, format!("a frame is stored as one from {first} to {last}")).into());
+            };
+            // Four bytes each; what is left over counts as one more, so that it is noticed.
+            let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
             Ok(Some(StoredBatch {
-                first: Position::new(first.unsigned_abs()),
-                last: Position::new(last.unsigned_abs()),
+                first: Position::new(begin),
+                last: Position::new(end),
                 // A root of another length is another root than any that will be computed.
                 root: Some(Hash::from_slice(&root).unwrap_or(Hash([0; 32]))),
                 checksums: checksums.collect(),

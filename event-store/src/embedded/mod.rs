@@ -197,7 +197,7 @@ impl EmbeddedStore {
         if let Some(batch) = self.cache().iter().find(|batch| holds(batch)) {
             return Ok(Some(batch.clone()));
         }
-        let Some(stored) = self.journal.read_batch(position)? else { return Ok(None) };
+        let Some(stored) = self.read_batch(position)? else { return Ok(None) };
         let batch = Arc::new(stored.check()?);
         let mut cache = self.cache();
         cache.truncate(CACHED_BATCHES - 1);
@@ -279,7 +279,11 @@ impl EventStore for EmbeddedStore {
     }
 
     fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
-        self.journal.read_batch(position)
+        match self.journal.read_batch(position)? {
+            // Nothing there is no answer to give: a command that stands there would be taken for one that was never sent.
+            None if Position::ZERO < position && position <= self.heads.head().position => Err(missing(position).into()),
+            found => Ok(found),
+        }
     }
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
@@ -347,6 +351,11 @@ fn lock(dir: &Path) -> Result<Lock, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(failed(&format!("cannot lock {}", path.display()), error).into()),
     }
+}
+
+/// The head says that there is a record, and there is none.
+fn missing(position: Position) -> Corruption {
+    Corruption::new(position, "no frame holds it, and the head is at or beyond it")
 }
 
 /// An I/O failure before anything was written.
