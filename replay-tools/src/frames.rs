@@ -161,7 +161,7 @@ fn raw_batch(row: &Row<'_>) -> rusqlite::Result<RawBatch> {
     // Four bytes each; what is left over counts as one more, so that it is seen.
     let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
     Ok(RawBatch {
-        first: Position::new(row.get::<_, i64>(0)?.unsigned_abs()),
+        first: Position::new(row.get::<_, i64>(0)?.try_into().unwrap_or(0)),
         last: Position::new(row.get::<_, i64>(1)?.try_into().unwrap_or(0)),
         root: Some(root),
         checksums: Some(checksums),
@@ -178,17 +178,29 @@ struct FramesSource {
     until: i64,
 }
 
+/// Where a frame begins that was asked for from `from` on. In a file whose pages are out of order SQLite may give an
+/// earlier one; to go on from there would never end.
+fn in_order(from: i64, first: i64) -> rusqlite::Result<i64> {
+    if first >= from {
+        return Ok(first);
+    }
+    let what = format!("the file's pages are out of order: after position {from} they give the frame that begins at {first}");
+    Err(rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, what.into()))
+}
+
 impl FramesSource {
     /// The frame that begins at `from` or, if there is none, the one after it.
     fn frame(&self, from: i64) -> rusqlite::Result<Option<RawBatch>> {
         let sql = "SELECT first, last, root, checksums, body FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1";
-        self.connection.prepare_cached(sql)?.query_row([from], raw_batch).optional()
+        let found = self.connection.prepare_cached(sql)?.query_row([from], raw_batch).optional()?;
+        found.map(|batch| in_order(from, batch.first.get() as i64).map(|_| batch)).transpose()
     }
 
     /// Where the frame begins that `frame` would give, without reading what is in it.
     fn first_from(&self, from: i64) -> rusqlite::Result<Option<i64>> {
         let sql = "SELECT first FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1";
-        self.connection.prepare_cached(sql)?.query_row([from], |row| row.get(0)).optional()
+        let found = self.connection.prepare_cached(sql)?.query_row([from], |row| row.get(0)).optional()?;
+        found.map(|first| in_order(from, first)).transpose()
     }
 
     /// The least place behind `from` from which a frame can be found again: in steps that double, then by halves.

@@ -45,7 +45,7 @@ fn records(export: &[u8]) -> Vec<&[u8]> {
 fn an_audit_calls_no_changed_export_well() {
     let written = Written::of(200);
     let (_directory, export) = exported(&written);
-    cases(400, |random| {
+    cases(200, |random| {
         let bytes = changed(random, &export);
         let Ok(report) = verify_export(&bytes[..], &Wanted::default()) else { return };
         if report.checks.iter().all(|check| matches!(check.verdict, Verdict::Ok | Verdict::NotApplicable)) {
@@ -59,7 +59,7 @@ fn an_import_of_a_changed_export_makes_the_same_journal_or_none() {
     let written = Written::of(120);
     let (directory, export) = exported(&written);
     let file = directory.path().join("changed.jsonl");
-    cases(150, |random| {
+    cases(60, |random| {
         std::fs::write(&file, changed(random, &export)).expect("a file");
         let data = tempfile::tempdir().expect("a directory");
         let (code, said) = replay(&["import", text(&file), "--data", text(data.path()), "--journal", "ledger"]);
@@ -73,4 +73,18 @@ fn an_import_of_a_changed_export_makes_the_same_journal_or_none() {
             assert!(!said.is_empty(), "a refusal says why");
         }
     });
+}
+
+#[test]
+fn an_export_that_goes_on_after_its_head_is_not_imported_at_all() {
+    let written = Written::of(120);
+    let (directory, mut export) = exported(&written);
+    let file = directory.path().join("longer.jsonl");
+    export.push(b'\n');
+    std::fs::write(&file, &export).expect("a file");
+    let data = tempfile::tempdir().expect("a directory");
+    let (code, said) = replay(&["import", text(&file), "--data", text(data.path()), "--journal", "ledger"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("there are more lines") && said.contains(&format!("line {}", written.records.len() + 2)), "{said}");
+    assert!(!journal_in(data.path()).exists(), "nothing is made");
 }

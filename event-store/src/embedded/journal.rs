@@ -151,6 +151,10 @@ impl JournalFile {
             let (Ok(begin), Ok(end)) = (u64::try_from(first), u64::try_from(last)) else {
                 return Err(Corruption::new(position, format!("a frame is stored as one from {first} to {last}")).into());
             };
+            if first > wanted {
+                let what = format!("the file's pages are out of order: the frame from {first} to {last} is found in its place");
+                return Err(Corruption::new(position, what).into());
+            }
             // Four bytes each; what is left over counts as one more, so that it is noticed.
             let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
             Ok(Some(StoredBatch {
