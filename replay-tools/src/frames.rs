@@ -196,6 +196,14 @@ impl FramesSource {
         found.map(|batch| in_order(from, batch.first.get() as i64).map(|_| batch)).transpose()
     }
 
+    /// Without a place to go on from, this is the end, also where the head cannot be read and nothing else bounds the search.
+    fn go_on_from(&mut self, next: Option<i64>) {
+        match next {
+            Some(next) => self.next = next,
+            None => self.until = i64::MIN,
+        }
+    }
+
     /// Where the frame begins that `frame` would give, without reading what is in it.
     fn first_from(&self, from: i64) -> rusqlite::Result<Option<i64>> {
         let sql = "SELECT first FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1";
@@ -235,7 +243,7 @@ impl Source for FramesSource {
                 if first > self.until {
                     return None;
                 }
-                self.next = first.saturating_add(1);
+                self.go_on_from(first.checked_add(1));
                 return Some(Piece::Batch(batch));
             }
             Err(error) => error,
@@ -243,11 +251,14 @@ impl Source for FramesSource {
         // The frame's key may be readable though its content is not.
         let begins = self.first_from(from).ok().flatten().filter(|begins| *begins <= self.until);
         let again = match begins {
-            Some(begins) => self.first_from(begins.saturating_add(1)).ok().flatten().or_else(|| self.found_again(begins)),
+            Some(begins) => {
+                let next = begins.checked_add(1).and_then(|next| self.first_from(next).ok().flatten());
+                next.or_else(|| self.found_again(begins))
+            }
             None => self.found_again(from),
         };
         let again = again.filter(|again| *again <= self.until);
-        self.next = again.unwrap_or(i64::MAX);
+        self.go_on_from(again);
         let position = |at: i64| Position::new(at.unsigned_abs());
         Some(Piece::Unreadable { from: position(from), to: again.map(position), why: error.to_string() })
     }

@@ -36,7 +36,7 @@ fn exported(written: &Written) -> (tempfile::TempDir, Vec<u8>) {
 fn records(export: &[u8]) -> Vec<&[u8]> {
     let lines: Vec<&[u8]> = export.split(|byte| *byte == b'\n').skip(1).collect();
     match lines.split_last() {
-        Some((last, lines)) if last.is_empty() => lines.to_vec(),
+        Some((&[], lines)) => lines.to_vec(),
         _ => lines,
     }
 }

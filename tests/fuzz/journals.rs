@@ -34,7 +34,7 @@ impl Written {
         let root = tempfile::tempdir().expect("a directory");
         let store = Arc::new(open(&journal_in(root.path())).expect("a store"));
         write_with_engine(store.clone(), commands);
-        let written = Self::found(root, &*store);
+        let written = Self::found(root, &store);
         drop(store);
         written
     }
