@@ -21,7 +21,8 @@ fn a_changed_batch_does_not_pass_the_check_as_another() {
         let Ok(checked) = change(random, original).check() else { return };
         let records: Vec<_> = checked.records().map(|record| record.bytes()).collect();
         let originals: Vec<&[u8]> = original.lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-        assert_eq!(records, originals, "other records");
+        // A batch that lost its last records in all three places at once is whole in itself; the next one does not follow it.
+        assert!(originals.starts_with(&records), "other records than those that were written");
         for record in checked.records() {
             // A batch that was moved passes the check of its bytes; each of its records says where it belongs.
             assert!(
