@@ -24,11 +24,12 @@ pub struct StoredBatch {
 impl StoredBatch {
     /// Compares every record with its checksum; names the first position that fails.
     pub fn check(self) -> Result<CheckedBatch, Corruption> {
-        let expected = (self.last.get() + 1).saturating_sub(self.first.get()) as usize;
-        if self.first == Position::ZERO || expected == 0 || self.checksums.len() != expected {
+        let expected = self.last.get().checked_sub(self.first.get()).and_then(|more| usize::try_from(more).ok()?.checked_add(1));
+        let expected = expected.filter(|expected| self.first > Position::ZERO && self.checksums.len() == *expected);
+        let Some(expected) = expected else {
             let what = format!("a batch from {} to {} has {} checksums", self.first, self.last, self.checksums.len());
             return Err(Corruption::new(self.first, what));
-        }
+        };
         let mut ends = Vec::with_capacity(expected);
         let mut start = 0;
         for (index, checksum) in self.checksums.iter().enumerate() {

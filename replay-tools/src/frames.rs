@@ -170,7 +170,7 @@ fn raw_batch(row: &Row<'_>) -> rusqlite::Result<RawBatch> {
     // Four bytes each; what is left over counts as one more, so that it is seen.
     let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
     Ok(RawBatch {
-        first: Position::new(row.get::<_, i64>(0)?.unsigned_abs()),
+        first: Position::new(row.get::<_, i64>(0)?.try_into().unwrap_or(0)),
         last: Position::new(row.get::<_, i64>(1)?.try_into().unwrap_or(0)),
         root: Some(root),
         checksums: Some(checksums),
@@ -189,17 +189,37 @@ struct FramesSource {
     until: i64,
 }
 
+/// Where a frame begins that was asked for from `from` on. In a file whose pages are out of order SQLite may give an
+/// earlier one; to go on from there would never end.
+fn in_order(from: i64, first: i64) -> rusqlite::Result<i64> {
+    if first >= from {
+        return Ok(first);
+    }
+    let what = format!("the file's pages are out of order: after position {from} they give the frame that begins at {first}");
+    Err(rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, what.into()))
+}
+
 impl FramesSource {
     /// The frame that begins at `from` or, if there is none, the one after it.
     fn frame(&self, from: i64) -> rusqlite::Result<Option<RawBatch>> {
         let sql = format!("SELECT {} FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1", self.columns);
-        self.connection.prepare_cached(&sql)?.query_row([from], raw_batch).optional()
+        let found = self.connection.prepare_cached(&sql)?.query_row([from], raw_batch).optional()?;
+        found.map(|batch| in_order(from, batch.first.get() as i64).map(|_| batch)).transpose()
+    }
+
+    /// Without a place to go on from, this is the end, also where the head cannot be read and nothing else bounds the search.
+    fn go_on_from(&mut self, next: Option<i64>) {
+        match next {
+            Some(next) => self.next = next,
+            None => self.until = i64::MIN,
+        }
     }
 
     /// Where the frame begins that `frame` would give, without reading what is in it.
     fn first_from(&self, from: i64) -> rusqlite::Result<Option<i64>> {
         let sql = "SELECT first FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1";
-        self.connection.prepare_cached(sql)?.query_row([from], |row| row.get(0)).optional()
+        let found = self.connection.prepare_cached(sql)?.query_row([from], |row| row.get(0)).optional()?;
+        found.map(|first| in_order(from, first)).transpose()
     }
 
     /// The least place behind `from` from which a frame can be found again: in steps that double, then by halves.
@@ -234,7 +254,7 @@ impl Source for FramesSource {
                 if first > self.until {
                     return None;
                 }
-                self.next = first.saturating_add(1);
+                self.go_on_from(first.checked_add(1));
                 return Some(Piece::Batch(batch));
             }
             Err(error) => error,
@@ -242,11 +262,14 @@ impl Source for FramesSource {
         // The frame's key may be readable though its content is not.
         let begins = self.first_from(from).ok().flatten().filter(|begins| *begins <= self.until);
         let again = match begins {
-            Some(begins) => self.first_from(begins.saturating_add(1)).ok().flatten().or_else(|| self.found_again(begins)),
+            Some(begins) => {
+                let next = begins.checked_add(1).and_then(|next| self.first_from(next).ok().flatten());
+                next.or_else(|| self.found_again(begins))
+            }
             None => self.found_again(from),
         };
         let again = again.filter(|again| *again <= self.until);
-        self.next = again.unwrap_or(i64::MAX);
+        self.go_on_from(again);
         let position = |at: i64| Position::new(at.unsigned_abs());
         Some(Piece::Unreadable { from: position(from), to: again.map(position), why: error.to_string() })
     }

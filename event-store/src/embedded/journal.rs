@@ -47,7 +47,15 @@ impl JournalFile {
         let mut file = Self::at(dir);
         // Looked at before anything is changed in it: it may be somebody else's database.
         if std::fs::metadata(&file.path).is_ok_and(|found| found.len() > 0) {
-            let looked = file.read(|connection| Ok(table_exists(connection).and_then(|exists| Ok((exists, tables(connection)?)))))?;
+            let look = |connection: &Connection| table_exists(connection).and_then(|exists| Ok((exists, tables(connection)?)));
+            let looked = match file.read(|connection| Ok(look(connection)))? {
+                // The creation was cut short. A reader may not undo what is left of it.
+                Err(error) if was_cut_short(&error) => {
+                    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                    Connection::open_with_flags(&file.path, flags).and_then(|connection| look(&connection))
+                }
+                looked => looked,
+            };
             let (exists, tables) = looked.map_err(|error| file.not_a_journal(error))?;
             if !exists && tables > 0 {
                 return Err(file.not_a_journal("journal.sqlite is another program's database"));
@@ -124,9 +132,12 @@ impl JournalFile {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
             });
             let (position, root, peaks) = row.map_err(|error| read_failure("the head", Position::ZERO, &error))?;
-            let position = Position::new(position.unsigned_abs());
-            let peaks: Vec<Hash> = peaks.chunks(32).filter_map(Hash::from_slice).collect();
-            let tree = Tree::from_parts(position.get(), peaks)
+            let size = u64::try_from(position)
+                .map_err(|_| Corruption::new(Position::ZERO, format!("the head's position is stored as {position}")))?;
+            let position = Position::new(size);
+            let peaks: Option<Vec<Hash>> = peaks.chunks(32).map(Hash::from_slice).collect();
+            let tree = peaks
+                .and_then(|peaks| Tree::from_parts(size, peaks))
                 .ok_or_else(|| Corruption::new(position, "the head's peaks do not fit its position"))?;
             if Hash::from_slice(&root) != Some(tree.root()) {
                 return Err(
@@ -155,10 +166,18 @@ impl JournalFile {
             });
             let row = row.optional().map_err(|error| read_failure("a frame", position, &error))?;
             let Some((first, last, root, checksums, lines)) = row.filter(|(_, last, ..)| *last >= wanted) else { return Ok(None) };
-            let checksums = checksums.chunks_exact(4).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+            let (Ok(begin), Ok(end)) = (u64::try_from(first), u64::try_from(last)) else {
+                return Err(Corruption::new(position, format!("a frame is stored as one from {first} to {last}")).into());
+            };
+            if first > wanted {
+                let what = format!("the file's pages are out of order: the frame from {first} to {last} is found in its place");
+                return Err(Corruption::new(position, what).into());
+            }
+            // Four bytes each; what is left over counts as one more, so that it is noticed.
+            let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
             Ok(Some(StoredBatch {
-                first: Position::new(first.unsigned_abs()),
-                last: Position::new(last.unsigned_abs()),
+                first: Position::new(begin),
+                last: Position::new(end),
                 // A root of another length is another root than any that will be computed.
                 root: Some(Hash::from_slice(&root).unwrap_or(Hash([0; 32]))),
                 checksums: checksums.collect(),
@@ -296,6 +315,11 @@ fn check_readable(size: u64) -> Result<(), Failure> {
         return Err(Failure::NotDone(format!("a batch of {size} bytes could not be read again: one may have {MAX_UNPACKED}")));
     }
     Ok(())
+}
+
+/// A transaction from before the write-ahead log, while the file was being created, waits to be rolled back.
+fn was_cut_short(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 fn table_exists(connection: &Connection) -> rusqlite::Result<bool> {

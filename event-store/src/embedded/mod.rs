@@ -4,6 +4,7 @@
 //! and command, snapshots): deleting it costs time at the next start, nothing else. `cauri.lock` is held by
 //! the one process that may append. `docs/reference/journal-format.md` describes the bytes.
 
+mod durable;
 mod index;
 mod journal;
 mod roots;
@@ -119,6 +120,7 @@ impl EmbeddedStore {
     pub fn open_with(dir: &Path, name: &str, size: IndexSize) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir).map_err(|error| failed(&format!("cannot create {}", dir.display()), error))?;
         let lock = lock(dir)?;
+        durable::settle(dir)?;
         let journal = JournalFile::open(dir, name)?;
         let connection = journal.connect_to_append()?;
         let tree = journal.tree()?;
@@ -203,7 +205,7 @@ impl EmbeddedStore {
         if let Some(batch) = self.cache().iter().find(|batch| holds(batch)) {
             return Ok(Some(batch.clone()));
         }
-        let Some(stored) = self.journal.read_batch(position)? else { return Ok(None) };
+        let Some(stored) = self.read_batch(position)? else { return Ok(None) };
         let batch = Arc::new(stored.check()?);
         let mut cache = self.cache();
         cache.truncate(CACHED_BATCHES - 1);
@@ -285,7 +287,11 @@ impl EventStore for EmbeddedStore {
     }
 
     fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
-        self.journal.read_batch(position)
+        match self.journal.read_batch(position)? {
+            // Nothing there is no answer to give: a command that stands there would be taken for one that was never sent.
+            None if Position::ZERO < position && position <= self.heads.head().position => Err(missing(position).into()),
+            found => Ok(found),
+        }
     }
 
     fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
@@ -361,6 +367,11 @@ fn lock(dir: &Path) -> Result<Lock, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(failed(&format!("cannot lock {}", path.display()), error).into()),
     }
+}
+
+/// The head says that there is a record, and there is none.
+fn missing(position: Position) -> Corruption {
+    Corruption::new(position, "no frame holds it, and the head is at or beyond it")
 }
 
 /// An I/O failure before anything was written.

@@ -14,7 +14,7 @@ use super::{CommandError, Exit};
 use crate::origin::{self, journal_directory};
 use crate::progress::Progress;
 use crate::shown::count;
-use crate::source::{ExportError, ExportHeader, ExportSource};
+use crate::source::{ExportError, ExportHeader, ExportSource, Piece, Source};
 
 /// The most records in one batch.
 const RECORDS_A_BATCH: usize = 8_189;
@@ -34,6 +34,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, CommandError> {
     // Read through once before anything is made: every line, and the root that the header promises.
     let (ExportHeader { head, journal, .. }, source) = ExportSource::open(&arguments.file)?;
+    let source = UpToItsHead { source, head: head.position };
     origin::replay(source, head, None, "check", &mut |_, _| {}).map_err(by_line)?;
 
     let journal = arguments.journal.clone().unwrap_or(journal);
@@ -51,6 +52,25 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
     }
     writeln!(out, "{journal} holds {} records now, head {}:{}", count(head.position.get()), head.position, head.root)?;
     Ok(Exit::Well)
+}
+
+/// An export that must end where its header says: a replay would stop there and not look at the lines behind it.
+struct UpToItsHead<S> {
+    source: S,
+    head: Position,
+}
+
+impl<S: Source> Source for UpToItsHead<S> {
+    fn next(&mut self) -> Option<Piece> {
+        let piece = self.source.next()?;
+        let Piece::Batch(batch) = &piece else { return Some(piece) };
+        let goes_on = batch.last > self.head || batch.last == self.head && self.source.next().is_some();
+        if !goes_on {
+            return Some(piece);
+        }
+        let why = format!("the header says that the export ends at position {}, and there are more lines", self.head);
+        Some(Piece::Unreadable { from: self.head.next(), to: None, why })
+    }
 }
 
 /// Appends every line. A batch ends where a commit ends: a commit never spans two batches.

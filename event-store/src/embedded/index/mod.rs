@@ -25,8 +25,8 @@ use siphasher::sip::SipHasher13;
 use self::file::{cut, damage, indexed_to, is_damage, open_read_only, prepare, random_seed, remove, seed_of};
 use self::run::Run;
 use self::upkeep::{RETRY, Upkeep};
-use super::failed;
 use super::journal::JournalFile;
+use super::{failed, missing};
 use crate::batch::Batch;
 use crate::merkle::Hash;
 use crate::port::{Head, Lookup, Snapshot, StoreError};
@@ -247,7 +247,7 @@ impl Index {
         let mut next = self.shared.tables().reaches.next();
         let mut last_command: Option<CommandKey> = None;
         while next <= head {
-            let Some(stored) = journal.read_batch(next)? else { break };
+            let stored = journal.read_batch(next)?.ok_or_else(|| missing(next))?;
             let batch = stored.check()?;
             // All keys of a batch or none: a table that ends inside a batch would note an end that it has not reached.
             let mut keys = Vec::with_capacity(2 * batch.records().len());

@@ -169,7 +169,7 @@ pub(super) fn delete_chunks(connection: &Connection, run: i64, most: usize) -> r
         .query_row([chunk_id(run, 0), last], |row| row.get(0))
         .optional()?;
     let Some(first) = first else { return Ok(false) };
-    let until = last.min(first + most as i64 - 1);
+    let until = last.min(first.saturating_add(most as i64 - 1));
     connection.prepare_cached("DELETE FROM chunks WHERE chunk BETWEEN ?1 AND ?2")?.execute([first, until])?;
     Ok(until < last)
 }
