@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::follow::HeadWatch;
+use crate::health::StoreHealth;
 use crate::merkle::{Hash, Tree};
-use crate::stored::{OwnedRecord, StoredBatch};
+use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 
 /// A journal's last position and the Merkle root there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +170,24 @@ pub trait EventStore: Send + Sync + 'static {
     /// The newest snapshot that is whole.
     fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError>;
 
+    /// What the store knows of its own condition. A store that keeps no account of it gives one that says nothing.
+    fn health(&self) -> StoreHealth {
+        StoreHealth::default()
+    }
+
+    /// Called by the engine about once a second, whether or not there are commands: the store looks whether its files
+    /// are still there, and tries again what failed, so that its condition is current without traffic.
+    fn tend(&self) {}
+
+    /// The same as [`EventStore::read_batch`], checked; damage is noted in the store's condition.
+    fn read_checked(&self, position: Position) -> Result<Option<CheckedBatch>, StoreError> {
+        let checked = self.read_batch(position).and_then(|stored| Ok(stored.map(StoredBatch::check).transpose()?));
+        if let Err(StoreError::Corruption(corruption)) = &checked {
+            self.health().note_damage(corruption);
+        }
+        checked
+    }
+
     /// The head.
     fn head(&self) -> Result<Head, StoreError> {
         Ok(self.tree()?.head())
@@ -179,8 +198,7 @@ pub trait EventStore: Send + Sync + 'static {
         let mut records = Vec::new();
         let mut next = if from == Position::ZERO { from.next() } else { from };
         while records.len() < limit {
-            let Some(stored) = self.read_batch(next)? else { break };
-            let batch = stored.check()?;
+            let Some(batch) = self.read_checked(next)? else { break };
             records.extend(
                 batch.records().filter(|record| record.position() >= next).take(limit - records.len()).map(|record| record.to_owned()),
             );
