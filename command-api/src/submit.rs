@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cauri_engine::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
+use cauri_event_store::health::{BlockedBy, IndexCondition};
 
 use crate::problem::{FieldProblem, Problem, kind};
 use crate::state::ApiState;
@@ -20,7 +21,7 @@ pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mod
     let submitted = tokio::time::timeout(state.limits.time_out, state.engine.submit(commands, mode));
     match submitted.await {
         Ok(Ok(outcomes)) => Ok(outcomes),
-        Ok(Err(error)) => Err(no_outcome(error)),
+        Ok(Err(error)) => Err(no_outcome(state, error)),
         Err(_) => Err(Problem::outcome_unknown(format!("there was no outcome within {} seconds", state.limits.time_out.as_secs()))),
     }
 }
@@ -34,7 +35,18 @@ pub(crate) async fn submit_one(state: &ApiState, command: CommandEnvelope) -> Re
     outcome.ok_or_else(|| Problem::internal(None, "the engine answered a submission of one command without an outcome"))
 }
 
-fn no_outcome(error: SubmitError) -> Problem {
+/// Why appends fail, for a caller.
+pub(crate) fn meaning(by: BlockedBy) -> &'static str {
+    match by {
+        BlockedBy::DiskFull => "the disk of the journal is full",
+        BlockedBy::JournalReplaced => {
+            "the file of the journal was removed or replaced while the engine was running; it takes no commands until a restart"
+        }
+        BlockedBy::WriteFailed => "the journal cannot be written",
+    }
+}
+
+fn no_outcome(state: &ApiState, error: SubmitError) -> Problem {
     match error {
         SubmitError::Rejected(Rejected::QueueFull { .. }) => Problem::overloaded(QUEUE_RETRY),
         SubmitError::Rejected(too_many @ (Rejected::TooMany { .. } | Rejected::TooManyTransfers { .. })) => {
@@ -48,7 +60,18 @@ fn no_outcome(error: SubmitError) -> Problem {
         }
         SubmitError::NotDone(why) => {
             tracing::error!(why, "an append failed; nothing was written");
-            Problem::not_done("storage failed; nothing was done").with_retry_after(QUEUE_RETRY)
+            let health = state.engine.store().health();
+            match health.blocked() {
+                // The reason is for the caller, the paths and figures behind it are for the log.
+                Some(blocked) => {
+                    let retry = if blocked.by == BlockedBy::JournalReplaced { STOPPED_RETRY } else { QUEUE_RETRY };
+                    Problem::not_done(format!("{}; nothing was done", meaning(blocked.by))).with_retry_after(retry)
+                }
+                None if health.index() != IndexCondition::Whole => {
+                    Problem::not_done("the look-up index is being rebuilt; nothing was done").with_retry_after(QUEUE_RETRY)
+                }
+                None => Problem::not_done("storage failed; nothing was done").with_retry_after(QUEUE_RETRY),
+            }
         }
         SubmitError::Unknown(why) => {
             tracing::error!(why, "an append has no known outcome");

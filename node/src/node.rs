@@ -12,7 +12,7 @@ use cauri_command_api::{ApiState, router_with, telemetry};
 use cauri_engine::{Clock, Engine, StartError};
 use cauri_event_store::EventStore;
 use cauri_event_store::embedded::{EmbeddedStore, OpenError};
-use cauri_projections::read::{OpenError as ReadOpenError, ReadStore};
+use cauri_projections::read::{OpenError as ReadOpenError, ProjectionState, ReadStore};
 use cauri_projections::runner::{Runner, RunnerConfig, RunnerState};
 use cauri_query_api::QueryState;
 
@@ -80,13 +80,17 @@ impl Node {
             None => JwksSource::from(DevIssuer::open_or_create(data.path())?.jwks_path()),
         };
         let verifier = Arc::new(Verifier::new(Jwks::load(source)?, &args.trust.trust()));
-        let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open(&data.journal(), JOURNAL)?);
+        let store = EmbeddedStore::open(&data.journal(), JOURNAL)?;
+        store.space().set_reserve(args.engine.disk_reserve);
+        let space = store.space().with_dir(&data.read_models_dir());
+        let store: Arc<dyn EventStore> = Arc::new(store);
         let mut config = args.engine.config();
         if let Some(clock) = clock {
             config.clock = clock;
         }
         let engine = Engine::start(Arc::clone(&store), config)?;
-        let runner = Runner::start(Arc::clone(&store), &data.read_models(), RunnerConfig::default())?;
+        let runner =
+            Runner::start(Arc::clone(&store), &data.read_models(), RunnerConfig { space: Some(space), ..RunnerConfig::default() })?;
         let reads = runner.read_store()?;
         Ok(Self { data, engine, runner: Arc::new(runner), reads, verifier, develops: args.trust.jwks.is_none() })
     }
@@ -108,16 +112,31 @@ impl Node {
     }
 }
 
-/// Whether the read models follow the journal closely enough.
+/// Whether every read model follows the journal, and closely enough; each that does not is named with position and reason.
 fn read_models(runner: &Runner, most: u64) -> Result<String, String> {
     let status = runner.status();
     let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
     let found = format!("{lag} events behind, {most} may be");
+    let stopped: Vec<String> = status
+        .read_models
+        .iter()
+        .filter_map(|model| match &model.state {
+            ProjectionState::Stopped { position, reason } => {
+                Some(format!("{} is stopped before position {position}: {reason}", model.name))
+            }
+            ProjectionState::Live | ProjectionState::Building => None,
+        })
+        .collect();
+    let stopped = stopped.join("; ");
     match status.state {
+        RunnerState::Corrupt { position, reason } => {
+            Err(format!("read_models_stopped: all are stopped before position {position}: {reason}"))
+        }
+        RunnerState::Stopped => Err("read_models_stopped: their runner has ended".to_owned()),
+        _ if !stopped.is_empty() => Err(format!("read_models_stopped: {stopped}")),
+        RunnerState::Paused { reason } => Err(format!("read_models_paused: {reason}; {found}")),
+        RunnerState::Retrying { reason } => Err(format!("read_models_retrying: {reason}; {found}")),
         RunnerState::Running if lag <= most => Ok(found),
-        RunnerState::Running => Err(found),
-        RunnerState::Retrying { reason } => Err(format!("{found}; retrying: {reason}")),
-        RunnerState::Corrupt { position, reason } => Err(format!("stopped before position {position}: {reason}")),
-        RunnerState::Stopped => Err("stopped".to_owned()),
+        RunnerState::Running => Err(format!("read_models_behind: {found}")),
     }
 }

@@ -25,13 +25,15 @@ pub enum ErrorCode {
     TimedOut,
     /// Too many others ask at this moment; try again.
     Overloaded,
+    /// What the journal holds at `extensions.position` is not what was written there; only a restored copy helps.
+    JournalDamaged,
     /// Something went wrong here; the log has it.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BadUserInput,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -39,6 +41,7 @@ impl ErrorCode {
         Self::TooComplex,
         Self::TimedOut,
         Self::Overloaded,
+        Self::JournalDamaged,
         Self::Internal,
     ];
 
@@ -52,6 +55,7 @@ impl ErrorCode {
             Self::TooComplex => "TOO_COMPLEX",
             Self::TimedOut => "TIMED_OUT",
             Self::Overloaded => "OVERLOADED",
+            Self::JournalDamaged => "JOURNAL_DAMAGED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -64,7 +68,7 @@ impl ErrorCode {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::PositionNotReached | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::JournalDamaged | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -97,6 +101,8 @@ pub enum QueryError {
     TimedOut(Duration),
     /// More connections or operations than there may be; the text has the figure.
     Overloaded(String),
+    /// The journal is damaged at this position.
+    JournalDamaged(Position),
     /// Something went wrong here, and the log has it.
     Internal,
 }
@@ -123,6 +129,7 @@ impl QueryError {
             Self::TooComplex(_) => ErrorCode::TooComplex,
             Self::TimedOut(_) => ErrorCode::TimedOut,
             Self::Overloaded(_) => ErrorCode::Overloaded,
+            Self::JournalDamaged(_) => ErrorCode::JournalDamaged,
             Self::Internal => ErrorCode::Internal,
         }
     }
@@ -136,6 +143,9 @@ impl QueryError {
             }
             Self::NotBuilt(read_model) => format!("the read model {read_model} is being built and has nothing to show yet; try again"),
             Self::TimedOut(limit) => format!("the query took longer than {} s; ask for less", limit.as_secs_f32()),
+            Self::JournalDamaged(position) => {
+                format!("the journal is damaged at position {position}; the operator has to restore it from a copy")
+            }
             Self::Internal => "an error occurred; the log has it".to_owned(),
         }
     }
@@ -150,6 +160,7 @@ impl QueryError {
                 values.set("lag", wanted.get().saturating_sub(reached.get()));
             }
             Self::NotLetIn(problem) => values.set("reason", problem.kind().code),
+            Self::JournalDamaged(position) => values.set("position", position.get()),
             Self::BadInput(_) | Self::NotBuilt(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}
         }
         values

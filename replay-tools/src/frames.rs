@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cauri_event_schemas::Position;
-use cauri_event_store::embedded::{FORMAT_VERSION, OpenError};
+use cauri_event_store::embedded::{EmbeddedStore, OpenError};
+use cauri_event_store::files::connect_read_only;
 use cauri_event_store::{Corruption, Failure, Hash, StoreError, Tree};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
 use crate::reading::{self, Body, Fact, RawBatch, ReadBatch, Seed};
 use crate::source::{Journal, Piece, Source};
@@ -37,25 +38,15 @@ pub struct Frames {
 
 impl Frames {
     /// Opens the journal `name` in its directory.
+    ///
+    /// # Errors
+    /// [`OpenError::NotAJournal`] where there is no journal or another thing, and a corruption where a journal's file is
+    /// damaged so that nothing in it can be read.
     pub fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
-        let not_a_journal = |reason: String| OpenError::NotAJournal { dir: dir.to_owned(), reason };
+        let found = EmbeddedStore::identify(dir, name)?;
         let path = dir.join("journal.sqlite");
-        if !path.exists() {
-            return Err(not_a_journal("there is no journal.sqlite".into()));
-        }
-        let connection = connect(&path).map_err(|error| not_a_journal(error.to_string()))?;
-        let frames = Self { name: name.to_owned(), path, connection };
-        let value = |key: &str| frames.meta(key).map_err(|error| not_a_journal(format!("no {key} in journal.sqlite: {error}")));
-        let format = value("format_version")?;
-        let found = format.parse().map_err(|_| not_a_journal(format!("format_version is {format:?}")))?;
-        if found > FORMAT_VERSION {
-            return Err(OpenError::NewerFormat { dir: dir.to_owned(), found, supported: FORMAT_VERSION });
-        }
-        let found = value("journal")?;
-        if found != name {
-            return Err(OpenError::OtherJournal { dir: dir.to_owned(), found, wanted: name.to_owned() });
-        }
-        Ok(frames)
+        let connection = connect(&path).map_err(|error| wrong(Position::new(1), "journal.sqlite cannot be opened", &error))?;
+        Ok(Self { name: found, path, connection })
     }
 
     fn meta(&self, key: &str) -> rusqlite::Result<String> {
@@ -138,7 +129,7 @@ impl Journal for Frames {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = connect_read_only(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     Ok(connection)
 }

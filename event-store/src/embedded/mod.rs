@@ -163,6 +163,14 @@ impl EmbeddedStore {
         Ok(Self { name: name.to_owned(), journal, index, health, space, writer: None, cache, heads, _lock: None })
     }
 
+    /// Looks whether the directory holds the journal `name` in a format that this program reads; gives its name.
+    ///
+    /// # Errors
+    /// When it does not, or the file is damaged so that this cannot be told.
+    pub fn identify(dir: &Path, name: &str) -> Result<String, OpenError> {
+        JournalFile::open_read_only(dir, name).map(|_| name.to_owned())
+    }
+
     /// Reads the whole index file beside the journal, as the server reads it: what is wrong with it, in words.
     ///
     /// # Errors

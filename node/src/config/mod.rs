@@ -150,6 +150,10 @@ pub struct EngineArgs {
     /// Events between two snapshots of the decision state; more means a slower start after a crash
     #[arg(long, env = "CAURI_SNAPSHOT_EVERY", default_value_t = 250_000, value_name = "EVENTS")]
     pub snapshot_every: u64,
+    /// Free space that is kept for the journal: while less is free, read models, look-up index and snapshots are not
+    /// written; at most an eighth of the file system is kept, 0 keeps nothing
+    #[arg(long, env = "CAURI_DISK_RESERVE", default_value = "256MiB", value_name = "SIZE", value_parser = reserve)]
+    pub disk_reserve: u64,
 }
 
 impl EngineArgs {
@@ -318,6 +322,11 @@ fn size(text: &str) -> Result<usize, String> {
     number
         .filter(|bytes| (1_024..=1 << 30).contains(bytes))
         .ok_or_else(|| "a size is wanted such as 65536, 512KiB or 16MiB, from 1KiB to 1GiB".to_owned())
+}
+
+/// A size, or 0.
+fn reserve(text: &str) -> Result<u64, String> {
+    if text == "0" { Ok(0) } else { size(text).map(|bytes| bytes as u64) }
 }
 
 #[cfg(test)]
