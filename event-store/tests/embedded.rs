@@ -5,6 +5,7 @@ mod embedded {
     mod disk_full;
     mod index;
     mod opening;
+    mod replaced;
 }
 
 use cauri_event_store::conformance::run;

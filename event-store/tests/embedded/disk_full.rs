@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cauri_event_schemas::Position;
 use cauri_event_store::conformance::material::{Author, Commit, append, batch_after, check, located};
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
+use cauri_event_store::health::BlockedBy;
 use cauri_event_store::{Appended, EventStore, Failure, Lookup, Snapshot, StoreError};
 
 /// The index is flushed every few batches, so that it meets the full disk as well.
@@ -145,8 +146,15 @@ fn child_that_fills_the_disk() {
     }
     assert!(refused > 0);
     writer.check();
+    writer.store.tend();
+    let blocked = writer.store.health().blocked();
+    let is_file_system = std::env::var_os("CAURI_TEST_MORE_SPACE").is_some_and(|more| Path::new(&more).is_absolute());
+    assert!(blocked.as_ref().is_some_and(|blocked| !is_file_system || blocked.by == BlockedBy::DiskFull), "{blocked:?}");
 
     more_space();
+    // A probe finds the space without an append.
+    writer.store.tend();
+    assert_eq!(writer.store.health().blocked(), None);
     // The index's thread looks again every second.
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut appended = 0;
