@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -108,14 +109,15 @@ pub fn tighten_database(path: &Path) {
 
 /// Opens a database for reading only, also on a read-only file system or in a directory that may not be written.
 ///
-/// There SQLite cannot make the file of shared memory that a write-ahead log needs. If the log is empty or missing
-/// and nobody can write the directory through this path, the database is opened as immutable.
+/// There SQLite cannot make the file of shared memory that a write-ahead log needs. If the log is empty or missing,
+/// nobody has the database open and the directory cannot be written, the database is opened as immutable.
 ///
 /// # Errors
 /// What SQLite says; a log that holds something and cannot be read is never passed over.
 pub fn connect_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.busy_timeout(Duration::from_secs(10))?;
         // Opening reads nothing: the first question does.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
@@ -138,7 +140,9 @@ fn is_immutable_here(path: &Path) -> bool {
         Ok(log) => log.len() == 0,
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
-    log_is_empty && path.parent().is_some_and(|parent| !is_writable(parent))
+    // Whoever has the database open has shared memory beside it, and may write through another mount.
+    let is_open = beside(path, "-shm").exists();
+    log_is_empty && !is_open && path.parent().is_some_and(|parent| !is_writable(parent))
 }
 
 #[cfg(unix)]

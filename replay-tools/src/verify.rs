@@ -178,14 +178,12 @@ fn look_up(
     notes: &mut Notes,
 ) {
     // The file first: a store that finds it damaged builds its look-ups from the journal, and would only be compared with itself.
-    let mut read = None;
     match index {
         None => {}
         Some(Ok(found)) => {
             for what in &found.damage {
                 audit.findings.add(Check::Index, None, format!("{what}; the server rebuilds it when it starts or meets this"));
             }
-            read = Some(format!("{} chunks of {} runs read", found.chunks, found.runs));
         }
         Some(Err(why)) => audit.findings.add(Check::Index, None, why),
     }
@@ -203,7 +201,7 @@ fn look_up(
     let mut found = Findings::default();
     let sound = audit.findings.count(Check::Versions) == 0;
     match index::check(store, audit.sample(), sound, &mut found) {
-        Ok(note) => notes.notes.push((Check::Index, read.map_or_else(|| note.clone(), |read| format!("{read}, {note}")))),
+        Ok(note) => notes.notes.push((Check::Index, note)),
         Err(StoreError::Corruption(Corruption { position, what })) => found.at(Check::Index, position, what),
         Err(StoreError::Failure(failure)) => found.add(Check::Index, None, format!("the look-ups cannot be read: {failure}")),
     }

@@ -81,7 +81,8 @@ fn damage_is_named_with_exit_code_1_and_only_another_thing_is_no_journal() {
         ("the magic overwritten", closed, |dir| overwrite(&dir.join("journal.sqlite"), 0, 16), 1, "checksums at position 1"),
         ("the header overwritten", closed, |dir| overwrite(&dir.join("journal.sqlite"), 0, 100), 1, "checksums at position 1"),
         ("the schema overwritten", closed, |dir| overwrite(&dir.join("journal.sqlite"), 100, 4_096), 1, "checksums at position 1"),
-        ("killed, the log removed", killed, |dir| fs::remove_file(dir.join("journal.sqlite-wal")).unwrap(), 1, "NOT WELL"),
+        // What was only in the log is gone as after a crash: an empty journal. A head that was noted tells, see below.
+        ("killed, the log removed", killed, |dir| fs::remove_file(dir.join("journal.sqlite-wal")).unwrap(), 0, "head      0:"),
         (
             "a text",
             closed,
@@ -130,22 +131,37 @@ fn a_file_cut_off_anywhere_is_damaged_and_never_another_thing() {
         let (code, text) = verify(&desk);
         assert!(code == 1, "{length} of {size} bytes: exit code {code}\n{text}");
         let (code, json, _) = desk.run("cauri-replay verify --data DESK/data --json");
-        assert!(code == 1 && json.contains("\"findings\":[{"), "{length} of {size} bytes: {json}");
+        let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(code == 1 && report["findings"][0]["what"].is_string(), "{length} of {size} bytes: {json}");
     }
 }
 
+/// Position and root of the head, as `head` shows them.
+fn head_of(desk: &Desk) -> String {
+    let (code, json, errors) = desk.run("cauri-replay head --data DESK/data --json");
+    assert!(code == 0, "{errors}");
+    let shown: serde_json::Value = serde_json::from_str(&json).unwrap();
+    format!("{}:{}", shown["head"]["position"], shown["head"]["root"].as_str().unwrap())
+}
+
 #[test]
-fn a_log_that_is_cut_off_ends_the_journal_at_an_earlier_head() {
-    let desk = killed();
-    let log = desk.journal().join("journal.sqlite-wal");
-    let size = log.metadata().unwrap().len();
-    // SQLite takes what ends before a torn commit: a whole journal that ends earlier. Only a noted head tells.
-    cut(&log, size - 1);
-    let (_, whole, _) = killed().run("cauri-replay head --data DESK/data --json");
-    let head: serde_json::Value = serde_json::from_str(&whole).unwrap();
-    let expected = format!("{}:{}", head["head"]["position"], head["head"]["root"].as_str().unwrap());
-    let (code, out, errors) = desk.run(&format!("cauri-replay verify --data DESK/data --expect-head {expected}"));
-    assert!(code == 1, "{out}{errors}");
+fn a_log_that_is_cut_off_or_removed_ends_the_journal_earlier_which_a_noted_head_tells() {
+    let noted = head_of(&killed());
+    let size = killed().journal().join("journal.sqlite-wal").metadata().unwrap().len();
+    let mut ended_earlier = 0;
+    // A header and frames of one page each. SQLite takes what ends before a torn commit, as after any crash.
+    for length in (0..size).step_by(4 * 4_120).chain([31, 32, 33, 4_152, size - 1]) {
+        let desk = killed();
+        cut(&desk.journal().join("journal.sqlite-wal"), length);
+        let (code, text) = verify(&desk);
+        assert!(code <= 1 && !text.contains("holds no Cauri journal"), "{length} of {size} bytes: exit code {code}\n{text}");
+        let (code, text, _) = desk.run(&format!("cauri-replay verify --data DESK/data --expect-head {noted}"));
+        let is_whole = code == 0;
+        assert!(is_whole || code == 1, "{length} of {size} bytes: {text}");
+        assert_eq!(is_whole, head_of(&desk) == noted, "{length} of {size} bytes: {text}");
+        ended_earlier += usize::from(!is_whole);
+    }
+    assert!(ended_earlier > 0);
 }
 
 #[test]

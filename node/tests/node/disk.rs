@@ -66,7 +66,8 @@ impl Small {
     fn bulk(&self, round: usize) -> u16 {
         let commands: Vec<Value> = (0..BULK)
             .map(|number| {
-                let filler = format!("{:x}", (round * BULK + number) as u128 * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835 % (1 << 127)).repeat(6);
+                let filler = format!("{:x}", ((round * BULK + number + 1) as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+                    .repeat(6);
                 json!({"op": "post_entry", "idempotency_key": format!("k-{round}-{number}"), "reference": filler,
                     "transfers": [{"debit": "x", "credit": "y", "amount": {"amount": "1", "currency": "XOF"}}]})
             })
