@@ -26,7 +26,7 @@ use crate::follow::HeadWatch;
 use crate::health::{BlockedBy, StoreHealth};
 use crate::merkle::Tree;
 use crate::port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
-use crate::space::Space;
+use crate::space::{DEFAULT_RESERVE, Space};
 use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 
 /// The format that this program writes, and the newest that it reads.
@@ -134,7 +134,10 @@ impl EmbeddedStore {
         let journal = Arc::new(JournalFile::open(dir, name)?);
         let connection = journal.connect_to_append()?;
         let tree = journal.tree()?;
+        // What a start needs is written in any case: without it there would be no journal to keep space for.
+        space.set_reserve(0);
         let index = Index::open(dir, &journal, tree.head().position, &around)?;
+        space.set_reserve(DEFAULT_RESERVE);
         let store = Self {
             name: name.to_owned(),
             heads: HeadWatch::new(tree.head()),

@@ -130,9 +130,10 @@ fn child_that_fills_the_disk() {
     let Some(dir) = std::env::var_os("CAURI_TEST_FILL") else { return };
     let store = EmbeddedStore::open_with(Path::new(&dir), "ledger", SIZE).expect("a store");
     let mut writer = Writer { store, author: Author::new("a"), durable: Vec::new() };
-    let mut batches = 0;
+    let (mut batches, mut was_paused) = (0, false);
     while writer.append() {
         batches += 1;
+        was_paused |= writer.store.health().paused().is_some();
         assert!(batches < 100_000, "this disk is never full");
     }
     assert!(batches > 10, "the disk was full from the beginning");
@@ -150,6 +151,7 @@ fn child_that_fills_the_disk() {
     let blocked = writer.store.health().blocked();
     let is_file_system = std::env::var_os("CAURI_TEST_MORE_SPACE").is_some_and(|more| Path::new(&more).is_absolute());
     assert!(blocked.as_ref().is_some_and(|blocked| !is_file_system || blocked.by == BlockedBy::DiskFull), "{blocked:?}");
+    assert!(was_paused || !is_file_system, "the index was not paused before the journal had no space left");
 
     more_space();
     // A probe finds the space without an append.

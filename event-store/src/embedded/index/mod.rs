@@ -355,6 +355,9 @@ impl Index {
             if tables.abandoned {
                 return Err(failed("the index takes no more keys", "it is being rebuilt"));
             }
+            if tables.paused {
+                return Err(failed("the index takes no more keys", "the space is reserved for the journal"));
+            }
             let has_ended = self.thread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(JoinHandle::is_finished);
             if has_ended {
                 return Err(failed("the index cannot be written", "its thread has ended"));

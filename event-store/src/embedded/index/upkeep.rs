@@ -88,7 +88,12 @@ impl Upkeep {
                 self.tidy();
                 continue;
             };
-            if !stopping && let Err(shortage) = self.shared.space.beyond_reserve() {
+            if let Err(shortage) = self.shared.space.beyond_reserve() {
+                if stopping {
+                    // As where it cannot be written: the next start reads the keys again.
+                    tracing::warn!(%shortage, "the index was not written");
+                    return;
+                }
                 self.pause(&shortage);
                 continue;
             }
@@ -178,6 +183,14 @@ impl Upkeep {
     /// One step of what can wait.
     fn tidy(&mut self) {
         if self.delete_dropped() {
+            return;
+        }
+        if self.shared.space.beyond_reserve().is_err() {
+            // What was begun goes on when there is space again.
+            let tables = self.shared.tables();
+            if tables.flushing.is_none() && !tables.stopping && !tables.abandoned {
+                drop(self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
+            }
             return;
         }
         let Some(merge) = self.merge.take().or_else(|| self.begin_merge()) else {
