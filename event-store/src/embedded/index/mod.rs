@@ -485,6 +485,8 @@ impl Index {
 
 impl Drop for Index {
     fn drop(&mut self) {
+        // The thread's connection closes last, so that it copies the log into the database.
+        self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.shared.tables().stopping = true;
         self.shared.changed.notify_all();
         self.join();
