@@ -383,3 +383,37 @@ pub(crate) fn in_transaction<T, E: From<rusqlite::Error>>(db: &Connection, work:
     }
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_may_take_an_eighth_of_what_is_free_beyond_the_reserve() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let db = open_for_writing(&directory.path().join("ledger.sqlite"), "ledger", 1).expect("a read store");
+        let limit = || db.query_row("PRAGMA wal_autocheckpoint", [], |row| row.get::<_, u64>(0)).expect("a limit");
+        for (free, bound) in [(None, LARGEST_LOG), (Some(0), SMALLEST_LOG), (Some(80 << 20), 10 << 20), (Some(1 << 50), LARGEST_LOG)] {
+            assert_eq!(bound_log(&db, free).expect("bounded"), bound, "{free:?}");
+            assert_eq!(limit(), bound / PAGE_BYTES, "{free:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_cut_takes_no_space() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("ledger.sqlite");
+        let db = open_for_writing(&path, "ledger", 1).expect("a read store");
+        db.execute_batch("CREATE TABLE rows (bytes BLOB) STRICT; INSERT INTO rows VALUES (zeroblob(3000000))").expect("rows");
+        let log = || std::fs::metadata(directory.path().join("ledger.sqlite-wal")).map_or(0, |log| log.len());
+        assert!(log() > 3_000_000);
+        cut_log(&db).expect("cut");
+        assert_eq!(log(), 0);
+        // A reader that stands in the way is waited for by nobody.
+        let reader = open_for_reading(&path).expect("a reader");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM rows").expect("a reading");
+        db.execute_batch("INSERT INTO rows VALUES (zeroblob(3000000))").expect("rows");
+        cut_log(&db).expect("no error");
+        assert!(log() > 3_000_000);
+    }
+}
