@@ -59,7 +59,9 @@ impl DataDir {
         }
         // The private key in it is looked at by the issuer, which refuses one that others could have read.
         tighten(&self.0.join(DEV_ISSUER));
-        tighten(&self.0.join(DEV_ISSUER).join("jwks.json"));
+        for file in ["jwks.json", "lock"] {
+            tighten(&self.0.join(DEV_ISSUER).join(file));
+        }
         tighten(&self.demo_day());
         Ok(())
     }

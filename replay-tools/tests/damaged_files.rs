@@ -168,7 +168,7 @@ fn a_log_that_is_cut_off_or_removed_ends_the_journal_earlier_which_a_noted_head_
 fn the_log_of_another_journal_is_not_taken_for_well() {
     let (desk, other) = (killed(), Desk::empty());
     let store = EmbeddedStore::open(&other.journal(), "ledger").unwrap();
-    scribe::shop().append_to(&store);
+    shop().append_to(&store);
     fs::copy(closed().journal().join("journal.sqlite"), desk.journal().join("journal.sqlite")).unwrap();
     let mut log = fs::read(other.journal().join("journal.sqlite-wal")).unwrap();
     // Salted otherwise than the frames behind it: the frames count for nothing.

@@ -120,7 +120,7 @@ fn a_damaged_frame_is_named_by_queries_readiness_and_metrics() {
     let data = tempfile::tempdir().expect("a directory");
     let shop = Shop::opened(data.path());
     let entry = shop.pay().1;
-    let position = entry["position"].as_u64().expect("a position");
+    let position = entry["journal_position"].as_u64().expect("a position");
     let query =
         json!({"query": format!("{{ journal(from: {position}, first: 1, minPosition: \"{position}\") {{ nodes {{ payload }} }} }}")});
     assert_eq!(shop.post("/graphql", &query).1["errors"], Value::Null);
@@ -148,7 +148,7 @@ fn a_damaged_frame_is_named_by_queries_readiness_and_metrics() {
 fn read_models_that_cannot_follow_a_damaged_journal_are_not_ready() {
     let data = tempfile::tempdir().expect("a directory");
     let shop = Shop::opened(data.path());
-    let position = shop.pay().1["position"].as_u64().expect("a position");
+    let position = shop.pay().1["journal_position"].as_u64().expect("a position");
     shop.served.stop();
     std::fs::remove_dir_all(data.path().join("read-models")).expect("removed");
     let damage = "UPDATE frames SET checksums = zeroblob(length(checksums)) WHERE last >= ?1 AND first <= ?1";
@@ -173,7 +173,7 @@ fn a_read_store_that_is_removed_while_serving_is_built_again() {
         assert!(Instant::now() < deadline, "it is not built again");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let position = shop.pay().1["position"].as_u64().expect("a position");
+    let position = shop.pay().1["journal_position"].as_u64().expect("a position");
     let query = json!({"query": format!(r#"{{ balance(account: "awa", minPosition: "{position}") {{ posted {{ amount }} }} }}"#)});
     let balance = || shop.post("/graphql", &query).1["data"]["balance"]["posted"]["amount"].clone();
     let mut found = balance();

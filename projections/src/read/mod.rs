@@ -88,15 +88,18 @@ impl ReadStore {
         let at_path = FileIdentity::of(&self.inner.path).ok();
         let pooled = {
             let mut pool = self.inner.pool.lock().unwrap_or_else(PoisonError::into_inner);
-            // What a file shows that was removed is no answer any more.
-            pool.retain(|(identity, _)| *identity == at_path);
+            // Where another file took its place, that one answers. A file that was only removed goes on answering through
+            // what has it open: what it shows is right as of its position, and it is soon built again.
+            if at_path.is_some() {
+                pool.retain(|(identity, _)| *identity == at_path);
+            }
             pool.pop()
         };
-        let db = match pooled {
-            Some((_, db)) => db,
-            None => catalog::open_for_reading(&self.inner.path).map_err(|error| ReadError::Failure(error.to_string()))?,
+        let (identity, db) = match pooled {
+            Some(pooled) => pooled,
+            None => (at_path, catalog::open_for_reading(&self.inner.path).map_err(|error| ReadError::Failure(error.to_string()))?),
         };
-        ReadSnapshot::begin(self.clone(), at_path, db)
+        ReadSnapshot::begin(self.clone(), identity, db)
     }
 
     /// Waits until every read model shows `position`; false if that takes longer than `timeout`, or will not

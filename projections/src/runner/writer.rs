@@ -29,8 +29,10 @@ const TICK: Duration = Duration::from_secs(1);
 const CHECKPOINT_AFTER: usize = 256;
 /// Bytes of the log above which it is cut as soon as nothing waits, where space is not short.
 const LARGE_LOG: u64 = 64 << 20;
-/// How long the writer waits before it looks again whether space was made.
-const SPACE_RETRY: Duration = Duration::from_secs(1);
+/// How often the writer looks at the free space.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long it waits for space before it looks again.
+const SPACE_RETRY: Duration = Duration::from_millis(500);
 /// What an event takes in the log, about.
 const LOGGED_AN_EVENT: u64 = 1 << 10;
 /// How often in a row the first lane goes first.
@@ -274,10 +276,10 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Once a second: bounds the log by what is free, waits while that is reserved for the journal, and ends the session
+    /// Ten times a second: bounds the log by what is free, waits while that is reserved for the journal, and ends the session
     /// if the file is not the one at its path any more.
     fn look_after_the_disk(&mut self) -> Result<(), Ended> {
-        if self.log.looked_at.is_some_and(|at| at.elapsed() < SPACE_RETRY) {
+        if self.log.looked_at.is_some_and(|at| at.elapsed() < LOOK) {
             return Ok(());
         }
         self.log.looked_at = Some(Instant::now());
