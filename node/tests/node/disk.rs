@@ -111,25 +111,27 @@ fn detail<'a>(body: &'a Value, check: &str) -> &'a str {
 #[test]
 fn on_a_full_disk_derived_data_makes_room_for_the_journal_and_readiness_recovers_without_traffic() {
     let dir = tempfile::tempdir().expect("a directory");
-    let Some(small) = Small::start(dir.path(), 24) else { return };
+    let Some(small) = Small::start(dir.path(), 64) else { return };
     for (address, kind) in [("x", "asset"), ("y", "liability")] {
         let body = json!({"address": address, "kind": kind, "currency": "XOF"});
         assert_eq!(small.call("POST", "/v1/accounts", Some(&body)).0, 201);
     }
-    // The reserve is three megabytes; a ballast takes the space down to a little more.
+    // The reserve is eight megabytes; a ballast takes the space down to a little more. One transaction of the read models
+    // takes a few megabytes, so that a smaller reserve could be gone before anybody looks.
     let ballast = small.mount.join("ballast");
-    std::fs::write(&ballast, vec![7; 17 << 20]).expect("a ballast");
+    std::fs::write(&ballast, vec![7; 50 << 20]).expect("a ballast");
     let mut rounds = 0;
-    let mut was_paused = false;
+    let (mut was_paused, mut last) = (false, Value::Null);
     while small.bulk(rounds) != 503 {
         rounds += 1;
         assert!(rounds < 2_000, "this disk is never full");
         if rounds % 10 == 0 {
             let (_, body) = small.ready();
             was_paused |= detail(&body, "read_models").contains("read_models_paused") && detail(&body, "engine") == "takes commands";
+            last = body;
         }
     }
-    assert!(was_paused, "the read models were not paused before the journal had no space left");
+    assert!(was_paused, "the read models were not paused before the journal had no space left: {last}");
     small.until("the engine names the full disk", |status, body| status == 503 && detail(body, "engine").starts_with("disk_full"));
     let (journal, derived) = (
         small.bytes("d/journals/ledger/journal.sqlite") + small.bytes("d/journals/ledger/journal.sqlite-wal"),
