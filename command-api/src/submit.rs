@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+<<<<<<< HEAD
 use cauri_domain::ids::CommandId;
 use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 use cauri_event_store::Head;
+=======
+use cauri_engine::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
+use cauri_event_store::health::{BlockedBy, IndexCondition};
+>>>>>>> damage
 
 use crate::answer::Target;
 use crate::auth::token::Principal;
@@ -33,8 +38,13 @@ pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mod
     let _turn = state.commands.enter().ok_or_else(|| Problem::overloaded(POOL_RETRY))?;
     let submitted = tokio::time::timeout(state.limits.time_out, state.engine.submit(commands, mode));
     match submitted.await {
+<<<<<<< HEAD
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(no_outcome(error)),
+=======
+        Ok(Ok(outcomes)) => Ok(outcomes),
+        Ok(Err(error)) => Err(no_outcome(state, error)),
+>>>>>>> damage
         Err(_) => Err(Problem::outcome_unknown(format!("there was no outcome within {} seconds", state.limits.time_out.as_secs()))),
     }
 }
@@ -80,7 +90,18 @@ pub(crate) fn stopped() -> Problem {
     Problem::not_done("the engine has stopped; nothing was done").with_retry_after(STOPPED_RETRY)
 }
 
-fn no_outcome(error: SubmitError) -> Problem {
+/// Why appends fail, for a caller.
+pub(crate) fn meaning(by: BlockedBy) -> &'static str {
+    match by {
+        BlockedBy::DiskFull => "the disk of the journal is full",
+        BlockedBy::JournalReplaced => {
+            "the file of the journal was removed or replaced while the engine was running; it takes no commands until a restart"
+        }
+        BlockedBy::WriteFailed => "the journal cannot be written",
+    }
+}
+
+fn no_outcome(state: &ApiState, error: SubmitError) -> Problem {
     match error {
         SubmitError::Rejected(Rejected::QueueFull { .. }) => Problem::overloaded(QUEUE_RETRY),
         SubmitError::Rejected(too_many @ (Rejected::TooMany { .. } | Rejected::TooManyTransfers { .. })) => {
@@ -93,7 +114,18 @@ fn no_outcome(error: SubmitError) -> Problem {
         SubmitError::Rejected(gap @ Rejected::ClockGap(_)) => Problem::of(&kind::CLOCK_GAP, gap.to_string()).with_retry_after(CLOCK_RETRY),
         SubmitError::NotDone(why) => {
             tracing::error!(why, "an append failed; nothing was written");
-            Problem::not_done("storage failed; nothing was done").with_retry_after(QUEUE_RETRY)
+            let health = state.engine.store().health();
+            match health.blocked() {
+                // The reason is for the caller, the paths and figures behind it are for the log.
+                Some(blocked) => {
+                    let retry = if blocked.by == BlockedBy::JournalReplaced { STOPPED_RETRY } else { QUEUE_RETRY };
+                    Problem::not_done(format!("{}; nothing was done", meaning(blocked.by))).with_retry_after(retry)
+                }
+                None if health.index() != IndexCondition::Whole => {
+                    Problem::not_done("the look-up index is being rebuilt; nothing was done").with_retry_after(QUEUE_RETRY)
+                }
+                None => Problem::not_done("storage failed; nothing was done").with_retry_after(QUEUE_RETRY),
+            }
         }
         SubmitError::Unknown(why) => {
             tracing::error!(why, "an append has no known outcome");

@@ -5,6 +5,7 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use cauri_event_store::health::{BlockedBy, IndexCondition};
 use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -106,6 +107,12 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
         describe_gauge!("cauri_clock_gap_seconds", "How far the clock leapt ahead while nobody accepted it; no command is decided. 0 else");
         describe_gauge!("cauri_journal_ahead_seconds", "How far the last record is ahead of the clock; 0 if it is not");
         describe_gauge!("cauri_journal_position", "The last position of the journal");
+        describe_gauge!("cauri_journal_blocked", "1 while appends fail, by reason");
+        describe_counter!("cauri_journal_damage_total", "How often a read met damage in the journal");
+        describe_gauge!("cauri_journal_damaged_position", "The lowest position at which damage was met, 0 if none was");
+        describe_gauge!("cauri_index_damaged", "1 while the look-up index is damaged and being rebuilt");
+        describe_counter!("cauri_index_rebuilds_total", "How often the look-up index was rebuilt while serving");
+        describe_gauge!("cauri_index_paused", "1 while the look-up index is not written because the space is reserved for the journal");
         Some(handle)
     };
     RECORDER.get_or_init(install).as_ref()
@@ -138,5 +145,18 @@ pub fn scrape(state: &ApiState) -> String {
     of_journal("cauri_clock_gap_seconds").set(stats.clock.gap.map_or(0, |gap| gap.micros) as f64 / 1e6);
     of_journal("cauri_journal_ahead_seconds").set(stats.clock.journal_ahead_micros as f64 / 1e6);
     of_journal("cauri_journal_position").set(head.position.get() as f64);
+    let health = state.engine.store().health();
+    let blocked = health.blocked();
+    for by in BlockedBy::ALL {
+        let is_so = blocked.as_ref().is_some_and(|blocked| blocked.by == by);
+        gauge!("cauri_journal_blocked", "journal" => journal.clone(), "reason" => by.as_str()).set(f64::from(u8::from(is_so)));
+    }
+    let damage = health.damage();
+    let (met, position) = damage.map_or((0, 0), |damage| (damage.met, damage.first.position.get()));
+    counter!("cauri_journal_damage_total", "journal" => journal.clone()).absolute(met);
+    of_journal("cauri_journal_damaged_position").set(position as f64);
+    of_journal("cauri_index_damaged").set(f64::from(u8::from(health.index() != IndexCondition::Whole)));
+    counter!("cauri_index_rebuilds_total", "journal" => journal.clone()).absolute(health.index_rebuilds());
+    of_journal("cauri_index_paused").set(f64::from(u8::from(health.paused().is_some())));
     recorder().map(PrometheusHandle::render).unwrap_or_default()
 }

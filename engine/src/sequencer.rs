@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long the engine does nothing of its own accord after a failure: a full disk is not asked in a hurry.
 const REST: Duration = Duration::from_millis(250);
 
+/// How often the store looks after its files, whether or not there are commands.
+const TEND: Duration = Duration::from_secs(1);
+
 /// How long a batch may wait for more after the last one was written: callers that were just answered come back
 /// one by one, and one write for all of them costs less than a write for each.
 const GATHER: Duration = Duration::from_micros(100);
@@ -128,6 +131,8 @@ pub(crate) struct Sequencer {
     behind: bool,
     /// When something last failed, until something goes well again.
     failed_at: Option<Instant>,
+    /// When the store last looked after its files.
+    tended_at: Instant,
 }
 
 /// The batch that is being decided.
@@ -184,6 +189,7 @@ impl Sequencer {
             stopping: false,
             behind: false,
             failed_at: None,
+            tended_at: Instant::now(),
             store,
             config,
             gauges,
@@ -270,6 +276,10 @@ impl Sequencer {
                 while !self.waiting.is_empty() {
                     self.take_turns()?;
                 }
+            }
+            if self.tended_at.elapsed() >= TEND {
+                self.store.tend();
+                self.tended_at = Instant::now();
             }
             let idle = !self.writing && self.waiting.is_empty() && self.open.is_empty();
             if self.stopping && idle {
@@ -741,10 +751,9 @@ fn usable_snapshot(store: &dyn EventStore) -> Result<Option<Snapshot>, StoreErro
 fn replay_tail(store: &dyn EventStore, ledger: &mut Ledger, head: Head) -> Result<(), StoreError> {
     while ledger.position() < head.position {
         let next = ledger.position().next();
-        let Some(stored) = store.read_batch(next)? else {
+        let Some(batch) = store.read_checked(next)? else {
             return Err(Corruption::new(next, format!("the journal ends before its head, {head}")).into());
         };
-        let batch = stored.check()?;
         for record in batch.records().filter(|record| record.position() >= next) {
             for event in record.decode()? {
                 ledger.replay(&event)?;

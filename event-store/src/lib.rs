@@ -8,16 +8,23 @@ pub mod batch;
 pub mod conformance;
 pub mod consistency;
 pub mod embedded;
+pub mod files;
 pub mod follow;
+pub mod health;
 pub mod memory;
 pub mod merkle;
 pub mod port;
+<<<<<<< HEAD
 mod roots;
+=======
+pub mod space;
+>>>>>>> damage
 pub mod stored;
 
 pub use batch::Batch;
 pub use consistency::ConsistencyToken;
 pub use follow::HeadWatch;
+pub use health::StoreHealth;
 pub use merkle::{Hash, Tree};
 pub use port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
 pub use stored::{CheckedBatch, OwnedRecord, Record, StoredBatch};

@@ -8,9 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::follow::HeadWatch;
+use crate::health::StoreHealth;
 use crate::merkle::{Hash, Tree};
+<<<<<<< HEAD
 use crate::roots::root_from;
 use crate::stored::{OwnedRecord, StoredBatch};
+=======
+use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
+>>>>>>> damage
 
 /// A journal's last position and the Merkle root there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,6 +178,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// The newest snapshot that is whole.
     fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError>;
 
+<<<<<<< HEAD
     /// The root over all records up to `position`, wherever a batch ends; `None` beyond the head.
     ///
     /// This is what tells histories apart: journals with the same root at a position have the same records up to it.
@@ -187,6 +193,24 @@ pub trait EventStore: Send + Sync + 'static {
             Some(root) if batch.last == position => Ok(Some(root)),
             _ => root_from(Tree::empty(), position, |position| self.read_batch(position), |_, _| {}),
         }
+=======
+    /// What the store knows of its own condition. A store that keeps no account of it gives one that says nothing.
+    fn health(&self) -> StoreHealth {
+        StoreHealth::default()
+    }
+
+    /// Called by the engine about once a second, whether or not there are commands: the store looks whether its files
+    /// are still there, and tries again what failed, so that its condition is current without traffic.
+    fn tend(&self) {}
+
+    /// The same as [`EventStore::read_batch`], checked; damage is noted in the store's condition.
+    fn read_checked(&self, position: Position) -> Result<Option<CheckedBatch>, StoreError> {
+        let checked = self.read_batch(position).and_then(|stored| Ok(stored.map(StoredBatch::check).transpose()?));
+        if let Err(StoreError::Corruption(corruption)) = &checked {
+            self.health().note_damage(corruption);
+        }
+        checked
+>>>>>>> damage
     }
 
     /// The head.
@@ -199,8 +223,7 @@ pub trait EventStore: Send + Sync + 'static {
         let mut records = Vec::new();
         let mut next = if from == Position::ZERO { from.next() } else { from };
         while records.len() < limit {
-            let Some(stored) = self.read_batch(next)? else { break };
-            let batch = stored.check()?;
+            let Some(batch) = self.read_checked(next)? else { break };
             records.extend(
                 batch.records().filter(|record| record.position() >= next).take(limit - records.len()).map(|record| record.to_owned()),
             );

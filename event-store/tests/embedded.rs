@@ -7,6 +7,7 @@ mod embedded {
     mod histories;
     mod index;
     mod opening;
+    mod replaced;
 }
 
 use cauri_event_store::conformance::run;

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cauri_command_api::auth::issuer::FOLDER as DEV_ISSUER;
+use cauri_event_store::files::{create_private_dir, tighten};
+
 /// The name of the one journal that a node has for now.
 pub const JOURNAL: &str = "ledger";
 
@@ -28,7 +31,12 @@ impl DataDir {
 
     /// The file of the read models.
     pub fn read_models(&self) -> PathBuf {
-        self.0.join("read-models").join(format!("{JOURNAL}.sqlite"))
+        self.read_models_dir().join(format!("{JOURNAL}.sqlite"))
+    }
+
+    /// The directory of the read models.
+    pub fn read_models_dir(&self) -> PathBuf {
+        self.0.join("read-models")
     }
 
     /// What the demo wrote here.
@@ -36,16 +44,25 @@ impl DataDir {
         self.0.join("demo.json")
     }
 
-    /// Makes the folders that others expect to be there.
+    /// Makes the folders that others expect to be there, and takes those that were made earlier from everybody but the
+    /// owner. The data directory itself stays as it is if it was there before: it may have been made for other files as well.
     ///
     /// # Errors
     /// When the system does not let us.
     pub fn create(&self) -> io::Result<()> {
-        let mut builder = std::fs::DirBuilder::new();
-        // What is in it is the owner's business alone. A directory that is there already stays as it is.
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(&self.0)?;
-        self.read_models().parent().map_or(Ok(()), std::fs::create_dir_all)
+        let journal = self.journal();
+        let folders = [journal.parent().map(Path::to_owned), Some(journal.clone()), Some(self.read_models_dir())];
+        create_private_dir(&self.0)?;
+        for folder in folders.into_iter().flatten() {
+            create_private_dir(&folder)?;
+            tighten(&folder);
+        }
+        // The private key in it is looked at by the issuer, which refuses one that others could have read.
+        tighten(&self.0.join(DEV_ISSUER));
+        for file in ["jwks.json", "lock"] {
+            tighten(&self.0.join(DEV_ISSUER).join(file));
+        }
+        tighten(&self.demo_day());
+        Ok(())
     }
 }

@@ -13,8 +13,8 @@ use cauri_command_api::{ApiState, router_with, telemetry};
 use cauri_engine::{Clock, Engine, StartError};
 use cauri_event_store::EventStore;
 use cauri_event_store::embedded::{EmbeddedStore, OpenError};
-use cauri_projections::read::{OpenError as ReadOpenError, ReadStore};
-use cauri_projections::runner::{Runner, RunnerConfig, RunnerState};
+use cauri_projections::read::{OpenError as ReadOpenError, ProjectionState, ReadStore};
+use cauri_projections::runner::{Runner, RunnerConfig, RunnerState, RunnerStatus};
 use cauri_query_api::QueryState;
 
 use crate::config::ServeArgs;
@@ -80,15 +80,24 @@ impl Node {
             Some(jwks) => jwks.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
             None => JwksSource::from(DevIssuer::open_or_create(data.path())?.jwks_path()),
         };
+<<<<<<< HEAD
         let verifier = Verifier::new(Jwks::load(source)?, &args.trust.trust());
         let verifier = Arc::new(verifier.with_requests_per_subject(args.http.max_requests_per_subject));
         let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open(&data.journal(), JOURNAL)?);
+=======
+        let verifier = Arc::new(Verifier::new(Jwks::load(source)?, &args.trust.trust()));
+        let store = EmbeddedStore::open(&data.journal(), JOURNAL)?;
+        store.space().set_reserve(args.engine.disk_reserve);
+        let space = store.space().with_dir(&data.read_models_dir());
+        let store: Arc<dyn EventStore> = Arc::new(store);
+>>>>>>> damage
         let mut config = args.engine.config();
         if let Some(clock) = clock {
             config.clock = clock;
         }
         let engine = Engine::start(Arc::clone(&store), config)?;
-        let runner = Runner::start(Arc::clone(&store), &data.read_models(), RunnerConfig::default())?;
+        let runner =
+            Runner::start(Arc::clone(&store), &data.read_models(), RunnerConfig { space: Some(space), ..RunnerConfig::default() })?;
         let reads = runner.read_store()?;
         Ok(Self { data, engine, runner: Arc::new(runner), reads, verifier, develops: args.trust.jwks.is_none() })
     }
@@ -104,7 +113,7 @@ impl Node {
         let origins: Origins = args.http.cors_origin.iter().cloned().collect();
         queries.origins = origins.clone();
         let (runner, most) = (Arc::clone(&self.runner), args.http.max_lag);
-        let lag = ReadyCheck { name: "read_models", check: Box::new(move || read_models(&runner, most)) };
+        let lag = ReadyCheck { name: "read_models", check: Box::new(move || read_models(&runner.status(), most)) };
         let state = ApiState::new(self.engine.clone(), Arc::clone(&self.verifier), args.http.limits(), vec![lag]);
         let router = router_with(state, cauri_query_api::router(queries));
         match origins.cors() {
@@ -120,6 +129,7 @@ impl Node {
     }
 }
 
+<<<<<<< HEAD
 /// Whether the read models follow the journal closely enough.
 fn read_models(runner: &Runner, most: u64) -> Result<String, Reason> {
     let status = runner.status();
@@ -139,5 +149,71 @@ fn read_models(runner: &Runner, most: u64) -> Result<String, Reason> {
             Err(Reason::new(&reason::READ_MODELS_CORRUPT, format!("stopped before position {position}: {why}")))
         }
         RunnerState::Stopped => Err(Reason::new(&reason::READ_MODELS_STOPPED, "stopped")),
+=======
+/// Whether every read model follows the journal, and closely enough; each that does not is named with position and reason.
+fn read_models(status: &RunnerStatus, most: u64) -> Result<String, String> {
+    let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
+    let found = format!("{lag} events behind, {most} may be");
+    let stopped: Vec<String> = status
+        .read_models
+        .iter()
+        .filter_map(|model| match &model.state {
+            ProjectionState::Stopped { position, reason } => {
+                Some(format!("{} is stopped before position {position}: {reason}", model.name))
+            }
+            ProjectionState::Live | ProjectionState::Building => None,
+        })
+        .collect();
+    let stopped = stopped.join("; ");
+    match &status.state {
+        RunnerState::Corrupt { position, reason } => {
+            Err(format!("read_models_stopped: all are stopped before position {position}: {reason}"))
+        }
+        RunnerState::Stopped => Err("read_models_stopped: their runner has ended".to_owned()),
+        _ if !stopped.is_empty() => Err(format!("read_models_stopped: {stopped}")),
+        RunnerState::Paused { reason } => Err(format!("read_models_paused: {reason}; {found}")),
+        RunnerState::Retrying { reason } => Err(format!("read_models_retrying: {reason}; {found}")),
+        RunnerState::Running if lag <= most => Ok(found),
+        RunnerState::Running => Err(format!("read_models_behind: {found}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cauri_event_schemas::Position;
+    use cauri_projections::read::ProjectionStatus;
+
+    use super::*;
+
+    fn model(name: &'static str, lag_events: u64, state: ProjectionState) -> ProjectionStatus {
+        let position = Position::new(52);
+        ProjectionStatus { name, revision: 1, generation: 1, position, lag_events, lag_seconds: 0.0, state, digest: None }
+    }
+
+    fn judged(read_models: Vec<ProjectionStatus>, state: RunnerState) -> Result<String, String> {
+        super::read_models(&RunnerStatus { head: Position::new(62), read_models, state }, 100)
+    }
+
+    #[test]
+    fn a_read_model_that_is_stopped_is_named_however_small_its_lag() {
+        let stopped = ProjectionState::Stopped { position: Position::new(53), reason: "never opened".into() };
+        let models = vec![model("entries", 10, ProjectionState::Live), model("postings", 10, stopped)];
+        let found = judged(models, RunnerState::Running).expect_err("it is stopped");
+        assert!(found.contains("postings is stopped before position 53: never opened") && !found.contains("entries"), "{found}");
+    }
+
+    #[test]
+    fn read_models_that_are_paused_retried_or_behind_are_not_ready() {
+        let live = |lag| vec![model("entries", lag, ProjectionState::Live)];
+        assert!(judged(live(100), RunnerState::Running).is_ok());
+        assert!(judged(live(101), RunnerState::Running).is_err_and(|found| found.starts_with("read_models_behind")));
+        let reason = || "12 bytes are free".to_owned();
+        let paused = judged(live(0), RunnerState::Paused { reason: reason() });
+        assert!(paused.is_err_and(|found| found.starts_with("read_models_paused: 12 bytes")));
+        let retrying = judged(live(0), RunnerState::Retrying { reason: reason() });
+        assert!(retrying.is_err_and(|found| found.starts_with("read_models_retrying: 12 bytes")));
+        let corrupt = judged(live(0), RunnerState::Corrupt { position: Position::new(7), reason: reason() });
+        assert!(corrupt.is_err_and(|found| found.contains("position 7")));
+>>>>>>> damage
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::Hash;
+use cauri_event_store::files::{connect_read_only, create_private, create_private_dir, tighten_database};
 use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::projector::{Generation, ReadModel, Unprojectable};
@@ -16,6 +17,8 @@ use crate::stored::{optional_timestamp, position};
 const APPLICATION_ID: i32 = 0x4361_524d;
 /// The format of the file itself, apart from the read models in it.
 const FORMAT: i32 = 1;
+/// How long a connection waits for another.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// What the catalog says of one generation of a read model.
 #[derive(Clone, Debug)]
@@ -40,11 +43,13 @@ pub(crate) struct CatalogRow {
 pub(crate) fn open_for_writing(path: &Path, journal: &str, cache_mib: u32) -> Result<Connection, OpenError> {
     let failure = |reason: String| OpenError::Failure { path: path.to_owned(), reason };
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).map_err(|error| failure(error.to_string()))?;
+        create_private_dir(parent).map_err(|error| failure(error.to_string()))?;
     }
+    create_private(path).map_err(|error| failure(error.to_string()))?;
+    tighten_database(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(|error| failure(error.to_string()))?;
-    db.busy_timeout(Duration::from_secs(5)).map_err(|error| judge(path, &error))?;
+    db.busy_timeout(BUSY).map_err(|error| judge(path, &error))?;
     if is_blank(&db).map_err(|error| judge(path, &error))? {
         initialise(&db, journal).map_err(|error| judge(path, &error))?;
     }
@@ -56,14 +61,11 @@ pub(crate) fn open_for_writing(path: &Path, journal: &str, cache_mib: u32) -> Re
             reason: format!("it belongs to the journal `{found}`, not to `{journal}`"),
         });
     }
-    // NORMAL: after a power cut the last transactions may be gone, whole; they are projected again. The log may grow
-    // to 512 MiB, because a rebuild touches the same pages again and again; else it is copied whenever nothing waits.
-    // Threads: indexes of a rebuild are sorted beside.
+    // NORMAL: after a power cut the last transactions may be gone, whole; they are projected again. Threads: indexes of a
+    // rebuild are sorted beside. The bound of the log is set by `bound_log`.
     db.execute_batch(&format!(
         "PRAGMA synchronous = NORMAL;
          PRAGMA cache_size = -{};
-         PRAGMA wal_autocheckpoint = 65536;
-         PRAGMA journal_size_limit = 268435456;
          PRAGMA threads = 2;
          PRAGMA temp_store = FILE",
         u64::from(cache_mib) * 1024
@@ -73,15 +75,41 @@ pub(crate) fn open_for_writing(path: &Path, journal: &str, cache_mib: u32) -> Re
     Ok(db)
 }
 
+/// Bytes of a page of the file.
+const PAGE_BYTES: u64 = 8_192;
+/// What the log may have where there is space: a rebuild touches the same pages again and again.
+const LARGEST_LOG: u64 = 512 << 20;
+/// What it may have in any case: less than this costs more in checkpoints than it saves in space.
+const SMALLEST_LOG: u64 = 1 << 20;
+
+/// Bounds the write-ahead log to an eighth of the space that derived data may take; gives the bound.
+pub(crate) fn bound_log(db: &Connection, beyond_reserve: Option<u64>) -> rusqlite::Result<u64> {
+    let bound = beyond_reserve.map_or(LARGEST_LOG, |bytes| (bytes / 8).clamp(SMALLEST_LOG, LARGEST_LOG));
+    db.execute_batch(&format!(
+        "PRAGMA wal_autocheckpoint = {};
+         PRAGMA journal_size_limit = {}",
+        bound / PAGE_BYTES,
+        bound / 2
+    ))?;
+    Ok(bound)
+}
+
+/// Copies the log into the database and cuts it to nothing, as far as no reader needs it; waits for nobody.
+pub(crate) fn cut_log(db: &Connection) -> rusqlite::Result<()> {
+    db.busy_timeout(Duration::ZERO)?;
+    // A reader that is in the way is no error: the answer says so, and the next time is soon.
+    let cut = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    db.busy_timeout(BUSY)?;
+    cut
+}
+
 /// Opens the file to be asked.
 pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
     if !path.exists() {
         return Err(OpenError::NotFound { path: path.to_owned() });
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags)
-        .map_err(|error| OpenError::Failure { path: path.to_owned(), reason: error.to_string() })?;
-    db.busy_timeout(Duration::from_secs(5)).map_err(|error| judge(path, &error))?;
+    let db = connect_read_only(path).map_err(|error| judge(path, &error))?;
+    db.busy_timeout(BUSY).map_err(|error| judge(path, &error))?;
     identify(&db, path)?;
     db.execute_batch("PRAGMA cache_size = -16384; PRAGMA query_only = ON").map_err(|error| judge(path, &error))?;
     db.set_prepared_statement_cache_capacity(64);
@@ -375,4 +403,38 @@ pub(crate) fn in_transaction<T, E: From<rusqlite::Error>>(db: &Connection, work:
         let _ = db.execute_batch("ROLLBACK");
     }
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_may_take_an_eighth_of_what_is_free_beyond_the_reserve() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let db = open_for_writing(&directory.path().join("ledger.sqlite"), "ledger", 1).expect("a read store");
+        let limit = || db.query_row("PRAGMA wal_autocheckpoint", [], |row| row.get::<_, u64>(0)).expect("a limit");
+        for (free, bound) in [(None, LARGEST_LOG), (Some(0), SMALLEST_LOG), (Some(80 << 20), 10 << 20), (Some(1 << 50), LARGEST_LOG)] {
+            assert_eq!(bound_log(&db, free).expect("bounded"), bound, "{free:?}");
+            assert_eq!(limit(), bound / PAGE_BYTES, "{free:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_cut_takes_no_space() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("ledger.sqlite");
+        let db = open_for_writing(&path, "ledger", 1).expect("a read store");
+        db.execute_batch("CREATE TABLE rows (bytes BLOB) STRICT; INSERT INTO rows VALUES (zeroblob(3000000))").expect("rows");
+        let log = || std::fs::metadata(directory.path().join("ledger.sqlite-wal")).map_or(0, |log| log.len());
+        assert!(log() > 3_000_000);
+        cut_log(&db).expect("cut");
+        assert_eq!(log(), 0);
+        // A reader that stands in the way is waited for by nobody.
+        let reader = open_for_reading(&path).expect("a reader");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM rows").expect("a reading");
+        db.execute_batch("INSERT INTO rows VALUES (zeroblob(3000000))").expect("rows");
+        cut_log(&db).expect("no error");
+        assert!(log() > 3_000_000);
+    }
 }

@@ -30,6 +30,8 @@ pub enum ErrorCode {
     TooManyRequests,
     /// Too many others ask at this moment; try again.
     Overloaded,
+    /// What the journal holds at `extensions.position` is not what was written there; only a restored copy helps.
+    JournalDamaged,
     /// Something went wrong here; the log has it.
     Internal,
 }
@@ -46,6 +48,7 @@ impl ErrorCode {
         Self::TimedOut,
         Self::TooManyRequests,
         Self::Overloaded,
+        Self::JournalDamaged,
         Self::Internal,
     ];
 
@@ -61,6 +64,7 @@ impl ErrorCode {
             Self::TimedOut => "TIMED_OUT",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::Overloaded => "OVERLOADED",
+            Self::JournalDamaged => "JOURNAL_DAMAGED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -75,7 +79,7 @@ impl ErrorCode {
             Self::OtherHistory => StatusCode::CONFLICT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::JournalDamaged | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -123,6 +127,8 @@ pub enum QueryError {
     TooManyRequests(String),
     /// More requests, connections or operations than there may be; the text has the figure.
     Overloaded(String),
+    /// The journal is damaged at this position.
+    JournalDamaged(Position),
     /// Something went wrong here, and the log has it.
     Internal,
 }
@@ -152,6 +158,7 @@ impl QueryError {
             Self::TimedOut(_) => ErrorCode::TimedOut,
             Self::TooManyRequests(_) => ErrorCode::TooManyRequests,
             Self::Overloaded(_) => ErrorCode::Overloaded,
+            Self::JournalDamaged(_) => ErrorCode::JournalDamaged,
             Self::Internal => ErrorCode::Internal,
         }
     }
@@ -179,6 +186,9 @@ impl QueryError {
             }
             Self::NotBuilt(read_model) => format!("the read model {read_model} is being built and has nothing to show yet; try again"),
             Self::TimedOut(limit) => format!("the query took longer than {} s; ask for less", limit.as_secs_f32()),
+            Self::JournalDamaged(position) => {
+                format!("the journal is damaged at position {position}; the operator has to restore it from a copy")
+            }
             Self::Internal => "an error occurred; the log has it".to_owned(),
         }
     }
@@ -199,6 +209,7 @@ impl QueryError {
                 values.set("head", head.get());
             }
             Self::NotLetIn(problem) => values.set("reason", problem.kind().code),
+<<<<<<< HEAD
             Self::BadInput(_)
             | Self::ForeignOrigin
             | Self::NotBuilt(_)
@@ -207,6 +218,10 @@ impl QueryError {
             | Self::TooManyRequests(_)
             | Self::Overloaded(_)
             | Self::Internal => {}
+=======
+            Self::JournalDamaged(position) => values.set("position", position.get()),
+            Self::BadInput(_) | Self::NotBuilt(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}
+>>>>>>> damage
         }
         values
     }

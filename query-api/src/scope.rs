@@ -10,8 +10,12 @@ use std::sync::Arc;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use cauri_domain::ids::AccountAddress;
 use cauri_event_schemas::Position;
+<<<<<<< HEAD
 use cauri_event_store::consistency::RootPart;
 use cauri_event_store::{EventStore, OwnedRecord, StoreError};
+=======
+use cauri_event_store::{Corruption, EventStore, OwnedRecord, StoreError};
+>>>>>>> damage
 use cauri_projections::read::{AccountRow, Interrupter, ReadError, ReadSnapshot, ReadStore};
 use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 
@@ -206,7 +210,17 @@ impl From<ReadError> for QueryError {
 
 impl From<StoreError> for QueryError {
     fn from(error: StoreError) -> Self {
-        Self::internal(error)
+        match error {
+            StoreError::Corruption(corruption) => corruption.into(),
+            StoreError::Failure(failure) => Self::internal(failure),
+        }
+    }
+}
+
+impl From<Corruption> for QueryError {
+    fn from(corruption: Corruption) -> Self {
+        tracing::error!(%corruption, "a query met damage in the journal");
+        Self::JournalDamaged(corruption.position)
     }
 }
 
@@ -253,8 +267,7 @@ fn records_at(store: &dyn EventStore, wanted: &[Position]) -> Result<HashMap<Rec
     let mut found = HashMap::with_capacity(wanted.len());
     let mut rest = wanted;
     while let Some(first) = rest.first() {
-        let Some(stored) = store.read_batch(*first)? else { break };
-        let batch = stored.check()?;
+        let Some(batch) = store.read_checked(*first)? else { break };
         // At least one, so that a store that gives the wrong batch cannot keep this going.
         let here = rest.partition_point(|position| *position <= batch.last()).max(1);
         for position in &rest[..here] {

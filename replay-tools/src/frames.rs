@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cauri_event_schemas::Position;
-use cauri_event_store::embedded::{FORMAT_VERSION, OpenError};
+use cauri_event_store::embedded::{EmbeddedStore, OpenError};
+use cauri_event_store::files::connect_read_only;
 use cauri_event_store::{Corruption, Failure, Hash, StoreError, Tree};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
 use crate::reading::{self, Body, Fact, RawBatch, ReadBatch, Seed};
 use crate::source::{Journal, Piece, Source};
@@ -42,9 +43,14 @@ pub struct Frames {
 
 impl Frames {
     /// Opens the journal `name` in its directory.
+    ///
+    /// # Errors
+    /// [`OpenError::NotAJournal`] where there is no journal or another thing, and a corruption where a journal's file is
+    /// damaged so that nothing in it can be read.
     pub fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
-        let not_a_journal = |reason: String| OpenError::NotAJournal { dir: dir.to_owned(), reason };
+        let found = EmbeddedStore::identify(dir, name)?;
         let path = dir.join("journal.sqlite");
+<<<<<<< HEAD
         if !path.exists() {
             return Err(not_a_journal("there is no journal.sqlite".into()));
         }
@@ -65,6 +71,10 @@ impl Frames {
             frames.columns = COLUMNS_OF_FORMAT_1;
         }
         Ok(frames)
+=======
+        let connection = connect(&path).map_err(|error| wrong(Position::new(1), "journal.sqlite cannot be opened", &error))?;
+        Ok(Self { name: found, path, connection })
+>>>>>>> damage
     }
 
     fn meta(&self, key: &str) -> rusqlite::Result<String> {
@@ -147,7 +157,7 @@ impl Journal for Frames {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = connect_read_only(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     Ok(connection)
 }

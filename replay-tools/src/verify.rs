@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
-use cauri_event_store::embedded::{EmbeddedStore, OpenError};
+use cauri_event_store::embedded::{EmbeddedStore, IndexAudit, OpenError};
 use cauri_event_store::{Corruption, EventStore, Failure, StoreError, Tree};
 
 use crate::audit::Audit;
@@ -49,21 +49,36 @@ struct Notes {
 ///
 /// The store may be written to meanwhile: what comes after that head is left for the next audit.
 pub fn verify_store(store: &Arc<dyn EventStore>, wanted: &Wanted) -> Result<Report, Failure> {
-    verify(store, Ok(Some(store.clone())), wanted)
+    verify(store, Ok(Some(store.clone())), None, wanted)
 }
 
 /// Audits the embedded journal `name` in the directory `dir`, up to the head that it has now.
 ///
 /// The frames are read without the store's help, so that damage does not stop the audit at its first sight.
 pub fn verify_directory(dir: &Path, name: &str, wanted: &Wanted) -> Result<Report, OpenError> {
-    let frames = Frames::open(dir, name)?;
+    let frames = match Frames::open(dir, name) {
+        Ok(frames) => frames,
+        Err(OpenError::Store(StoreError::Corruption(corruption))) => return Ok(nothing_readable(name, &corruption, wanted)),
+        Err(error) => return Err(error),
+    };
     // Without its file the look-ups would be built from the journal, and only be compared with themselves.
     let store = if dir.join("index.sqlite").exists() {
         EmbeddedStore::open_read_only(dir, name).map(|store| Some(Arc::new(store) as Arc<dyn EventStore>))
     } else {
         Ok(None)
     };
-    Ok(verify(&frames, store.map_err(|error| error.to_string()), wanted).map_err(StoreError::from)?)
+    let index = dir.join("index.sqlite").exists().then(|| EmbeddedStore::audit_index(dir, name).map_err(|error| error.to_string()));
+    Ok(verify(&frames, store.map_err(|error| error.to_string()), index, wanted).map_err(StoreError::from)?)
+}
+
+/// The report on a journal whose file is damaged as a whole: one finding, and no other check could be made.
+fn nothing_readable(name: &str, corruption: &Corruption, wanted: &Wanted) -> Report {
+    let began = Instant::now();
+    let mut audit = Audit::new(Seed::default(), &wanted.expected, None);
+    audit.findings.at(Check::Checksums, corruption.position, corruption.what.clone());
+    let unread = Check::ALL.into_iter().filter(|check| *check != Check::Checksums);
+    let stopped = unread.map(|check| (check, "not looked at: the file of the journal cannot be read".to_owned()));
+    report(name, audit, &wanted.expected, Notes { stopped: stopped.collect(), ..Notes::default() }, began)
 }
 
 impl Wanted {
@@ -84,8 +99,14 @@ fn stored_tree(tree: Result<Tree, StoreError>) -> Result<Result<Tree, Corruption
     }
 }
 
-/// The audit of anything that has a stored head. `store` gives look-ups and snapshots, if there are any.
-fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, String>, wanted: &Wanted) -> Result<Report, Failure> {
+/// The audit of anything that has a stored head. `store` gives look-ups and snapshots, if there are any; `index` is what
+/// was found in the file of the look-ups, where they have one.
+fn verify(
+    journal: &dyn Journal,
+    store: Result<Option<Arc<dyn EventStore>>, String>,
+    index: Option<Result<IndexAudit, String>>,
+    wanted: &Wanted,
+) -> Result<Report, Failure> {
     let began = Instant::now();
     let (expected, exports) = wanted.remembered().map_err(|error| Failure::NotDone(error.to_string()))?;
     let tree = stored_tree(journal.tree())?;
@@ -134,7 +155,7 @@ fn verify(journal: &dyn Journal, store: Result<Option<Arc<dyn EventStore>>, Stri
         snapshots::belongs(snapshot, audit.roots(), audit.last(), &mut found);
         audit.findings.append(found);
     }
-    look_up(store.as_deref(), unopened, &mut audit, &mut notes);
+    look_up(store.as_deref(), unopened, index, &mut audit, &mut notes);
     compare_read_models(journal, wanted, &mut audit, &mut notes);
     Ok(report(journal.name(), audit, &expected, notes, began))
 }
@@ -166,7 +187,23 @@ fn replay(source: impl Source, audit: &mut Audit, wanted: &Wanted, end: Option<P
     progress.done();
 }
 
-fn look_up(store: Option<&dyn EventStore>, unopened: Option<String>, audit: &mut Audit, notes: &mut Notes) {
+fn look_up(
+    store: Option<&dyn EventStore>,
+    unopened: Option<String>,
+    index: Option<Result<IndexAudit, String>>,
+    audit: &mut Audit,
+    notes: &mut Notes,
+) {
+    // The file first: a store that finds it damaged builds its look-ups from the journal, and would only be compared with itself.
+    match index {
+        None => {}
+        Some(Ok(found)) => {
+            for what in &found.damage {
+                audit.findings.add(Check::Index, None, format!("{what}; the server rebuilds it when it starts or meets this"));
+            }
+        }
+        Some(Err(why)) => audit.findings.add(Check::Index, None, why),
+    }
     if audit.findings.count(Check::Checksums) + audit.findings.count(Check::Positions) + audit.findings.count(Check::Schemas) > 0 {
         notes.stopped.push((Check::Index, "not looked at: the records themselves are damaged".into()));
         return;
@@ -230,7 +267,8 @@ fn report(journal: &str, audit: Audit, expected: &[ExpectedHead], mut notes: Not
         })
         .collect();
     let ok = checks.iter().all(|check| matches!(check.verdict, Verdict::Ok | Verdict::NotApplicable));
-    let head = audit.stopped(Check::Roots).is_none().then(|| audit.roots().tree().head());
+    let was_read = notes.stopped.iter().all(|(of, _)| *of != Check::Roots);
+    let head = (was_read && audit.stopped(Check::Roots).is_none()).then(|| audit.roots().tree().head());
     Report {
         cauri_verify: 1,
         journal: journal.to_owned(),

@@ -20,7 +20,8 @@ use crate::auth::challenge::AuthProblem;
 use crate::auth::role::{Role, Roles};
 use crate::auth::token::{Principal, Trust};
 
-const FOLDER: &str = "dev-issuer";
+/// The folder of the issuer in a data directory.
+pub const FOLDER: &str = "dev-issuer";
 const PRIVATE_KEY: &str = "private.pem";
 const KEY_SET: &str = "jwks.json";
 const LOCK: &str = "lock";
@@ -96,7 +97,7 @@ impl DevIssuer {
     /// When its files cannot be read or written, or when others than the owner may read the private key.
     pub fn open_or_create(dir: &Path) -> Result<Self, IssuerError> {
         let folder = dir.join(FOLDER);
-        fs::create_dir_all(&folder).map_err(unusable(&folder))?;
+        cauri_event_store::files::create_private_dir(&folder).map_err(unusable(&folder))?;
         // Several processes may start at once (`cauri demo` starts three). Only one makes the key, the others wait
         // and read it. The lock is the kernel's, so a process that dies in here leaves none behind.
         let lock_path = folder.join(LOCK);
@@ -113,7 +114,7 @@ impl DevIssuer {
         let jwks_path = folder.join(KEY_SET);
         // Compared, so that opening an issuer does not write, and derived, so that a lost file comes back.
         if !fs::read(&jwks_path).is_ok_and(|present| present == key_set.as_bytes()) {
-            write_whole(&jwks_path, key_set.as_bytes(), OpenOptions::new().create_new(true).write(true))?;
+            write_whole(&jwks_path, key_set.as_bytes(), private(OpenOptions::new().create_new(true).write(true)))?;
         }
         Ok(Self { key: EncodingKey::from_rsa_pem(pem.as_bytes())?, key_id, jwks_path, trust: Trust::default() })
     }

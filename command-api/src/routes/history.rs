@@ -83,7 +83,7 @@ pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: Strea
 fn read(store: &dyn EventStore, stream: StreamId) -> Result<StreamHistory, StoreError> {
     let mut history = StreamHistory { stream: stream.to_string(), version: StreamVersion::ZERO, events: Vec::new() };
     for record in store.read_stream(&stream, StreamVersion::ZERO.next())? {
-        let envelope = record.as_record().envelope()?;
+        let envelope = record.as_record().envelope().inspect_err(|corruption| store.health().note_damage(corruption))?;
         history.version = envelope.version;
         history.events.push(StreamEvent {
             event_type: envelope.event_type.into_owned(),

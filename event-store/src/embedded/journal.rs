@@ -1,16 +1,19 @@
 //! `journal.sqlite`: frames, the head, and the format; the only file that cannot be built again.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cauri_event_schemas::Position;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::roots::{ComputedTrees, keeps_peaks};
 use super::{FORMAT_VERSION, OpenError, failed};
 use crate::batch::Batch;
+use crate::files::{FileIdentity, beside, connect_read_only, create_private, tighten_database};
 use crate::merkle::{Hash, Tree};
 use crate::port::{Corruption, Failure, Head, StoreError};
 use crate::stored::StoredBatch;
@@ -32,18 +35,38 @@ const SCHEMA: &str = "
 
 /// The file and a few connections to read it.
 #[derive(Debug)]
-pub(super) struct JournalFile {
+pub(crate) struct JournalFile {
     dir: PathBuf,
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
+<<<<<<< HEAD
     /// Frames have the column `peaks`: the file was of format 2 when it was opened.
     pub(super) has_peaks: bool,
     pub(super) computed: ComputedTrees,
+=======
+    /// The files that were opened for appending: the database, and its log once there is one.
+    identity: OnceLock<FileIdentity>,
+    log: OnceLock<FileIdentity>,
+    /// Why they are not the files at their paths any more.
+    replaced: OnceLock<String>,
+>>>>>>> damage
 }
 
 impl JournalFile {
+    fn at(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            path: dir.join("journal.sqlite"),
+            readers: Mutex::default(),
+            identity: OnceLock::new(),
+            log: OnceLock::new(),
+            replaced: OnceLock::new(),
+        }
+    }
+
     /// Opens the file, creating it where there is none. The caller holds the directory's lock.
     pub(super) fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
+<<<<<<< HEAD
         let mut file = Self::at(dir);
         // Looked at before anything is changed in it: it may be somebody else's database.
         if std::fs::metadata(&file.path).is_ok_and(|found| found.len() > 0) {
@@ -57,12 +80,21 @@ impl JournalFile {
                 looked => looked,
             };
             let (exists, tables) = looked.map_err(|error| file.not_a_journal(error))?;
+=======
+        let file = Self::at(dir);
+        // Looked at before anything is changed in it: it may be somebody else's database, or a damaged journal.
+        file.refuse_a_lost_journal()?;
+        if std::fs::metadata(&file.path).is_ok_and(|found| found.len() > 0) {
+            let (exists, tables) = file.look()?;
+>>>>>>> damage
             if !exists && tables > 0 {
                 return Err(file.not_a_journal("journal.sqlite is another program's database"));
             }
         }
+        create_private(&file.path).map_err(|error| failed("cannot open journal.sqlite", error))?;
+        tighten_database(&file.path);
         let mut connection = file.connect_to_append()?;
-        let exists = table_exists(&connection).map_err(|error| file.not_a_journal(error))?;
+        let exists = table_exists(&connection).map_err(|error| file.judge(&error))?;
         if !exists {
             let mut create = || -> rusqlite::Result<()> {
                 let transaction = connection.transaction()?;
@@ -78,11 +110,17 @@ impl JournalFile {
             };
             create().map_err(|error| StoreError::from(failure("cannot create the journal", &error)))?;
         }
+<<<<<<< HEAD
         if file.check_meta(&connection, name)? < FORMAT_VERSION {
             upgrade(&mut connection)
                 .map_err(|error| StoreError::from(failure("cannot bring the journal to this program's format", &error)))?;
         }
         file.has_peaks = true;
+=======
+        file.check_meta(&connection, name)?;
+        let identity = FileIdentity::of(&file.path).map_err(|error| failed("cannot look at journal.sqlite", error))?;
+        let _ = file.identity.set(identity);
+>>>>>>> damage
         Ok(file)
     }
 
@@ -93,6 +131,7 @@ impl JournalFile {
 
     /// Opens the file for reading; it must exist.
     pub(super) fn open_read_only(dir: &Path, name: &str) -> Result<Self, OpenError> {
+<<<<<<< HEAD
         let mut file = Self::at(dir);
         if !file.path.exists() {
             return Err(file.not_a_journal("there is no journal.sqlite"));
@@ -106,7 +145,89 @@ impl JournalFile {
                 Err(error) => Err(file.not_a_journal(error)),
             })?;
         file.has_peaks = format >= 2;
+=======
+        let file = Self::at(dir);
+        match std::fs::metadata(&file.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(file.not_a_journal("there is no journal.sqlite")),
+            Err(error) => return Err(failed("cannot open journal.sqlite", error).into()),
+            Ok(found) if found.len() == 0 => return Err(damaged("journal.sqlite is empty: it was cut off, or never written").into()),
+            Ok(_) => {}
+        }
+        match file.look()? {
+            (true, _) => {}
+            (false, 0) => return Err(damaged("journal.sqlite has no tables: what was written to it is lost").into()),
+            (false, _) => return Err(file.not_a_journal("journal.sqlite is another program's database")),
+        }
+        file.read(|connection| Ok(file.check_meta(connection, name))).map_err(OpenError::from)??;
+>>>>>>> damage
         Ok(file)
+    }
+
+    /// Whether there are frames in the file, and how many objects in all.
+    fn look(&self) -> Result<(bool, i64), OpenError> {
+        let looked = self.connect().and_then(|connection| Ok((table_exists(&connection)?, tables(&connection)?)));
+        looked.map_err(|error| self.judge(&error))
+    }
+
+    /// A journal whose file is gone is not begun anew beside what was derived from it.
+    fn refuse_a_lost_journal(&self) -> Result<(), StoreError> {
+        let size = std::fs::metadata(&self.path).map_or(0, |found| found.len());
+        if size > 0 {
+            return Ok(());
+        }
+        let found = if std::fs::metadata(&self.path).is_ok() { "is empty" } else { "is missing" };
+        if std::fs::metadata(beside(&self.path, "-wal")).is_ok_and(|log| log.len() > 0) {
+            return Err(damaged(format!("journal.sqlite {found}, though its log journal.sqlite-wal holds records")));
+        }
+        let indexed = super::index::reaches(&self.dir);
+        if indexed > Position::ZERO {
+            return Err(damaged(format!(
+                "journal.sqlite {found}, though the index beside it was built of a journal up to position {indexed}; \
+                 put the journal back, or remove the directory to begin anew"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether the paths still lead to the files that were opened for appending.
+    ///
+    /// Once they did not, the answer stays: what was in the files at that time is not in those at the paths now.
+    pub(super) fn check_identity(&self) -> Result<(), String> {
+        if let Some(replaced) = self.replaced.get() {
+            return Err(replaced.clone());
+        }
+        let compare = |path: &Path, opened: FileIdentity| match FileIdentity::of(path) {
+            Ok(found) if found == opened => Ok(()),
+            Ok(_) => Err(format!("{} was replaced by another file while it was open", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!("{} was removed while it was open", path.display())),
+            // Not a sign of anything: the next append looks again.
+            Err(_) => Ok(()),
+        };
+        let log = beside(&self.path, "-wal");
+        let mut compared = self.identity.get().map_or(Ok(()), |opened| compare(&self.path, *opened));
+        if compared.is_ok() {
+            compared = match self.log.get() {
+                Some(opened) => compare(&log, *opened),
+                None => {
+                    if let Ok(found) = FileIdentity::of(&log) {
+                        let _ = self.log.set(found);
+                    }
+                    Ok(())
+                }
+            };
+        }
+        compared.map_err(|what| {
+            let what = format!("{what}: nothing is acknowledged until a restart with the right file");
+            tracing::error!(what, "the journal's file is not at its path any more");
+            self.replaced.get_or_init(|| what).clone()
+        })
+    }
+
+    /// Leaves the log where it is when the last connection closes: by its name it may belong to another file by now.
+    pub(super) fn leave_log(connection: &Connection) {
+        if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::warn!(%error, "the log of a file that was replaced may be removed when it is closed");
+        }
     }
 
     /// The one connection that appends: synchronous to the disk, with a write-ahead log.
@@ -122,7 +243,7 @@ impl JournalFile {
             connection.pragma_update(None, "journal_size_limit", 256 << 20)?;
             Ok(connection)
         };
-        connect().map_err(|error| self.not_a_journal(error))
+        connect().map_err(|error| self.judge(&error))
     }
 
     /// The tree at the head, as stored; its root must be the root that the head row states.
@@ -220,10 +341,9 @@ impl JournalFile {
         let connection = match idle {
             Some(connection) => connection,
             None => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection =
-                    Connection::open_with_flags(&self.path, flags).map_err(|error| failed("cannot open journal.sqlite", error))?;
-                connection.busy_timeout(Duration::from_secs(10)).map_err(|error| failed("cannot open journal.sqlite", error))?;
+                let connection = self.connect().map_err(|error| failed("cannot open journal.sqlite", error))?;
+                // What stands at the path now may be another history.
+                self.check_identity().map_err(|what| failed("cannot read the journal", what))?;
                 connection
             }
         };
@@ -232,17 +352,42 @@ impl JournalFile {
         answer
     }
 
+<<<<<<< HEAD
     /// The format of a file that this program can read and that has this name.
     fn check_meta(&self, connection: &Connection, name: &str) -> Result<u32, OpenError> {
+=======
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let connection = connect_read_only(&self.path)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        Ok(connection)
+    }
+
+    /// What an error says of the file that was met before anything else was known of it.
+    fn judge(&self, error: &rusqlite::Error) -> OpenError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) if !is_ours(&self.path) => self.not_a_journal(error),
+            _ => read_failure("journal.sqlite", FIRST, error).into(),
+        }
+    }
+
+    fn check_meta(&self, connection: &Connection, name: &str) -> Result<(), OpenError> {
+>>>>>>> damage
         let value = |key: &str| {
             connection
                 .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get::<_, String>(0))
-                .map_err(|error| self.not_a_journal(format!("no {key} in journal.sqlite: {error}")))
+                .map_err(|error| OpenError::from(read_failure(&format!("{key} in the table meta"), FIRST, &error)))
         };
         let format = value("format_version")?;
+<<<<<<< HEAD
         let format: u32 = format.parse().map_err(|_| self.not_a_journal(format!("format_version is {format:?}")))?;
         if format > FORMAT_VERSION {
             return Err(OpenError::NewerFormat { dir: self.dir.clone(), found: format, supported: FORMAT_VERSION });
+=======
+        let found: u32 =
+            format.parse().map_err(|_| damaged(format!("format_version in the table meta is {format:?}, which is no number")))?;
+        if found > FORMAT_VERSION {
+            return Err(OpenError::NewerFormat { dir: self.dir.clone(), found, supported: FORMAT_VERSION });
+>>>>>>> damage
         }
         let found = value("journal")?;
         if found != name {
@@ -256,6 +401,7 @@ impl JournalFile {
     }
 }
 
+<<<<<<< HEAD
 /// Makes a file of format 1 one of format 2. What stands in it stays as it is; `format_1_until` says how far that goes.
 fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -265,6 +411,27 @@ fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
          UPDATE meta SET value = '{FORMAT_VERSION}' WHERE key = 'format_version'"
     ))?;
     transaction.commit()
+=======
+/// The first position of every journal: where damage begins that concerns the file as a whole.
+const FIRST: Position = Position::new(1);
+
+/// The file as a whole is damaged.
+fn damaged(what: impl Into<String>) -> StoreError {
+    Corruption::new(FIRST, what).into()
+}
+
+/// Whether a file that SQLite does not take for a database was a journal: then it is damaged, otherwise another thing.
+///
+/// The text of the schema stands in the first page, and the lock and the index stand beside it.
+fn is_ours(path: &Path) -> bool {
+    const SCHEMA_TEXT: &[u8] = b"CREATE TABLE frames (first INTEGER PRIMARY KEY";
+    let mut beginning = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64 << 10).read_to_end(&mut beginning));
+    let has_schema = read.is_ok() && beginning.windows(SCHEMA_TEXT.len()).any(|window| window == SCHEMA_TEXT);
+    let has_header = beginning.starts_with(b"SQLite format 3\0");
+    let has_company = path.parent().is_some_and(|dir| dir.join("cauri.lock").exists() && dir.join("index.sqlite").exists());
+    has_schema || has_header || has_company
+>>>>>>> damage
 }
 
 /// Appends a batch and moves the head, in one transaction that has reached the disk when this returns.
@@ -307,6 +474,21 @@ pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch
             Failure::Unknown(format!("the disk did not confirm the batch: {error}")).into()
         }
     })
+}
+
+/// Writes so many bytes into the log and takes them back, to learn whether a batch of that size could be appended.
+pub(super) fn probe(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
+    let write = || -> rusqlite::Result<()> {
+        // With a cache of no size pages are written as they are made, not when they are committed.
+        connection.execute_batch("PRAGMA cache_size = 1; BEGIN IMMEDIATE")?;
+        connection.execute("INSERT INTO frames VALUES (?1, 0, x'', x'', zeroblob(?2))", params![i64::MAX, bytes as i64])?;
+        Ok(())
+    };
+    let written = write();
+    // Where nothing was begun, or SQLite has rolled back by itself, there is nothing to roll back.
+    let rolled_back = if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") };
+    let restored = connection.execute_batch("PRAGMA cache_size = -2000");
+    written.and(rolled_back).and(restored)
 }
 
 /// A batch that no reader would unpack to its end must not be written: it would read as corruption for ever.

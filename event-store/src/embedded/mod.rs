@@ -4,28 +4,41 @@
 //! and command, snapshots): deleting it costs time at the next start, nothing else. `cauri.lock` is held by
 //! the one process that may append. `docs/reference/journal-format.md` describes the bytes.
 
+<<<<<<< HEAD
 mod durable;
 mod index;
 mod journal;
 mod roots;
+=======
+pub(crate) mod index;
+pub(crate) mod journal;
+>>>>>>> damage
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cauri_event_schemas::{Position, StreamId, StreamVersion};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
-use self::index::Index;
+pub use self::index::IndexAudit;
 #[doc(hidden)]
 pub use self::index::IndexSize;
+use self::index::{Index, IndexSlot, Surroundings};
 use self::journal::JournalFile;
 use crate::batch::Batch;
+use crate::files::{create_private_dir, open_private, tighten};
 use crate::follow::HeadWatch;
+<<<<<<< HEAD
 use crate::merkle::{Hash, Tree};
+=======
+use crate::health::{BlockedBy, StoreHealth};
+use crate::merkle::Tree;
+>>>>>>> damage
 use crate::port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
+use crate::space::{DEFAULT_RESERVE, Space};
 use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 
 /// The format that this program writes, and the newest that it reads.
@@ -49,8 +62,10 @@ fn keep(readers: &Mutex<Vec<Connection>>, connection: Connection) {
 #[derive(Debug)]
 pub struct EmbeddedStore {
     name: String,
-    journal: JournalFile,
-    index: Index,
+    journal: Arc<JournalFile>,
+    index: IndexSlot,
+    health: StoreHealth,
+    space: Space,
     writer: Option<Mutex<Writer>>,
     cache: Mutex<VecDeque<Arc<CheckedBatch>>>,
     format_1_until: AtomicU64,
@@ -65,7 +80,14 @@ struct Writer {
     tree: Tree,
     /// The last append failed, and so did looking at what it left: look again before the next.
     unsure: bool,
+    /// How many bytes an append needs that failed, or the least that one may need.
+    needed: usize,
 }
+
+/// What a probe of a journal writes at least: as much as a small batch.
+const LEAST_PROBED: usize = 64 << 10;
+/// What a probe writes at most.
+const MOST_PROBED: usize = 32 << 20;
 
 /// Why a journal's directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -118,33 +140,108 @@ impl EmbeddedStore {
     /// The same with an index of another size: for tests that look at its stages.
     #[doc(hidden)]
     pub fn open_with(dir: &Path, name: &str, size: IndexSize) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(dir).map_err(|error| failed(&format!("cannot create {}", dir.display()), error))?;
+        create_private_dir(dir).map_err(|error| failed(&format!("cannot create {}", dir.display()), error))?;
         let lock = lock(dir)?;
+<<<<<<< HEAD
         durable::settle(dir)?;
         let journal = JournalFile::open(dir, name)?;
+=======
+        let (health, space) = (StoreHealth::default(), Space::of(dir));
+        let around = Surroundings { size, space: space.clone(), health: health.clone() };
+        let journal = Arc::new(JournalFile::open(dir, name)?);
+>>>>>>> damage
         let connection = journal.connect_to_append()?;
         let tree = journal.tree()?;
-        let index = Index::open(dir, &journal, tree.head().position, size)?;
-        Ok(Self {
+        // What a start needs is written in any case: without it there would be no journal to keep space for.
+        space.set_reserve(0);
+        let index = Index::open(dir, &journal, tree.head().position, &around)?;
+        space.set_reserve(DEFAULT_RESERVE);
+        let store = Self {
             name: name.to_owned(),
             heads: HeadWatch::new(tree.head()),
+<<<<<<< HEAD
             format_1_until: AtomicU64::new(journal.format_1_until(tree.head().position)?.get()),
             writer: Some(Mutex::new(Writer { connection, tree, unsure: false })),
+=======
+            writer: Some(Mutex::new(Writer { connection, tree, unsure: false, needed: LEAST_PROBED })),
+            index: IndexSlot::new(dir.to_owned(), journal.clone(), around, index),
+>>>>>>> damage
             journal,
-            index,
+            health,
+            space,
             cache: Mutex::default(),
             _lock: Some(lock),
-        })
+        };
+        // A disk that is full is noticed before the first command.
+        store.probe(&store.writer());
+        Ok(store)
     }
 
     /// Opens the journal in `dir` for reading only, also while another process appends to it.
     pub fn open_read_only(dir: &Path, name: &str) -> Result<Self, OpenError> {
-        let journal = JournalFile::open_read_only(dir, name)?;
+        let journal = Arc::new(JournalFile::open_read_only(dir, name)?);
         let head = journal.tree()?.head();
+<<<<<<< HEAD
         let index = Index::open_read_only(dir, &journal, head.position, IndexSize::default())?;
         let format_1_until = AtomicU64::new(journal.format_1_until(head.position)?.get());
         let (cache, heads) = (Mutex::default(), HeadWatch::new(head));
         Ok(Self { name: name.to_owned(), journal, index, writer: None, cache, format_1_until, heads, _lock: None })
+=======
+        let (health, space) = (StoreHealth::default(), Space::of(dir));
+        let around = Surroundings { size: IndexSize::default(), space: space.clone(), health: health.clone() };
+        let index = Index::open_read_only(dir, &journal, head.position, &around)?;
+        let index = IndexSlot::new(dir.to_owned(), journal.clone(), around, index);
+        let (cache, heads) = (Mutex::default(), HeadWatch::new(head));
+        Ok(Self { name: name.to_owned(), journal, index, health, space, writer: None, cache, heads, _lock: None })
+    }
+
+    /// Looks whether the directory holds the journal `name` in a format that this program reads; gives its name.
+    ///
+    /// # Errors
+    /// When it does not, or the file is damaged so that this cannot be told.
+    pub fn identify(dir: &Path, name: &str) -> Result<String, OpenError> {
+        JournalFile::open_read_only(dir, name).map(|_| name.to_owned())
+    }
+
+    /// Reads the whole index file beside the journal, as the server reads it: what is wrong with it, in words.
+    ///
+    /// # Errors
+    /// When the journal cannot be opened, or the index cannot be read for another reason than damage.
+    pub fn audit_index(dir: &Path, name: &str) -> Result<IndexAudit, OpenError> {
+        Ok(index::audit(dir, &JournalFile::open_read_only(dir, name)?)?)
+    }
+
+    /// The space on the disk, and how much of it is reserved for the journal.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Tries whether a batch could be appended, and notes the answer in the store's condition.
+    fn probe(&self, writer: &Option<MutexGuard<'_, Writer>>) {
+        let Some(writer) = writer else { return };
+        match journal::probe(&writer.connection, writer.needed) {
+            Ok(()) => self.health.unblock(),
+            Err(error) => self.block(&error.to_string(), error.sqlite_error_code() == Some(ErrorCode::DiskFull)),
+        }
+    }
+
+    fn writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        self.writer.as_ref().map(|writer| writer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn block(&self, why: &str, is_full: bool) {
+        // SQLite calls a disk that filled up while the log grew an I/O error as well.
+        let is_full = is_full || self.space.is_exhausted();
+        self.health.block(if is_full { BlockedBy::DiskFull } else { BlockedBy::WriteFailed }, why);
+    }
+
+    /// Nothing is acknowledged once the journal's path leads to another file than the one that is written.
+    fn refuse_replaced(&self, writer: &Writer) -> Result<(), String> {
+        self.journal.check_identity().inspect_err(|what| {
+            JournalFile::leave_log(&writer.connection);
+            self.health.block(BlockedBy::JournalReplaced, what.clone());
+        })
+>>>>>>> damage
     }
 
     /// The journal's directory.
@@ -161,14 +258,18 @@ impl EmbeddedStore {
     ///
     /// `progress` is called with each position that was compared.
     pub fn check_index(&self, mut progress: impl FnMut(Position)) -> Result<(), StoreError> {
+        let index = self.index.current();
         let mut position = Position::ZERO.next();
-        while let Some(stored) = self.read_batch(position)? {
-            let batch = stored.check()?;
+        while let Some(batch) = self.read_checked(position)? {
             for record in batch.records() {
                 let envelope = record.envelope()?;
+<<<<<<< HEAD
                 for key in [self.index.hasher().stream(&envelope.stream), self.index.hasher().command(&envelope.metadata.key())] {
+=======
+                for key in [index.hasher().stream(&envelope.stream), index.hasher().command(&envelope.metadata.command)] {
+>>>>>>> damage
                     // A command's key leads to its first record only; later ones are found from there.
-                    let found = self.index.candidates(key)?;
+                    let found = index.candidates(key)?;
                     let reached = found.iter().any(|candidate| *candidate <= record.position());
                     if !reached {
                         let what = format!("the index does not lead to {}; delete index.sqlite to have it built again", envelope.stream);
@@ -186,17 +287,21 @@ impl EmbeddedStore {
     fn see_others_tail(&self) -> Result<(), StoreError> {
         match self.writer {
             Some(_) => Ok(()),
-            None => self.index.catch_up(&self.journal, self.journal.tree()?.head().position),
+            None => self.index.current().catch_up(&self.journal, self.journal.tree()?.head().position),
         }
     }
 
     /// The batch stands in the journal: go on from there.
     fn appended(&self, writer: &mut Writer, batch: &Batch) {
         writer.tree = batch.tree().clone();
+<<<<<<< HEAD
         if batch.has_format_1() {
             self.format_1_until.store(batch.head().position.get(), Ordering::SeqCst);
         }
         self.index.insert(batch);
+=======
+        self.index.current().insert(batch);
+>>>>>>> damage
         self.heads.publish(batch.head());
     }
 
@@ -205,8 +310,13 @@ impl EmbeddedStore {
         if let Some(batch) = self.cache().iter().find(|batch| holds(batch)) {
             return Ok(Some(batch.clone()));
         }
+<<<<<<< HEAD
         let Some(stored) = self.read_batch(position)? else { return Ok(None) };
         let batch = Arc::new(stored.check()?);
+=======
+        let Some(batch) = self.read_checked(position)? else { return Ok(None) };
+        let batch = Arc::new(batch);
+>>>>>>> damage
         let mut cache = self.cache();
         cache.truncate(CACHED_BATCHES - 1);
         cache.push_front(batch.clone());
@@ -254,9 +364,10 @@ impl EventStore for EmbeddedStore {
             return Err(Failure::NotDone("the journal was opened for reading only".into()).into());
         };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refuse_replaced(&writer).map_err(Failure::NotDone)?;
         if writer.unsure {
             writer.tree = self.journal.tree()?;
-            self.index.catch_up(&self.journal, writer.tree.head().position)?;
+            self.index.current().catch_up(&self.journal, writer.tree.head().position)?;
             self.heads.publish(writer.tree.head());
             writer.unsure = false;
         }
@@ -267,9 +378,16 @@ impl EventStore for EmbeddedStore {
         if batch.is_empty() {
             return Ok(Appended::Done(head));
         }
-        self.index.make_room(batch.len())?;
+        self.index.current().make_room(batch.len())?;
         let written = journal::append(&mut writer.connection, &head, batch);
+        // What was written to a file that nobody will find again is not acknowledged.
+        self.refuse_replaced(&writer).map_err(|what| {
+            writer.unsure = true;
+            Failure::Unknown(what)
+        })?;
         if let Err(StoreError::Failure(error)) = written {
+            writer.needed = batch.lines().len().clamp(LEAST_PROBED, MOST_PROBED);
+            self.block(&error.to_string(), error.to_string().contains("full"));
             // A commit that the disk did not confirm may stand in the file all the same: go on from what is there.
             match self.journal.tree() {
                 Ok(tree) if tree.head() == batch.head() => self.appended(&mut writer, batch),
@@ -283,6 +401,10 @@ impl EventStore for EmbeddedStore {
         }
         written?;
         self.appended(&mut writer, batch);
+        if writer.needed > LEAST_PROBED || self.health.blocked().is_some() {
+            writer.needed = LEAST_PROBED;
+            self.health.unblock();
+        }
         Ok(Appended::Done(batch.head()))
     }
 
@@ -300,7 +422,7 @@ impl EventStore for EmbeddedStore {
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
         self.see_others_tail()?;
-        let mut positions = self.index.candidates(self.index.hasher().stream(stream))?;
+        let mut positions = self.index.ask(|index| index.candidates(index.hasher().stream(stream)))?;
         positions.sort_unstable();
         positions.dedup();
         let mut records = Vec::new();
@@ -317,8 +439,10 @@ impl EventStore for EmbeddedStore {
 
     fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
         self.see_others_tail()?;
-        let keys: Vec<u64> = lookups.iter().map(|lookup| self.index.hasher().lookup(lookup)).collect();
-        let mut candidates = self.index.candidates_of(&keys)?;
+        let mut candidates = self.index.ask(|index| {
+            let keys: Vec<u64> = lookups.iter().map(|lookup| index.hasher().lookup(lookup)).collect();
+            index.candidates_of(&keys)
+        })?;
         candidates.sort_unstable();
         let mut found = vec![None; lookups.len()];
         for (index, position) in candidates {
@@ -337,12 +461,26 @@ impl EventStore for EmbeddedStore {
         &self.heads
     }
 
+    fn health(&self) -> StoreHealth {
+        self.health.clone()
+    }
+
+    fn tend(&self) {
+        // While a batch is written, the append itself looks at all this.
+        let Some(Ok(writer)) = self.writer.as_ref().map(Mutex::try_lock) else { return };
+        if self.refuse_replaced(&writer).is_ok() && self.health.blocked().is_some() {
+            self.probe(&Some(writer));
+        }
+        self.index.current().check_identity();
+        self.index.rebuild_if_damaged();
+    }
+
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        self.index.save_snapshot(snapshot)
+        self.index.current().save_snapshot(snapshot)
     }
 
     fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
-        self.index.latest_snapshot()
+        self.index.current().latest_snapshot()
     }
 }
 
@@ -360,8 +498,8 @@ impl Drop for Lock {
 /// Takes the directory's lock, which ends with the process, however it ends.
 fn lock(dir: &Path) -> Result<Lock, OpenError> {
     let path = dir.join("cauri.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| failed(&format!("cannot open {}", path.display()), error))?;
+    tighten(&path);
+    let file = open_private(&path).map_err(|error| failed(&format!("cannot open {}", path.display()), error))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
@@ -375,6 +513,6 @@ fn missing(position: Position) -> Corruption {
 }
 
 /// An I/O failure before anything was written.
-fn failed(what: &str, error: impl std::fmt::Display) -> StoreError {
+pub(crate) fn failed(what: &str, error: impl std::fmt::Display) -> StoreError {
     Failure::NotDone(format!("{what}: {error}")).into()
 }

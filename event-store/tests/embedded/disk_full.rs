@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cauri_event_schemas::Position;
 use cauri_event_store::conformance::material::{Author, Commit, append, batch_after, check, located};
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
+use cauri_event_store::health::BlockedBy;
 use cauri_event_store::{Appended, EventStore, Failure, Lookup, Snapshot, StoreError};
 
 /// The index is flushed every few batches, so that it meets the full disk as well.
@@ -130,9 +131,10 @@ fn child_that_fills_the_disk() {
     let Some(dir) = std::env::var_os("CAURI_TEST_FILL") else { return };
     let store = EmbeddedStore::open_with(Path::new(&dir), "ledger", SIZE).expect("a store");
     let mut writer = Writer { store, author: Author::new("a"), durable: Vec::new() };
-    let mut batches = 0;
+    let (mut batches, mut was_paused) = (0, false);
     while writer.append() {
         batches += 1;
+        was_paused |= writer.store.health().paused().is_some();
         assert!(batches < 100_000, "this disk is never full");
     }
     assert!(batches > 10, "the disk was full from the beginning");
@@ -146,8 +148,16 @@ fn child_that_fills_the_disk() {
     }
     assert!(refused > 0);
     writer.check();
+    writer.store.tend();
+    let blocked = writer.store.health().blocked();
+    let is_file_system = std::env::var_os("CAURI_TEST_MORE_SPACE").is_some_and(|more| Path::new(&more).is_absolute());
+    assert!(blocked.as_ref().is_some_and(|blocked| !is_file_system || blocked.by == BlockedBy::DiskFull), "{blocked:?}");
+    assert!(was_paused || !is_file_system, "the index was not paused before the journal had no space left");
 
     more_space();
+    // A probe finds the space without an append.
+    writer.store.tend();
+    assert_eq!(writer.store.health().blocked(), None);
     // The index's thread looks again every second.
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut appended = 0;

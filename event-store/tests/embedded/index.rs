@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use cauri_event_schemas::Position;
 use cauri_event_store::conformance::material::{Author, Commit, address, append, check, located};
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
-use cauri_event_store::{EventStore, Failure, Head, Lookup, Snapshot, StoreError};
+use cauri_event_store::{EventStore, Head, Lookup, Snapshot};
 use rusqlite::Connection;
 
 use super::backend::{TINY, copy_of_a_killed_process};
@@ -284,23 +284,13 @@ fn a_file_that_is_no_index_is_built_again() {
     }
 }
 
-/// Whatever was damaged, no look-up answers wrongly: it finds, or it fails and the next start heals; `true` if it failed.
+/// Whatever was damaged, every look-up is answered, and rightly; `true` if the index was rebuilt for it.
 fn found_or_healed(dir: &Path, written: &[(Lookup, Position)]) -> bool {
-    let (lookups, positions): (Vec<Lookup>, Vec<Option<Position>>) =
-        written.iter().map(|(lookup, position)| (lookup.clone(), Some(*position))).unzip();
     let store = open(dir);
-    match store.locate(&lookups) {
-        Ok(found) => {
-            assert!(found == positions, "an id was not found where it stands");
-            false
-        }
-        Err(StoreError::Failure(Failure::NotDone(_))) => {
-            drop(store);
-            all_located(&open(dir), written);
-            true
-        }
-        Err(other) => panic!("{other}"),
-    }
+    all_located(&store, written);
+    let rebuilt = store.health().index_rebuilds() > 0;
+    assert!(!rebuilt || !dir.join("index.damaged").exists(), "a note of damage is left behind a rebuild");
+    rebuilt
 }
 
 #[test]
@@ -390,4 +380,101 @@ fn keys_that_collide_lead_to_nothing_but_what_was_asked_for() {
     let lookups: Vec<Lookup> = never.iter().flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
     assert!(located(&store, &lookups).iter().all(Option::is_none));
     check(&store);
+}
+
+/// Waits until the index was rebuilt so many times.
+fn rebuilt(store: &EmbeddedStore, times: u64) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while store.health().index_rebuilds() < times {
+        assert!(Instant::now() < deadline, "the index is not rebuilt: {:?}", store.health().index());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn damaged_chunks_are_rebuilt_while_appends_and_look_ups_go_on() {
+    let (dir, mut author, mut written) = closed_journal(60);
+    let store = open(dir.path());
+    merged(dir.path());
+    Connection::open(dir.path().join("index.sqlite"))
+        .and_then(|index| index.execute("UPDATE chunks SET pairs = x'00'", []))
+        .expect("damage");
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| all_located(&store, &written));
+        }
+    });
+    written.extend(write(&store, &mut author, 60));
+    rebuilt(&store, 1);
+    all_located(&store, &written);
+    assert!(!dir.path().join("index.damaged").exists());
+    // Again, and found by nobody's look-up this time.
+    merged(dir.path());
+    Connection::open(dir.path().join("index.sqlite"))
+        .and_then(|index| index.execute("UPDATE chunks SET pairs = x'00'", []))
+        .expect("damage");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while store.health().index_rebuilds() < 2 {
+        assert!(Instant::now() < deadline, "damage that a merge meets is not rebuilt");
+        written.extend(write(&store, &mut author, 1));
+        store.tend();
+    }
+    all_located(&store, &written);
+    check(&store);
+    drop(store);
+    let store = open(dir.path());
+    all_located(&store, &written);
+    assert_eq!(store.health().index_rebuilds(), 0, "what was rebuilt is whole");
+    assert_eq!(EmbeddedStore::audit_index(dir.path(), "ledger").expect("an audit").damage, Vec::<String>::new());
+}
+
+#[test]
+fn an_index_file_that_is_removed_or_replaced_while_it_is_open_is_rebuilt() {
+    let other = tempfile::tempdir().expect("a directory");
+    write(&open(other.path()), &mut Author::new("other"), 30);
+    for replaced in [false, true] {
+        let (dir, mut author, mut written) = closed_journal(60);
+        let store = open(dir.path());
+        remove_index(dir.path());
+        if replaced {
+            std::fs::copy(other.path().join("index.sqlite"), dir.path().join("index.sqlite")).expect("a copy");
+        }
+        store.tend();
+        written.extend(write(&store, &mut author, 30));
+        all_located(&store, &written);
+        rebuilt(&store, 1);
+        all_located(&store, &written);
+        written.extend(write(&store, &mut author, 30));
+        store.save_snapshot(&Snapshot { head: store.head().expect("a head"), state: vec![1] }).expect("a snapshot");
+        drop(store);
+        let store = open(dir.path());
+        assert!(store.latest_snapshot().expect("an answer").is_some());
+        all_located(&store, &written);
+        check(&store);
+    }
+}
+
+#[test]
+fn an_audit_names_every_damage_that_the_server_would_meet() {
+    let whole = closed_journal(40).0;
+    let found = EmbeddedStore::audit_index(whole.path(), "ledger").expect("an audit");
+    assert!(found.damage.is_empty() && found.runs > 0 && found.chunks > found.runs, "{found:?}");
+    for (change, named) in [
+        ("UPDATE chunks SET pairs = x'00' WHERE chunk = (SELECT max(chunk) FROM chunks)", "chunk"),
+        ("DELETE FROM chunks WHERE chunk = (SELECT max(chunk) FROM chunks)", "chunk"),
+        ("UPDATE runs SET filter = zeroblob(length(filter))", "run"),
+        ("DELETE FROM runs WHERE run = (SELECT min(run) FROM runs)", "lacks"),
+        ("UPDATE meta SET value = value + 1 WHERE key = 'seed_1'", "lacks"),
+        ("UPDATE meta SET value = value + 1 WHERE key = 'indexed_to'", "history"),
+        ("PRAGMA user_version = 1", "version"),
+        ("DROP TABLE chunks", "chunks"),
+    ] {
+        let (dir, _, _) = closed_journal(40);
+        Connection::open(dir.path().join("index.sqlite")).and_then(|index| index.execute_batch(change)).expect(change);
+        let found = EmbeddedStore::audit_index(dir.path(), "ledger").expect("an audit");
+        assert!(found.damage.iter().any(|what| what.contains(named)), "{change}: {found:?}");
+    }
+    std::fs::write(whole.path().join("index.damaged"), "met by a look-up").expect("a note");
+    let found = EmbeddedStore::audit_index(whole.path(), "ledger").expect("an audit");
+    assert!(found.damage.iter().any(|what| what.contains("met by a look-up")), "{found:?}");
 }

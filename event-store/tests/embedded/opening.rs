@@ -105,7 +105,29 @@ fn a_journal_of_a_newer_format_is_not_touched() {
         }
     }
     sql(dir.path(), "journal.sqlite", "UPDATE meta SET value = 'seven' WHERE key = 'format_version'");
-    assert!(matches!(EmbeddedStore::open(dir.path(), "ledger"), Err(OpenError::NotAJournal { .. })));
+    for opened in [EmbeddedStore::open(dir.path(), "ledger"), EmbeddedStore::open_read_only(dir.path(), "ledger")] {
+        assert!(matches!(&opened, Err(OpenError::Store(StoreError::Corruption(damage))) if damage.what.contains("seven")), "{opened:?}");
+    }
+}
+
+#[test]
+fn a_journal_that_is_gone_is_not_begun_anew_beside_its_index() {
+    for lost in ["cut off", "removed"] {
+        let dir = closed_journal();
+        drop(EmbeddedStore::open_with(dir.path(), "ledger", TINY));
+        let journal = dir.path().join("journal.sqlite");
+        if lost == "removed" {
+            std::fs::remove_file(&journal).expect("a journal");
+        } else {
+            std::fs::write(&journal, "").expect("a journal");
+        }
+        let opened = EmbeddedStore::open(dir.path(), "ledger");
+        assert!(
+            matches!(&opened, Err(OpenError::Store(StoreError::Corruption(damage))) if damage.what.contains("index")),
+            "{lost}: {opened:?}"
+        );
+        assert!(std::fs::metadata(&journal).map_or(0, |file| file.len()) == 0, "{lost}: another journal was begun");
+    }
 }
 
 #[test]

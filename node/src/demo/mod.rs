@@ -206,6 +206,7 @@ fn read(marker: &Path) -> Option<Written> {
 
 fn write(marker: &Path, written: Written) -> io::Result<()> {
     let temporary = marker.with_extension("tmp");
+    cauri_event_store::files::create_private(&temporary)?;
     std::fs::write(&temporary, serde_json::to_vec_pretty(&written)?)?;
     std::fs::rename(&temporary, marker)
 }

@@ -22,7 +22,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
+<<<<<<< HEAD
 use cauri_event_store::Hash;
+=======
+use cauri_event_store::files::FileIdentity;
+>>>>>>> damage
 use rusqlite::{Connection, InterruptHandle};
 
 pub use error::{OpenError, ReadError};
@@ -52,7 +56,8 @@ pub struct ReadStore {
 
 struct Inner {
     path: PathBuf,
-    pool: Mutex<Vec<Connection>>,
+    /// Connections with the file that they have open: another may stand at the path by now.
+    pool: Mutex<Vec<(Option<FileIdentity>, Connection)>>,
     models: &'static [ReadModel],
     /// The runner of this process that writes it.
     followed: Option<Arc<Shared>>,
@@ -72,17 +77,33 @@ impl ReadStore {
 
     fn with(path: &Path, models: &'static [ReadModel], followed: Option<Arc<Shared>>) -> Result<Self, OpenError> {
         let first = catalog::open_for_reading(path)?;
-        Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), pool: Mutex::new(vec![first]), models, followed }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path: path.to_owned(),
+                pool: Mutex::new(vec![(FileIdentity::of(path).ok(), first)]),
+                models,
+                followed,
+            }),
+        })
     }
 
     /// One read transaction: everything asked through it is as of one position.
     pub fn snapshot(&self) -> Result<ReadSnapshot, ReadError> {
-        let pooled = self.inner.pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let db = match pooled {
-            Some(db) => db,
-            None => catalog::open_for_reading(&self.inner.path).map_err(|error| ReadError::Failure(error.to_string()))?,
+        let at_path = FileIdentity::of(&self.inner.path).ok();
+        let pooled = {
+            let mut pool = self.inner.pool.lock().unwrap_or_else(PoisonError::into_inner);
+            // Where another file took its place, that one answers. A file that was only removed goes on answering through
+            // what has it open: what it shows is right as of its position, and it is soon built again.
+            if at_path.is_some() {
+                pool.retain(|(identity, _)| *identity == at_path);
+            }
+            pool.pop()
         };
-        ReadSnapshot::begin(self.clone(), db)
+        let (identity, db) = match pooled {
+            Some(pooled) => pooled,
+            None => (at_path, catalog::open_for_reading(&self.inner.path).map_err(|error| ReadError::Failure(error.to_string()))?),
+        };
+        ReadSnapshot::begin(self.clone(), identity, db)
     }
 
     /// Waits until every read model shows `position`; false if that takes longer than `timeout`, or will not
@@ -131,18 +152,19 @@ pub struct ReadSnapshot {
     store: ReadStore,
     /// Taken back into the pool when this is dropped.
     db: Option<Connection>,
+    identity: Option<FileIdentity>,
     rows: Vec<CatalogRow>,
     position: Position,
 }
 
 impl ReadSnapshot {
-    fn begin(store: ReadStore, db: Connection) -> Result<Self, ReadError> {
+    fn begin(store: ReadStore, identity: Option<FileIdentity>, db: Connection) -> Result<Self, ReadError> {
         db.execute_batch("BEGIN")?;
         // The first read is what fixes the moment.
         let rows = catalog::rows(&db, store.inner.models)?;
         let positions = store.inner.models.iter().map(|model| live(&rows, model.name).map_or(Position::ZERO, |row| row.position));
         let position = positions.min().unwrap_or_default();
-        Ok(Self { store, db: Some(db), rows, position })
+        Ok(Self { store, db: Some(db), identity, rows, position })
     }
 
     /// The position that all read models share: the least of theirs. 0 while one of them was never built.
@@ -251,7 +273,7 @@ impl Drop for ReadSnapshot {
         }
         let mut pool = self.store.inner.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if pool.len() < POOLED {
-            pool.push(db);
+            pool.push((self.identity, db));
         }
     }
 }

@@ -12,6 +12,16 @@ pub(super) fn committed(events: usize, took: Duration) {
     histogram!("cauri_projection_batch_seconds").record(took.as_secs_f64());
 }
 
+/// Whether writing is paused because the space is reserved for the journal.
+pub(super) fn paused(is_paused: bool) {
+    gauge!("cauri_projection_paused").set(f64::from(u8::from(is_paused)));
+}
+
+/// Bytes of the read store's write-ahead log.
+pub(super) fn log_bytes(bytes: u64) {
+    gauge!("cauri_projection_log_bytes").set(bytes as f64);
+}
+
 /// How far each read model is.
 pub(super) fn show(statuses: &[ProjectionStatus]) {
     for status in statuses {

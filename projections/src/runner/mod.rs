@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 
 use cauri_event_schemas::Position;
 use cauri_event_store::EventStore;
+use cauri_event_store::space::Space;
 use crossbeam_channel::Sender;
 
 use crate::projector::{READ_MODELS, ReadModel};
@@ -37,11 +38,13 @@ pub struct RunnerConfig {
     pub read_ahead: usize,
     /// SQLite's page cache for writing, in MiB.
     pub cache_mib: u32,
+    /// The disk that the read store lies on, and what must stay free on it; if absent, everything may be taken.
+    pub space: Option<Space>,
 }
 
 impl Default for RunnerConfig {
     fn default() -> Self {
-        Self { max_batch: 100_000, max_batch_beside_live: 8_192, read_ahead: 65_536, cache_mib: 256 }
+        Self { max_batch: 100_000, max_batch_beside_live: 8_192, read_ahead: 65_536, cache_mib: 256, space: None }
     }
 }
 
@@ -72,6 +75,11 @@ pub enum RunnerState {
     /// The read store or the journal could not be read or written; it tries again.
     Retrying {
         /// What went wrong.
+        reason: String,
+    },
+    /// Less space is free than must be left to the journal: nothing is written until there is more.
+    Paused {
+        /// How much is free, and how much must be.
         reason: String,
     },
     /// The journal contradicts itself: everything stopped before this position.

@@ -95,7 +95,10 @@ impl Journal {
                     retry = (retry * 2).min(RETRY.1);
                     continue;
                 }
-                Err(Ended::Store(StoreError::Corruption(corruption))) => Message::Corrupt(corruption),
+                Err(Ended::Store(StoreError::Corruption(corruption))) => {
+                    self.store.health().note_damage(&corruption);
+                    Message::Corrupt(corruption)
+                }
             };
             // Nobody listens any more, or nothing more is to be said.
             let _ = self.sender.send(message);
@@ -124,12 +127,11 @@ impl Journal {
     fn read_to(&mut self, head: Position, events: &mut Vec<Recorded<Event>>, end: &mut (Position, Option<Hash>)) -> Result<(), Ended> {
         while end.0 < head {
             let next = end.0.next();
-            let Some(stored) = self.store.read_batch(next)? else {
+            let Some(batch) = self.store.read_checked(next)? else {
                 // The head was told before it can be read; soon it can.
                 std::thread::sleep(Duration::from_millis(1));
                 break;
             };
-            let batch = stored.check()?;
             if batch.at(next).is_none() {
                 let what = format!("the store gave the batch from {} to {} for it", batch.first(), batch.last());
                 return Err(StoreError::from(Corruption::new(next, what)).into());

@@ -7,9 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
+use cauri_event_store::files::{FileIdentity, beside};
 use cauri_event_store::{Corruption, EventStore, Hash, StoreError};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::progress::Shared;
 use super::reader::{Chunk, Message, Reader};
@@ -25,6 +27,14 @@ const TICK: Duration = Duration::from_secs(1);
 /// Transactions after which the log is copied into the database as soon as nothing waits; a large one counts for as
 /// many as it has events in hundreds. Copying costs two fsyncs, so it is not done after each.
 const CHECKPOINT_AFTER: usize = 256;
+/// Bytes of the log above which it is cut as soon as nothing waits, where space is not short.
+const LARGE_LOG: u64 = 64 << 20;
+/// How often the writer looks at the free space.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long it waits for space before it looks again.
+const SPACE_RETRY: Duration = Duration::from_millis(500);
+/// What an event takes in the log, about.
+const LOGGED_AN_EVENT: u64 = 1 << 10;
 /// How often in a row the first lane goes first.
 const PREFERRED: usize = 4;
 /// How long the writer waits after a failure, at first and at most.
@@ -197,6 +207,11 @@ impl Writer {
         self.shared.set_state(RunnerState::Stopped);
     }
 
+    /// Bytes that derived data may take; `None` where nobody says.
+    fn free_space(&self) -> Option<u64> {
+        self.config.space.as_ref().and_then(|space| space.beyond_reserve().unwrap_or(Some(0)))
+    }
+
     fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until && !self.shared.is_stopping() {
@@ -218,12 +233,24 @@ struct Session<'a> {
     preferred: usize,
     /// Transactions in the log that may not be in the database.
     logged: usize,
+<<<<<<< HEAD
     /// The furthest position that was written, and the journal's root there.
     written: Option<(Position, Hash)>,
     /// When the journal was last asked whether it still has that root.
     compared: Instant,
+=======
+    /// Bytes that the log may have, and when the free space was last looked at.
+    log: LogBound,
+    /// Which file was opened: what is written to one that was removed is lost.
+    identity: Option<FileIdentity>,
+>>>>>>> damage
     /// Tells threads that compute digests to leave off.
     ended: Arc<AtomicBool>,
+}
+
+struct LogBound {
+    bytes: u64,
+    looked_at: Option<Instant>,
 }
 
 impl Drop for Session<'_> {
@@ -234,6 +261,10 @@ impl Drop for Session<'_> {
 
 impl<'a> Session<'a> {
     fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
+<<<<<<< HEAD
+=======
+        let log = LogBound { bytes: catalog::bound_log(db, writer.free_space())?, looked_at: None };
+>>>>>>> damage
         let mut session = Self {
             writer,
             db,
@@ -242,8 +273,13 @@ impl<'a> Session<'a> {
             goal: writer.shared.head(),
             preferred: 0,
             logged: 0,
+<<<<<<< HEAD
             written: catalog::seen(db)?,
             compared: Instant::now(),
+=======
+            log,
+            identity: FileIdentity::of(&writer.path).ok(),
+>>>>>>> damage
             ended: Arc::default(),
         };
         let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();
@@ -276,12 +312,64 @@ impl<'a> Session<'a> {
             while let Ok(control) = self.writer.inbox.try_recv() {
                 self.obey(control)?;
             }
+            self.look_after_the_disk()?;
             match self.next_message()? {
                 Some((index, message)) => self.take(index, message)?,
                 None => self.rest()?,
             }
         }
         Ok(())
+    }
+
+    /// Ten times a second: bounds the log by what is free, waits while that is reserved for the journal, and ends the session
+    /// if the file is not the one at its path any more.
+    fn look_after_the_disk(&mut self) -> Result<(), Ended> {
+        if self.log.looked_at.is_some_and(|at| at.elapsed() < LOOK) {
+            return Ok(());
+        }
+        self.log.looked_at = Some(Instant::now());
+        if self.identity.is_some() && FileIdentity::of(&self.writer.path).ok() != self.identity {
+            // By its name the log may be another file's by now.
+            self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            return Err(Ended::Failure("the read store was removed or replaced while it was open".into()));
+        }
+        let log = self.log_bytes();
+        metering::log_bytes(log);
+        let Some(space) = &self.writer.config.space else { return Ok(()) };
+        let mut is_paused = false;
+        let beyond_reserve = loop {
+            match space.beyond_reserve() {
+                Ok(beyond) => break beyond,
+                Err(_) if self.writer.shared.is_stopping() => return Ok(()),
+                Err(shortage) => {
+                    if !is_paused {
+                        tracing::warn!(%shortage, "the read models are paused");
+                        metering::paused(true);
+                        is_paused = true;
+                        // What the log takes twice is given back.
+                        catalog::cut_log(self.db)?;
+                        continue;
+                    }
+                    self.writer.shared.set_state(RunnerState::Paused { reason: shortage.to_string() });
+                    self.writer.pause(SPACE_RETRY);
+                }
+            }
+        };
+        if is_paused {
+            tracing::info!("the read models go on");
+            metering::paused(false);
+            self.show()?;
+        }
+        self.log.bytes = catalog::bound_log(self.db, beyond_reserve)?;
+        if log > self.log.bytes {
+            catalog::cut_log(self.db)?;
+            self.logged = 0;
+        }
+        Ok(())
+    }
+
+    fn log_bytes(&self) -> u64 {
+        std::fs::metadata(beside(&self.writer.path, "-wal")).map_or(0, |log| log.len())
     }
 
     /// What is ready to be taken. What answers queries goes first, but a rebuild gets its turn beside a busy journal.
@@ -318,7 +406,10 @@ impl<'a> Session<'a> {
                 self.write(index)?;
             }
             self.join_lanes()?;
-            if self.logged > 0 {
+            if self.log_bytes() > LARGE_LOG {
+                catalog::cut_log(self.db)?;
+                self.logged = 0;
+            } else if self.logged > 0 {
                 self.checkpoint()?;
             }
         }
@@ -361,7 +452,9 @@ impl<'a> Session<'a> {
     fn limit(&self, index: usize) -> usize {
         let beside_live = index > 0 && self.lanes[0].feed.members.iter().any(|member| member.live);
         let config = &self.writer.config;
-        if beside_live { config.max_batch_beside_live.min(config.max_batch) } else { config.max_batch }
+        let most = if beside_live { config.max_batch_beside_live.min(config.max_batch) } else { config.max_batch };
+        // On a small disk one transaction must not take what is free.
+        most.min(usize::try_from(self.log.bytes / LOGGED_AN_EVENT).unwrap_or(most))
     }
 
     /// Writes what waits in a lane: rows, checkpoints, history, in one transaction.

@@ -79,7 +79,7 @@ impl JournalEvent {
     #[graphql(complexity = 2)]
     async fn schema(&self) -> Result<u32, QueryError> {
         let record = self.stored().await?;
-        Ok(record.as_record().envelope().map_err(QueryError::internal)?.schema)
+        Ok(record.as_record().envelope().map_err(QueryError::from)?.schema)
     }
 
     /// When it was recorded.
@@ -91,7 +91,7 @@ impl JournalEvent {
     #[graphql(complexity = 5)]
     async fn payload(&self) -> Result<Json<serde_json::Value>, QueryError> {
         let record = self.stored().await?;
-        let envelope = record.as_record().envelope().map_err(QueryError::internal)?;
+        let envelope = record.as_record().envelope().map_err(QueryError::from)?;
         serde_json::from_str(envelope.data.get()).map(Json).map_err(QueryError::internal)
     }
 
@@ -99,7 +99,7 @@ impl JournalEvent {
     #[graphql(complexity = "2 + child_complexity")]
     async fn metadata(&self) -> Result<EventMetadata, QueryError> {
         let record = self.stored().await?;
-        let envelope = record.as_record().envelope().map_err(QueryError::internal)?;
+        let envelope = record.as_record().envelope().map_err(QueryError::from)?;
         Ok(EventMetadata(envelope.metadata))
     }
 

@@ -1,11 +1,13 @@
 //! The file `index.sqlite`: its tables, how it is opened, and what tells that it is whole and of this journal.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use cauri_event_schemas::Position;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
+use crate::files::{beside, connect_read_only, create_private, tighten_database};
 use crate::merkle::Hash;
 use crate::port::Head;
 
@@ -22,6 +24,9 @@ const SCHEMA: &str = "
 
 /// Opens the file for writing, and makes it where there is none.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    // Where it cannot be made, SQLite says why.
+    let _ = create_private(path);
+    tighten_database(path);
     let connection = Connection::open(path)?;
     prepare(&connection)?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -44,10 +49,25 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "normal")
 }
 
+/// Opens the file for writing beside the connection of the index thread; it must be there.
+///
+/// What it leaves in the log is copied by that thread. Copying it when this connection closes would remove the log of
+/// another file, if the index was replaced meanwhile.
+pub(super) fn open_beside(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    leave_log(&connection)?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+/// Has the log stay where it is when this connection is the last that closes.
+pub(super) fn leave_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
+}
+
 /// Opens the file for reading, beside whoever writes it.
 pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = connect_read_only(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     check_shape(&connection)?;
     Ok(connection)
@@ -136,9 +156,7 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 /// Removes the file and what SQLite keeps beside it.
 pub(super) fn remove(path: &Path) {
     for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
         // What is not there needs no removing.
-        let _ = std::fs::remove_file(PathBuf::from(file));
+        let _ = std::fs::remove_file(beside(path, suffix));
     }
 }

@@ -6,11 +6,14 @@
 //! that was never written is, 99 times of 100, answered without touching the disk. What a crash forgets is read
 //! again from the journal's tail.
 
+mod audit;
 mod file;
+mod rebuild;
 mod run;
 mod upkeep;
 
 use std::hash::Hasher as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,17 +22,23 @@ use std::thread::JoinHandle;
 use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::{Position, StreamId};
 use hashbrown::HashTable;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 use siphasher::sip::SipHasher13;
 
-use self::file::{cut, damage, indexed_to, is_damage, open_read_only, prepare, random_seed, remove, seed_of};
+pub use self::audit::IndexAudit;
+pub(crate) use self::audit::audit;
+use self::file::{cut, damage, indexed_to, is_damage, open_beside, open_read_only, random_seed, remove, seed_of};
+pub(crate) use self::rebuild::IndexSlot;
 use self::run::Run;
 use self::upkeep::{RETRY, Upkeep};
 use super::journal::JournalFile;
 use super::{failed, missing};
 use crate::batch::Batch;
+use crate::files::{FileIdentity, open_private};
+use crate::health::StoreHealth;
 use crate::merkle::Hash;
 use crate::port::{Head, Lookup, Snapshot, StoreError};
+use crate::space::Space;
 
 /// Sizes of the index's parts. Only tests choose other than the default: small ones, to reach every stage with few records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +66,29 @@ impl Default for IndexSize {
 const SNAPSHOTS_KEPT: i64 = 2;
 /// A file of this name says that the index was found damaged: the next start builds it again.
 const DAMAGED: &str = "index.damaged";
+/// How many times its usual size a table in memory may reach while its writing is paused or the index is being rebuilt.
+const STRETCH: usize = 8;
+
+/// What an index needs to know of the store around it.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(super) size: IndexSize,
+    pub(super) space: Space,
+    pub(super) health: StoreHealth,
+}
+
+/// How far the index in a directory reaches, as far as it can be read; 0 if there is none.
+pub(super) fn reaches(dir: &Path) -> Position {
+    let path = dir.join("index.sqlite");
+    if !path.exists() {
+        return Position::ZERO;
+    }
+    open_read_only(&path).and_then(|connection| indexed_to(&connection)).map_or(Position::ZERO, |(position, _)| position)
+}
 
 /// Makes keys of ids. Keyed, because callers choose the ids and could make an unkeyed hash collide at will.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hasher {
+pub(crate) struct Hasher {
     sip: SipHasher13,
     mask: u64,
 }
@@ -144,6 +172,10 @@ struct Tables {
     stopping: bool,
     /// Why the table that is to become a run cannot be written; appends fail rather than fill the memory.
     broken: Option<String>,
+    /// It is not written because the space is reserved for the journal: tables in memory may grow meanwhile.
+    paused: bool,
+    /// Another index is being built in its place: nothing of this one is written any more.
+    abandoned: bool,
     /// Everything up to here is found, in a table or in a run.
     reaches: Position,
 }
@@ -154,6 +186,12 @@ struct Shared {
     /// What its keys are made with: an index that was built anew has another.
     seed: (i64, i64),
     size: IndexSize,
+    space: Space,
+    health: StoreHealth,
+    /// Which file the writer opened; absent where it is only read.
+    identity: Mutex<Option<FileIdentity>>,
+    /// Something in it cannot be read: it has to be rebuilt.
+    damaged: AtomicBool,
     /// Nobody else writes the index, so what cannot be read in it is damaged.
     writes: AtomicBool,
     tables: Mutex<Tables>,
@@ -164,25 +202,29 @@ struct Shared {
 
 /// Look-ups and snapshots.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     hasher: Hasher,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Index {
     /// Opens or builds the index of a journal whose head is at `head`.
-    pub(super) fn open(dir: &Path, journal: &JournalFile, head: Position, size: IndexSize) -> Result<Self, StoreError> {
+    pub(super) fn open(dir: &Path, journal: &JournalFile, head: Position, around: &Surroundings) -> Result<Self, StoreError> {
         let path = dir.join("index.sqlite");
         let marker = dir.join(DAMAGED);
         let start = || {
             let connection = file::open(&path)?;
+<<<<<<< HEAD
             let index = Self::start(&path, &connection, journal, size)?;
             drop_foreign_snapshots(&connection, journal);
+=======
+            let index = Self::start(&path, &connection, journal, around)?;
+>>>>>>> damage
             let upkeep = Upkeep::new(index.shared.clone(), connection)?;
             Ok((index, upkeep))
         };
-        let (mut index, upkeep) = match start() {
+        let (index, upkeep) = match start() {
             Ok(started) if !marker.exists() => started,
             Err(error) if !is_damage(&error) => return Err(failed("cannot open index.sqlite", error)),
             damaged => {
@@ -197,49 +239,60 @@ impl Index {
             }
         };
         index.shared.writes.store(true, Ordering::Relaxed);
+        *index.shared.identity.lock().unwrap_or_else(PoisonError::into_inner) = FileIdentity::of(&path).ok();
         let thread = std::thread::Builder::new().name("cauri-index".into()).spawn(move || upkeep.work());
-        index.thread = Some(thread.map_err(|error| failed("cannot start the index thread", error))?);
+        let thread = thread.map_err(|error| failed("cannot start the index thread", error))?;
+        *index.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         index.catch_up(journal, head)?;
         Ok(index)
     }
 
     /// Opens the index beside a process that writes it; what it lacks is read from the journal.
-    pub(super) fn open_read_only(dir: &Path, journal: &JournalFile, head: Position, size: IndexSize) -> Result<Self, StoreError> {
+    pub(super) fn open_read_only(dir: &Path, journal: &JournalFile, head: Position, around: &Surroundings) -> Result<Self, StoreError> {
         let path = dir.join("index.sqlite");
-        let started = open_read_only(&path).and_then(|connection| Self::start(&path, &connection, journal, size));
+        let started = open_read_only(&path).and_then(|connection| Self::start(&path, &connection, journal, around));
         // Not there, or of no use: everything from the journal.
-        let index = started.unwrap_or_else(|_| Self::without_runs(&path, random_seed(), size));
+        let index = started.unwrap_or_else(|_| Self::without_runs(&path, random_seed(), around));
         index.catch_up(journal, head)?;
         Ok(index)
     }
 
     /// Takes up what is on disk, if it is whole and belongs to this history of the journal.
-    fn start(path: &Path, connection: &Connection, journal: &JournalFile, size: IndexSize) -> rusqlite::Result<Self> {
-        let index = Self::without_runs(path, seed_of(connection)?, size);
+    fn start(path: &Path, connection: &Connection, journal: &JournalFile, around: &Surroundings) -> rusqlite::Result<Self> {
+        let index = Self::without_runs(path, seed_of(connection)?, around);
         let (indexed_to, root) = indexed_to(connection)?;
+<<<<<<< HEAD
         if indexed_to > Position::ZERO {
             let journals = journal.root_at(indexed_to).map_err(|error| damage(&error.to_string()))?;
             if journals.map(|root| cut(&root)) != Some(root) {
                 return Err(damage("it belongs to another history of the journal"));
             }
         }
+=======
+        check_history(journal, indexed_to, root)?;
+>>>>>>> damage
         *index.shared.runs() = Arc::new(run::load(connection)?);
         index.shared.tables().reaches = indexed_to;
         Ok(index)
     }
 
-    fn without_runs(path: &Path, seed: (i64, i64), size: IndexSize) -> Self {
+    fn without_runs(path: &Path, seed: (i64, i64), around: &Surroundings) -> Self {
+        let Surroundings { size, space, health } = around.clone();
         let shared = Shared {
             path: path.to_owned(),
             seed,
             size,
+            space,
+            health,
+            identity: Mutex::default(),
+            damaged: AtomicBool::new(false),
             writes: AtomicBool::new(false),
             tables: Mutex::default(),
             changed: Condvar::new(),
             runs: Mutex::default(),
             readers: Mutex::default(),
         };
-        Self { hasher: Hasher::new(seed, size.key_bits), shared: Arc::new(shared), thread: None }
+        Self { hasher: Hasher::new(seed, size.key_bits), shared: Arc::new(shared), thread: Mutex::default() }
     }
 
     /// Reads the keys of the journal's tail: what a crash forgot, or what another process appended.
@@ -274,17 +327,66 @@ impl Index {
         Ok(())
     }
 
+    /// Everything up to here is found.
+    fn reaches(&self) -> Position {
+        self.shared.tables().reaches
+    }
+
+    /// Whether something in it cannot be read.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.shared.damaged.load(Ordering::Acquire)
+    }
+
+    /// Looks whether the file at its path is still the one that was opened, and notes damage if it is not.
+    pub(super) fn check_identity(&self) {
+        let opened = *self.shared.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.is_some() && !self.is_damaged() && FileIdentity::of(&self.shared.path).ok() != opened {
+            self.shared.note_damage(&damage("index.sqlite was removed or replaced while it was open"));
+        }
+    }
+
+    /// Ends the thread that writes it. It still answers from memory and through connections that are open.
+    fn abandon(&self) {
+        self.shared.tables().abandoned = true;
+        self.shared.changed.notify_all();
+        self.join();
+    }
+
+    fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+
+    fn writes(&self) -> bool {
+        self.shared.writes.load(Ordering::Relaxed)
+    }
+
     /// Waits until the keys of `records` more records fit into memory.
     pub(super) fn make_room(&self, records: usize) -> Result<(), StoreError> {
+        if !self.writes() {
+            return Ok(());
+        }
         let mut tables = self.shared.tables();
-        let full = |tables: &Tables| {
-            let most = self.shared.size.keys_in_memory;
+        let most = self.shared.size.keys_in_memory;
+        let exceeds = |tables: &Tables, most: usize| {
             tables.active.as_ref().is_some_and(|table| table.pairs.len() + 2 * records > most && !table.pairs.is_empty())
         };
-        while full(&tables)
-            && let Some(thread) = &self.thread
-        {
-            if thread.is_finished() {
+        while exceeds(&tables, most) {
+            // The journal goes on while the index waits: the keys stay in memory, as far as it suffices.
+            if (tables.paused || tables.abandoned) && !exceeds(&tables, STRETCH * most) {
+                return Ok(());
+            }
+            if tables.abandoned {
+                return Err(failed("the index takes no more keys", "it is being rebuilt"));
+            }
+            if tables.paused {
+                return Err(failed("the index takes no more keys", "the space is reserved for the journal"));
+            }
+            let has_ended = self.thread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(JoinHandle::is_finished);
+            if has_ended {
                 return Err(failed("the index cannot be written", "its thread has ended"));
             }
             if let Some(reason) = &tables.broken {
@@ -303,6 +405,10 @@ impl Index {
     /// Adds the keys of a batch that is durable.
     pub(super) fn insert(&self, batch: &Batch) {
         let mut tables = self.shared.tables();
+        if tables.reaches >= batch.head().position {
+            // An index that took another's place has read the batch from the journal.
+            return;
+        }
         let table = tables.active.get_or_insert_with(|| Table::with_room(self.shared.size.keys_in_memory));
         for (position, stream) in batch.streams() {
             table.insert(self.hasher.stream(stream), position);
@@ -345,7 +451,7 @@ impl Index {
                 Ok(()) => return Ok(found),
                 Err(error) => error,
             };
-            if self.thread.is_some() {
+            if self.writes() {
                 return Err(failure);
             }
             // Perhaps the process that writes has merged these runs away: then look into those that it has now.
@@ -362,10 +468,10 @@ impl Index {
 
     /// Keeps a snapshot and drops old ones.
     pub(super) fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        self.shared.space.beyond_reserve().map_err(|shortage| failed("the snapshot is not kept", shortage))?;
         let state = zstd::bulk::compress(&snapshot.state, 1).map_err(|error| failed("cannot pack the snapshot", error))?;
         let save = || -> rusqlite::Result<()> {
-            let mut connection = Connection::open(&self.shared.path)?;
-            prepare(&connection)?;
+            let mut connection = open_beside(&self.shared.path)?;
             let transaction = connection.transaction()?;
             let position = snapshot.head.position.get() as i64;
             transaction.execute(
@@ -427,12 +533,23 @@ fn drop_foreign_snapshots(connection: &Connection, journal: &JournalFile) {
 
 impl Drop for Index {
     fn drop(&mut self) {
+        // The thread's connection closes last, so that it copies the log into the database.
+        self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.shared.tables().stopping = true;
         self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported when it happened.
-            let _ = thread.join();
-        }
+        self.join();
+    }
+}
+
+/// Whether the index was built of this history of the journal.
+fn check_history(journal: &JournalFile, indexed_to: Position, root: i64) -> rusqlite::Result<()> {
+    if indexed_to == Position::ZERO {
+        return Ok(());
+    }
+    let stored = journal.read_batch(indexed_to).map_err(|error| damage(&error.to_string()))?;
+    match stored {
+        Some(batch) if batch.last == indexed_to && batch.root.map(|root| cut(&root)) == Some(root) => Ok(()),
+        _ => Err(damage("it belongs to another history of the journal")),
     }
 }
 
@@ -449,7 +566,9 @@ impl Shared {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connect().map_err(|error| failed("cannot open index.sqlite", error))?,
+            None => {
+                self.connect().inspect_err(|error| self.note_damage(error)).map_err(|error| failed("cannot open index.sqlite", error))?
+            }
         };
         let answer = with(&connection).map_err(|error| failed("cannot read the index", error));
         super::keep(&self.readers, connection);
@@ -458,7 +577,10 @@ impl Shared {
 
     /// A connection to the same index as before. Another that stands in its place by now would not find what is there.
     fn connect(&self) -> rusqlite::Result<Connection> {
-        let connection = open_read_only(&self.path)?;
+        let connection = open_read_only(&self.path).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen) if !self.path.exists() => damage("index.sqlite was removed while it was open"),
+            _ => error,
+        })?;
         if seed_of(&connection)? != self.seed {
             return Err(damage("it was built anew since; open the journal again"));
         }
@@ -481,12 +603,12 @@ impl Shared {
         self.read(|connection| run.find(connection, key).inspect_err(|error| self.note_damage(error)))
     }
 
-    /// Has the next start build the index again, if the error says that it is damaged and nobody else writes it.
+    /// Has the index rebuilt, if the error says that it is damaged and nobody else writes it.
     fn note_damage(&self, error: &rusqlite::Error) {
-        if is_damage(error) && self.writes.load(Ordering::Relaxed) {
-            tracing::error!(%error, path = %self.path.display(), "the index will be built again at the next start");
-            // Without the note the damage is met again.
-            let _ = std::fs::write(self.path.with_file_name(DAMAGED), error.to_string());
+        if is_damage(error) && self.writes.load(Ordering::Relaxed) && !self.damaged.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, path = %self.path.display(), "the index is damaged");
+            // For the next start, should this process end before the index is rebuilt. Without it the damage is met again.
+            let _ = open_private(&self.path.with_file_name(DAMAGED)).and_then(|mut note| note.write_all(error.to_string().as_bytes()));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cauri_event_schemas::Position;
 use fastbloom::BloomFilter;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -55,6 +56,30 @@ impl Run {
         for chunk in self.chunk_of(from).unwrap_or(0)..behind_last {
             let chunk = read_chunk(connection, chunk_id(self.number, chunk))?;
             pairs.extend(pairs_of(&chunk).filter(|(key, _)| *key >= from && is_before_end(*key)));
+        }
+        Ok(())
+    }
+
+    /// Whether a chunk is what was written, in order, where its first key says, and names no position beyond `reaches`.
+    pub(super) fn check_chunk(&self, connection: &Connection, chunk: usize, reaches: Position) -> rusqlite::Result<()> {
+        let bytes = read_chunk(connection, chunk_id(self.number, chunk))?;
+        let first = pairs_of(&bytes).next().map(|pair| pair.0);
+        if first.is_none() || first != self.first_keys.get(chunk).copied() {
+            return Err(damage("a chunk of the index begins with another key than its run says"));
+        }
+        let next = self.first_keys.get(chunk + 1).copied();
+        let mut before = 0;
+        for (key, position) in pairs_of(&bytes) {
+            if key < before || next.is_some_and(|next| key >= next) {
+                return Err(damage("the keys of a chunk of the index are not in order"));
+            }
+            if !self.may_have(key) {
+                return Err(damage("the filter of a run does not know a key of the run"));
+            }
+            if position == 0 || position > reaches.get() {
+                return Err(damage("a chunk of the index leads beyond what is indexed"));
+            }
+            before = key;
         }
         Ok(())
     }
@@ -129,7 +154,11 @@ impl RunWriter {
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<Vec<Arc<Run>>> {
     // One reading of everything: another process may be writing runs.
     let transaction = connection.unchecked_transaction()?;
-    let connection = &transaction;
+    load_in(&transaction)
+}
+
+/// The same in a transaction that the caller has begun.
+pub(super) fn load_in(connection: &Connection) -> rusqlite::Result<Vec<Arc<Run>>> {
     check_manifest(connection)?;
     let mut select = connection.prepare("SELECT run, level, first_keys, filter, checksum FROM runs ORDER BY run")?;
     let words = |bytes: Vec<u8>| -> Vec<u64> { bytes.chunks_exact(8).map(word).collect() };

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::file::{note_indexed_to, note_manifest};
+use super::file::{leave_log, note_indexed_to, note_manifest};
 use super::run::{Run, RunWriter, delete_chunks, with_chunks};
 use super::{Shared, Table};
+use crate::space::Shortage;
 
 /// Runs of this level stay as they are: they have some 60 million keys and a filter of 72 MB, and a filter is made in
 /// memory and written at once.
@@ -48,6 +49,14 @@ enum Merged {
     Whole(Run),
 }
 
+/// What the thread does next.
+enum Next {
+    /// Write this table, if there is one, and end afterwards if the store is closing.
+    Table(Option<Arc<Table>>, bool),
+    /// End: another index is built in the place of this one.
+    Abandoned,
+}
+
 impl Upkeep {
     pub(super) fn new(shared: Arc<Shared>, connection: Connection) -> rusqlite::Result<Self> {
         let known = shared.runs().clone();
@@ -61,7 +70,16 @@ impl Upkeep {
 
     pub(super) fn work(mut self) {
         loop {
-            let (table, stopping) = self.next_table();
+            let (table, stopping) = match self.next_table() {
+                Next::Abandoned => {
+                    // Its path is another's from now on.
+                    if let Err(error) = leave_log(&self.connection) {
+                        tracing::warn!(%error, "the log of the index that is rebuilt may be removed late");
+                    }
+                    return;
+                }
+                Next::Table(table, stopping) => (table, stopping),
+            };
             let Some(table) = table else {
                 // What is unfinished is begun again by the next start.
                 if stopping {
@@ -70,11 +88,24 @@ impl Upkeep {
                 self.tidy();
                 continue;
             };
+            if let Err(shortage) = self.shared.space.beyond_reserve() {
+                if stopping {
+                    // As where it cannot be written: the next start reads the keys again.
+                    tracing::warn!(%shortage, "the index was not written");
+                    return;
+                }
+                self.pause(&shortage);
+                continue;
+            }
             let written = self.write_table(&table);
             let mut tables = self.shared.tables();
             match written {
                 Ok(()) => {
-                    (tables.flushing, tables.broken) = (None, None);
+                    if tables.paused {
+                        tracing::info!("the index is written again");
+                        self.shared.health.set_paused(None);
+                    }
+                    (tables.flushing, tables.broken, tables.paused) = (None, None, false);
                     self.merges_rest = false;
                     self.shared.changed.notify_all();
                 }
@@ -100,17 +131,32 @@ impl Upkeep {
         }
     }
 
+    /// Less is free than must be left to the journal: the table stays in memory and answers from there.
+    fn pause(&mut self, shortage: &Shortage) {
+        let mut tables = self.shared.tables();
+        if !tables.paused {
+            tracing::warn!(%shortage, "the index is not written");
+            tables.paused = true;
+        }
+        self.shared.health.set_paused(Some(shortage.to_string()));
+        self.shared.changed.notify_all();
+        drop(self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// The table that is to become a run, as soon as there is one or something else to do; whether the store is closing.
-    fn next_table(&self) -> (Option<Arc<Table>>, bool) {
+    fn next_table(&self) -> Next {
         let idle = self.dropped.is_empty() && self.merge.is_none() && self.level_to_merge().is_none();
         let mut tables = self.shared.tables();
-        while idle && tables.flushing.is_none() && !tables.stopping {
+        while idle && tables.flushing.is_none() && !tables.stopping && !tables.abandoned {
             tables = self.shared.changed.wait(tables).unwrap_or_else(PoisonError::into_inner);
+        }
+        if tables.abandoned {
+            return Next::Abandoned;
         }
         if tables.stopping && tables.flushing.is_none() {
             tables.flushing = tables.active.take().map(Arc::new);
         }
-        (tables.flushing.clone(), tables.stopping)
+        Next::Table(tables.flushing.clone(), tables.stopping)
     }
 
     fn write_table(&mut self, table: &Table) -> rusqlite::Result<()> {
@@ -137,6 +183,14 @@ impl Upkeep {
     /// One step of what can wait.
     fn tidy(&mut self) {
         if self.delete_dropped() {
+            return;
+        }
+        if self.shared.space.beyond_reserve().is_err() {
+            // What was begun goes on when there is space again.
+            let tables = self.shared.tables();
+            if tables.flushing.is_none() && !tables.stopping && !tables.abandoned {
+                drop(self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
+            }
             return;
         }
         let Some(merge) = self.merge.take().or_else(|| self.begin_merge()) else {
