@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-<<<<<<< HEAD
 use cauri_domain::ids::CommandId;
 use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 use cauri_event_store::Head;
-=======
-use cauri_engine::{CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 use cauri_event_store::health::{BlockedBy, IndexCondition};
->>>>>>> damage
 
 use crate::answer::Target;
 use crate::auth::token::Principal;
@@ -38,13 +34,8 @@ pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mod
     let _turn = state.commands.enter().ok_or_else(|| Problem::overloaded(POOL_RETRY))?;
     let submitted = tokio::time::timeout(state.limits.time_out, state.engine.submit(commands, mode));
     match submitted.await {
-<<<<<<< HEAD
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(no_outcome(error)),
-=======
-        Ok(Ok(outcomes)) => Ok(outcomes),
         Ok(Err(error)) => Err(no_outcome(state, error)),
->>>>>>> damage
         Err(_) => Err(Problem::outcome_unknown(format!("there was no outcome within {} seconds", state.limits.time_out.as_secs()))),
     }
 }

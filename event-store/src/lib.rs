@@ -14,11 +14,8 @@ pub mod health;
 pub mod memory;
 pub mod merkle;
 pub mod port;
-<<<<<<< HEAD
 mod roots;
-=======
 pub mod space;
->>>>>>> damage
 pub mod stored;
 
 pub use batch::Batch;

@@ -10,12 +10,8 @@ use crate::batch::Batch;
 use crate::follow::HeadWatch;
 use crate::health::StoreHealth;
 use crate::merkle::{Hash, Tree};
-<<<<<<< HEAD
 use crate::roots::root_from;
-use crate::stored::{OwnedRecord, StoredBatch};
-=======
 use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
->>>>>>> damage
 
 /// A journal's last position and the Merkle root there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +174,6 @@ pub trait EventStore: Send + Sync + 'static {
     /// The newest snapshot that is whole.
     fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError>;
 
-<<<<<<< HEAD
     /// The root over all records up to `position`, wherever a batch ends; `None` beyond the head.
     ///
     /// This is what tells histories apart: journals with the same root at a position have the same records up to it.
@@ -193,7 +188,8 @@ pub trait EventStore: Send + Sync + 'static {
             Some(root) if batch.last == position => Ok(Some(root)),
             _ => root_from(Tree::empty(), position, |position| self.read_batch(position), |_, _| {}),
         }
-=======
+    }
+
     /// What the store knows of its own condition. A store that keeps no account of it gives one that says nothing.
     fn health(&self) -> StoreHealth {
         StoreHealth::default()
@@ -210,7 +206,6 @@ pub trait EventStore: Send + Sync + 'static {
             self.health().note_damage(corruption);
         }
         checked
->>>>>>> damage
     }
 
     /// The head.

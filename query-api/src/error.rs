@@ -209,7 +209,7 @@ impl QueryError {
                 values.set("head", head.get());
             }
             Self::NotLetIn(problem) => values.set("reason", problem.kind().code),
-<<<<<<< HEAD
+            Self::JournalDamaged(position) => values.set("position", position.get()),
             Self::BadInput(_)
             | Self::ForeignOrigin
             | Self::NotBuilt(_)
@@ -218,10 +218,6 @@ impl QueryError {
             | Self::TooManyRequests(_)
             | Self::Overloaded(_)
             | Self::Internal => {}
-=======
-            Self::JournalDamaged(position) => values.set("position", position.get()),
-            Self::BadInput(_) | Self::NotBuilt(_) | Self::TooComplex(_) | Self::TimedOut(_) | Self::Overloaded(_) | Self::Internal => {}
->>>>>>> damage
         }
         values
     }

@@ -10,12 +10,8 @@ use std::sync::Arc;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use cauri_domain::ids::AccountAddress;
 use cauri_event_schemas::Position;
-<<<<<<< HEAD
 use cauri_event_store::consistency::RootPart;
-use cauri_event_store::{EventStore, OwnedRecord, StoreError};
-=======
 use cauri_event_store::{Corruption, EventStore, OwnedRecord, StoreError};
->>>>>>> damage
 use cauri_projections::read::{AccountRow, Interrupter, ReadError, ReadSnapshot, ReadStore};
 use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 

@@ -162,19 +162,12 @@ struct Seen {
 fn first_events(store: &dyn EventStore, account: Option<&Address>, from: Place) -> Result<Seen, StoreError> {
     let mut seen = Seen { found: Vec::new(), next: from };
     while seen.found.len() < AHEAD && seen.next < from.after(STRETCH) {
-<<<<<<< HEAD
-        let Some(stored) = store.read_batch(seen.next)? else { break };
-        let batch = stored.check()?;
-        find(&batch, account, &mut seen)?;
+        let Some(batch) = store.read_checked(seen.next)? else { break };
+        find(&batch, account, &mut seen).inspect_err(|corruption| store.health().note_damage(corruption))?;
         if seen.found.len() < AHEAD {
             // To its end, so that a store that gives the wrong batch cannot keep this going.
             seen.next = seen.next.max(batch.last().next());
         }
-=======
-        let Some(batch) = store.read_checked(seen.next)? else { break };
-        find(&batch, account, &mut seen).inspect_err(|corruption| store.health().note_damage(corruption))?;
-        seen.next = batch.last().next();
->>>>>>> damage
     }
     Ok(seen)
 }

@@ -9,12 +9,6 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-<<<<<<< HEAD
-=======
-use cauri_event_store::health::{Blocked, IndexCondition};
-use schemars::JsonSchema;
-use serde::Serialize;
->>>>>>> damage
 
 use crate::auth::layer::bearer_of;
 use crate::auth::role::Permission;
@@ -40,7 +34,6 @@ pub(super) async fn ready(State(state): State<ApiState>, headers: HeaderMap) -> 
     (status, Json(readiness)).into_response()
 }
 
-<<<<<<< HEAD
 async fn found(state: &ApiState) -> Found {
     let looking = state.clone();
     let looked = tokio::task::spawn_blocking(move || look(&looking));
@@ -54,33 +47,6 @@ async fn found(state: &ApiState) -> Found {
             let text = format!("no answer within {} seconds", TIME_OUT.as_secs());
             vec![("readiness", Err(Reason::new(&reason::CHECK_TIMED_OUT, text)))]
         }
-=======
-fn look(state: &ApiState) -> BTreeMap<String, CheckResult> {
-    let health = state.engine.store().health();
-    let engine = match health.blocked() {
-        _ if !state.engine.is_running() => Err("has stopped".to_owned()),
-        Some(Blocked { by, detail }) => Err(format!("{}: {}: {detail}", by.as_str(), meaning(by))),
-        None => Ok("takes commands".to_owned()),
-    };
-    // As it was last published: asking the store itself would wait for a write that is under way.
-    let store = match health.damage() {
-        Some(damage) => Err(format!("journal_damaged: {}; damage was met {} times", damage.first, damage.met)),
-        None => Ok(format!("is at {}", state.engine.store().follow().head())),
-    };
-    let index = match health.index() {
-        IndexCondition::Whole => match health.paused() {
-            // Look-ups answer from memory meanwhile.
-            Some(why) => Ok(format!("is whole; {why}")),
-            None => Ok("is whole".to_owned()),
-        },
-        IndexCondition::Rebuilding { why } => Err(format!("index_rebuilding: {why}; look-ups that need the damaged part fail")),
-        IndexCondition::RebuildFailed { why } => Err(format!("index_damaged: it could not be rebuilt and is tried again: {why}")),
-    };
-    let found = [("engine", engine), ("store", store), ("index", index)];
-    let mut checks = BTreeMap::from(found.map(|(name, found)| (name.to_owned(), CheckResult::of(found))));
-    for ready in &state.ready_checks {
-        checks.insert(ready.name.to_owned(), CheckResult::of((ready.check)()));
->>>>>>> damage
     }
 }
 

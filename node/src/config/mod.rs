@@ -218,17 +218,14 @@ pub struct EngineArgs {
     /// Events between two snapshots of the decision state; more means a slower start after a crash
     #[arg(long, env = "CAURI_SNAPSHOT_EVERY", default_value_t = 250_000, value_name = "EVENTS")]
     pub snapshot_every: u64,
-<<<<<<< HEAD
     /// Accept the time between the last record and this start, if it is more than 7 days: check the machine's clock first.
     /// For one start, so there is no variable for it
     #[arg(long)]
     pub accept_clock_gap: bool,
-=======
     /// Free space that is kept for the journal: while less is free, read models, look-up index and snapshots are not
     /// written; at most an eighth of the file system is kept, 0 keeps nothing
     #[arg(long, env = "CAURI_DISK_RESERVE", default_value = "256MiB", value_name = "SIZE", value_parser = reserve)]
     pub disk_reserve: u64,
->>>>>>> damage
 }
 
 impl EngineArgs {

@@ -22,11 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
-<<<<<<< HEAD
 use cauri_event_store::Hash;
-=======
 use cauri_event_store::files::FileIdentity;
->>>>>>> damage
 use rusqlite::{Connection, InterruptHandle};
 
 pub use error::{OpenError, ReadError};

@@ -233,17 +233,14 @@ struct Session<'a> {
     preferred: usize,
     /// Transactions in the log that may not be in the database.
     logged: usize,
-<<<<<<< HEAD
     /// The furthest position that was written, and the journal's root there.
     written: Option<(Position, Hash)>,
     /// When the journal was last asked whether it still has that root.
     compared: Instant,
-=======
     /// Bytes that the log may have, and when the free space was last looked at.
     log: LogBound,
     /// Which file was opened: what is written to one that was removed is lost.
     identity: Option<FileIdentity>,
->>>>>>> damage
     /// Tells threads that compute digests to leave off.
     ended: Arc<AtomicBool>,
 }
@@ -261,10 +258,7 @@ impl Drop for Session<'_> {
 
 impl<'a> Session<'a> {
     fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
-<<<<<<< HEAD
-=======
         let log = LogBound { bytes: catalog::bound_log(db, writer.free_space())?, looked_at: None };
->>>>>>> damage
         let mut session = Self {
             writer,
             db,
@@ -273,13 +267,10 @@ impl<'a> Session<'a> {
             goal: writer.shared.head(),
             preferred: 0,
             logged: 0,
-<<<<<<< HEAD
             written: catalog::seen(db)?,
             compared: Instant::now(),
-=======
             log,
             identity: FileIdentity::of(&writer.path).ok(),
->>>>>>> damage
             ended: Arc::default(),
         };
         let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();

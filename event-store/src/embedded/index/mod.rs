@@ -215,12 +215,8 @@ impl Index {
         let marker = dir.join(DAMAGED);
         let start = || {
             let connection = file::open(&path)?;
-<<<<<<< HEAD
-            let index = Self::start(&path, &connection, journal, size)?;
-            drop_foreign_snapshots(&connection, journal);
-=======
             let index = Self::start(&path, &connection, journal, around)?;
->>>>>>> damage
+            drop_foreign_snapshots(&connection, journal);
             let upkeep = Upkeep::new(index.shared.clone(), connection)?;
             Ok((index, upkeep))
         };
@@ -261,16 +257,7 @@ impl Index {
     fn start(path: &Path, connection: &Connection, journal: &JournalFile, around: &Surroundings) -> rusqlite::Result<Self> {
         let index = Self::without_runs(path, seed_of(connection)?, around);
         let (indexed_to, root) = indexed_to(connection)?;
-<<<<<<< HEAD
-        if indexed_to > Position::ZERO {
-            let journals = journal.root_at(indexed_to).map_err(|error| damage(&error.to_string()))?;
-            if journals.map(|root| cut(&root)) != Some(root) {
-                return Err(damage("it belongs to another history of the journal"));
-            }
-        }
-=======
         check_history(journal, indexed_to, root)?;
->>>>>>> damage
         *index.shared.runs() = Arc::new(run::load(connection)?);
         index.shared.tables().reaches = indexed_to;
         Ok(index)
@@ -546,11 +533,11 @@ fn check_history(journal: &JournalFile, indexed_to: Position, root: i64) -> rusq
     if indexed_to == Position::ZERO {
         return Ok(());
     }
-    let stored = journal.read_batch(indexed_to).map_err(|error| damage(&error.to_string()))?;
-    match stored {
-        Some(batch) if batch.last == indexed_to && batch.root.map(|root| cut(&root)) == Some(root) => Ok(()),
-        _ => Err(damage("it belongs to another history of the journal")),
+    let journals = journal.root_at(indexed_to).map_err(|error| damage(&error.to_string()))?;
+    if journals.map(|root| cut(&root)) != Some(root) {
+        return Err(damage("it belongs to another history of the journal"));
     }
+    Ok(())
 }
 
 impl Shared {
