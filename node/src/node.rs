@@ -80,17 +80,11 @@ impl Node {
             Some(jwks) => jwks.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
             None => JwksSource::from(DevIssuer::open_or_create(data.path())?.jwks_path()),
         };
-<<<<<<< HEAD
-        let verifier = Verifier::new(Jwks::load(source)?, &args.trust.trust());
-        let verifier = Arc::new(verifier.with_requests_per_subject(args.http.max_requests_per_subject));
-        let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open(&data.journal(), JOURNAL)?);
-=======
         let verifier = Arc::new(Verifier::new(Jwks::load(source)?, &args.trust.trust()));
         let store = EmbeddedStore::open(&data.journal(), JOURNAL)?;
         store.space().set_reserve(args.engine.disk_reserve);
         let space = store.space().with_dir(&data.read_models_dir());
         let store: Arc<dyn EventStore> = Arc::new(store);
->>>>>>> damage
         let mut config = args.engine.config();
         if let Some(clock) = clock {
             config.clock = clock;
@@ -129,27 +123,6 @@ impl Node {
     }
 }
 
-<<<<<<< HEAD
-/// Whether the read models follow the journal closely enough.
-fn read_models(runner: &Runner, most: u64) -> Result<String, Reason> {
-    let status = runner.status();
-    let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
-    let mut found = format!("{lag} events behind, {most} may be");
-    if let Some(reason) = status.other_history {
-        found = format!("{found}; being built anew, because they were of another history of the journal: {reason}");
-        if status.state == RunnerState::Running {
-            return Err(found);
-        }
-    }
-    match status.state {
-        RunnerState::Running if lag <= most => Ok(found),
-        RunnerState::Running => Err(Reason::new(&reason::READ_MODELS_BEHIND, found)),
-        RunnerState::Retrying { reason: why } => Err(Reason::new(&reason::READ_MODELS_RETRYING, format!("{found}; retrying: {why}"))),
-        RunnerState::Corrupt { position, reason: why } => {
-            Err(Reason::new(&reason::READ_MODELS_CORRUPT, format!("stopped before position {position}: {why}")))
-        }
-        RunnerState::Stopped => Err(Reason::new(&reason::READ_MODELS_STOPPED, "stopped")),
-=======
 /// Whether every read model follows the journal, and closely enough; each that does not is named with position and reason.
 fn read_models(status: &RunnerStatus, most: u64) -> Result<String, String> {
     let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
@@ -214,6 +187,5 @@ mod tests {
         assert!(retrying.is_err_and(|found| found.starts_with("read_models_retrying: 12 bytes")));
         let corrupt = judged(live(0), RunnerState::Corrupt { position: Position::new(7), reason: reason() });
         assert!(corrupt.is_err_and(|found| found.contains("position 7")));
->>>>>>> damage
     }
 }

@@ -39,17 +39,14 @@ pub(crate) struct JournalFile {
     dir: PathBuf,
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
-<<<<<<< HEAD
     /// Frames have the column `peaks`: the file was of format 2 when it was opened.
     pub(super) has_peaks: bool,
     pub(super) computed: ComputedTrees,
-=======
     /// The files that were opened for appending: the database, and its log once there is one.
     identity: OnceLock<FileIdentity>,
     log: OnceLock<FileIdentity>,
     /// Why they are not the files at their paths any more.
     replaced: OnceLock<String>,
->>>>>>> damage
 }
 
 impl JournalFile {
@@ -61,17 +58,19 @@ impl JournalFile {
             identity: OnceLock::new(),
             log: OnceLock::new(),
             replaced: OnceLock::new(),
+            has_peaks: false,
+            computed: ComputedTrees::default(),
         }
     }
 
     /// Opens the file, creating it where there is none. The caller holds the directory's lock.
     pub(super) fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
-<<<<<<< HEAD
         let mut file = Self::at(dir);
-        // Looked at before anything is changed in it: it may be somebody else's database.
+        // Looked at before anything is changed in it: it may be somebody else's database, or a damaged journal.
+        file.refuse_a_lost_journal()?;
         if std::fs::metadata(&file.path).is_ok_and(|found| found.len() > 0) {
-            let look = |connection: &Connection| table_exists(connection).and_then(|exists| Ok((exists, tables(connection)?)));
-            let looked = match file.read(|connection| Ok(look(connection)))? {
+            let look = |connection: &Connection| Ok((table_exists(connection)?, tables(connection)?));
+            let looked = match file.connect().and_then(|connection| look(&connection)) {
                 // The creation was cut short. A reader may not undo what is left of it.
                 Err(error) if was_cut_short(&error) => {
                     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -79,14 +78,7 @@ impl JournalFile {
                 }
                 looked => looked,
             };
-            let (exists, tables) = looked.map_err(|error| file.not_a_journal(error))?;
-=======
-        let file = Self::at(dir);
-        // Looked at before anything is changed in it: it may be somebody else's database, or a damaged journal.
-        file.refuse_a_lost_journal()?;
-        if std::fs::metadata(&file.path).is_ok_and(|found| found.len() > 0) {
-            let (exists, tables) = file.look()?;
->>>>>>> damage
+            let (exists, tables) = looked.map_err(|error| file.judge(&error))?;
             if !exists && tables > 0 {
                 return Err(file.not_a_journal("journal.sqlite is another program's database"));
             }
@@ -110,43 +102,19 @@ impl JournalFile {
             };
             create().map_err(|error| StoreError::from(failure("cannot create the journal", &error)))?;
         }
-<<<<<<< HEAD
         if file.check_meta(&connection, name)? < FORMAT_VERSION {
             upgrade(&mut connection)
                 .map_err(|error| StoreError::from(failure("cannot bring the journal to this program's format", &error)))?;
         }
         file.has_peaks = true;
-=======
-        file.check_meta(&connection, name)?;
         let identity = FileIdentity::of(&file.path).map_err(|error| failed("cannot look at journal.sqlite", error))?;
         let _ = file.identity.set(identity);
->>>>>>> damage
         Ok(file)
-    }
-
-    fn at(dir: &Path) -> Self {
-        let path = dir.join("journal.sqlite");
-        Self { dir: dir.to_owned(), path, readers: Mutex::default(), has_peaks: false, computed: ComputedTrees::default() }
     }
 
     /// Opens the file for reading; it must exist.
     pub(super) fn open_read_only(dir: &Path, name: &str) -> Result<Self, OpenError> {
-<<<<<<< HEAD
         let mut file = Self::at(dir);
-        if !file.path.exists() {
-            return Err(file.not_a_journal("there is no journal.sqlite"));
-        }
-        let format = file
-            .read(|connection| Ok(table_exists(connection).map(|exists| (exists, file.check_meta(connection, name)))))
-            .map_err(OpenError::from)
-            .and_then(|looked| match looked {
-                Ok((true, checked)) => checked,
-                Ok((false, _)) => Err(file.not_a_journal("journal.sqlite has no frames")),
-                Err(error) => Err(file.not_a_journal(error)),
-            })?;
-        file.has_peaks = format >= 2;
-=======
-        let file = Self::at(dir);
         match std::fs::metadata(&file.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(file.not_a_journal("there is no journal.sqlite")),
             Err(error) => return Err(failed("cannot open journal.sqlite", error).into()),
@@ -158,8 +126,8 @@ impl JournalFile {
             (false, 0) => return Err(damaged("journal.sqlite has no tables: what was written to it is lost").into()),
             (false, _) => return Err(file.not_a_journal("journal.sqlite is another program's database")),
         }
-        file.read(|connection| Ok(file.check_meta(connection, name))).map_err(OpenError::from)??;
->>>>>>> damage
+        let format = file.read(|connection| Ok(file.check_meta(connection, name))).map_err(OpenError::from)??;
+        file.has_peaks = format >= 2;
         Ok(file)
     }
 
@@ -352,42 +320,18 @@ impl JournalFile {
         answer
     }
 
-<<<<<<< HEAD
     /// The format of a file that this program can read and that has this name.
     fn check_meta(&self, connection: &Connection, name: &str) -> Result<u32, OpenError> {
-=======
-    fn connect(&self) -> rusqlite::Result<Connection> {
-        let connection = connect_read_only(&self.path)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        Ok(connection)
-    }
-
-    /// What an error says of the file that was met before anything else was known of it.
-    fn judge(&self, error: &rusqlite::Error) -> OpenError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) if !is_ours(&self.path) => self.not_a_journal(error),
-            _ => read_failure("journal.sqlite", FIRST, error).into(),
-        }
-    }
-
-    fn check_meta(&self, connection: &Connection, name: &str) -> Result<(), OpenError> {
->>>>>>> damage
         let value = |key: &str| {
             connection
                 .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get::<_, String>(0))
                 .map_err(|error| OpenError::from(read_failure(&format!("{key} in the table meta"), FIRST, &error)))
         };
         let format = value("format_version")?;
-<<<<<<< HEAD
-        let format: u32 = format.parse().map_err(|_| self.not_a_journal(format!("format_version is {format:?}")))?;
+        let format: u32 =
+            format.parse().map_err(|_| damaged(format!("format_version in the table meta is {format:?}, which is no number")))?;
         if format > FORMAT_VERSION {
             return Err(OpenError::NewerFormat { dir: self.dir.clone(), found: format, supported: FORMAT_VERSION });
-=======
-        let found: u32 =
-            format.parse().map_err(|_| damaged(format!("format_version in the table meta is {format:?}, which is no number")))?;
-        if found > FORMAT_VERSION {
-            return Err(OpenError::NewerFormat { dir: self.dir.clone(), found, supported: FORMAT_VERSION });
->>>>>>> damage
         }
         let found = value("journal")?;
         if found != name {
@@ -401,7 +345,6 @@ impl JournalFile {
     }
 }
 
-<<<<<<< HEAD
 /// Makes a file of format 1 one of format 2. What stands in it stays as it is; `format_1_until` says how far that goes.
 fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -411,7 +354,8 @@ fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
          UPDATE meta SET value = '{FORMAT_VERSION}' WHERE key = 'format_version'"
     ))?;
     transaction.commit()
-=======
+}
+
 /// The first position of every journal: where damage begins that concerns the file as a whole.
 const FIRST: Position = Position::new(1);
 
@@ -431,7 +375,6 @@ fn is_ours(path: &Path) -> bool {
     let has_header = beginning.starts_with(b"SQLite format 3\0");
     let has_company = path.parent().is_some_and(|dir| dir.join("cauri.lock").exists() && dir.join("index.sqlite").exists());
     has_schema || has_header || has_company
->>>>>>> damage
 }
 
 /// Appends a batch and moves the head, in one transaction that has reached the disk when this returns.
@@ -481,7 +424,7 @@ pub(super) fn probe(connection: &Connection, bytes: usize) -> rusqlite::Result<(
     let write = || -> rusqlite::Result<()> {
         // With a cache of no size pages are written as they are made, not when they are committed.
         connection.execute_batch("PRAGMA cache_size = 1; BEGIN IMMEDIATE")?;
-        connection.execute("INSERT INTO frames VALUES (?1, 0, x'', x'', zeroblob(?2))", params![i64::MAX, bytes as i64])?;
+        connection.execute("INSERT INTO frames (first, last, root, checksums, body) VALUES (?1, 0, x'', x'', zeroblob(?2))", params![i64::MAX, bytes as i64])?;
         Ok(())
     };
     let written = write();

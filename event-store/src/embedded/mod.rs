@@ -4,15 +4,10 @@
 //! and command, snapshots): deleting it costs time at the next start, nothing else. `cauri.lock` is held by
 //! the one process that may append. `docs/reference/journal-format.md` describes the bytes.
 
-<<<<<<< HEAD
 mod durable;
-mod index;
-mod journal;
-mod roots;
-=======
 pub(crate) mod index;
 pub(crate) mod journal;
->>>>>>> damage
+mod roots;
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -31,12 +26,8 @@ use self::journal::JournalFile;
 use crate::batch::Batch;
 use crate::files::{create_private_dir, open_private, tighten};
 use crate::follow::HeadWatch;
-<<<<<<< HEAD
-use crate::merkle::{Hash, Tree};
-=======
 use crate::health::{BlockedBy, StoreHealth};
-use crate::merkle::Tree;
->>>>>>> damage
+use crate::merkle::{Hash, Tree};
 use crate::port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
 use crate::space::{DEFAULT_RESERVE, Space};
 use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
@@ -142,14 +133,10 @@ impl EmbeddedStore {
     pub fn open_with(dir: &Path, name: &str, size: IndexSize) -> Result<Self, OpenError> {
         create_private_dir(dir).map_err(|error| failed(&format!("cannot create {}", dir.display()), error))?;
         let lock = lock(dir)?;
-<<<<<<< HEAD
         durable::settle(dir)?;
-        let journal = JournalFile::open(dir, name)?;
-=======
         let (health, space) = (StoreHealth::default(), Space::of(dir));
         let around = Surroundings { size, space: space.clone(), health: health.clone() };
         let journal = Arc::new(JournalFile::open(dir, name)?);
->>>>>>> damage
         let connection = journal.connect_to_append()?;
         let tree = journal.tree()?;
         // What a start needs is written in any case: without it there would be no journal to keep space for.
@@ -159,13 +146,9 @@ impl EmbeddedStore {
         let store = Self {
             name: name.to_owned(),
             heads: HeadWatch::new(tree.head()),
-<<<<<<< HEAD
             format_1_until: AtomicU64::new(journal.format_1_until(tree.head().position)?.get()),
-            writer: Some(Mutex::new(Writer { connection, tree, unsure: false })),
-=======
             writer: Some(Mutex::new(Writer { connection, tree, unsure: false, needed: LEAST_PROBED })),
             index: IndexSlot::new(dir.to_owned(), journal.clone(), around, index),
->>>>>>> damage
             journal,
             health,
             space,
@@ -181,18 +164,13 @@ impl EmbeddedStore {
     pub fn open_read_only(dir: &Path, name: &str) -> Result<Self, OpenError> {
         let journal = Arc::new(JournalFile::open_read_only(dir, name)?);
         let head = journal.tree()?.head();
-<<<<<<< HEAD
-        let index = Index::open_read_only(dir, &journal, head.position, IndexSize::default())?;
-        let format_1_until = AtomicU64::new(journal.format_1_until(head.position)?.get());
-        let (cache, heads) = (Mutex::default(), HeadWatch::new(head));
-        Ok(Self { name: name.to_owned(), journal, index, writer: None, cache, format_1_until, heads, _lock: None })
-=======
         let (health, space) = (StoreHealth::default(), Space::of(dir));
         let around = Surroundings { size: IndexSize::default(), space: space.clone(), health: health.clone() };
         let index = Index::open_read_only(dir, &journal, head.position, &around)?;
         let index = IndexSlot::new(dir.to_owned(), journal.clone(), around, index);
         let (cache, heads) = (Mutex::default(), HeadWatch::new(head));
-        Ok(Self { name: name.to_owned(), journal, index, health, space, writer: None, cache, heads, _lock: None })
+        let format_1_until = AtomicU64::new(journal.format_1_until(head.position)?.get());
+        Ok(Self { name: name.to_owned(), journal, index, health, space, writer: None, cache, format_1_until, heads, _lock: None })
     }
 
     /// Looks whether the directory holds the journal `name` in a format that this program reads; gives its name.
@@ -241,7 +219,6 @@ impl EmbeddedStore {
             JournalFile::leave_log(&writer.connection);
             self.health.block(BlockedBy::JournalReplaced, what.clone());
         })
->>>>>>> damage
     }
 
     /// The journal's directory.
@@ -263,11 +240,7 @@ impl EmbeddedStore {
         while let Some(batch) = self.read_checked(position)? {
             for record in batch.records() {
                 let envelope = record.envelope()?;
-<<<<<<< HEAD
-                for key in [self.index.hasher().stream(&envelope.stream), self.index.hasher().command(&envelope.metadata.key())] {
-=======
-                for key in [index.hasher().stream(&envelope.stream), index.hasher().command(&envelope.metadata.command)] {
->>>>>>> damage
+                for key in [index.hasher().stream(&envelope.stream), index.hasher().command(&envelope.metadata.key())] {
                     // A command's key leads to its first record only; later ones are found from there.
                     let found = index.candidates(key)?;
                     let reached = found.iter().any(|candidate| *candidate <= record.position());
@@ -294,14 +267,10 @@ impl EmbeddedStore {
     /// The batch stands in the journal: go on from there.
     fn appended(&self, writer: &mut Writer, batch: &Batch) {
         writer.tree = batch.tree().clone();
-<<<<<<< HEAD
         if batch.has_format_1() {
             self.format_1_until.store(batch.head().position.get(), Ordering::SeqCst);
         }
-        self.index.insert(batch);
-=======
         self.index.current().insert(batch);
->>>>>>> damage
         self.heads.publish(batch.head());
     }
 
@@ -310,13 +279,8 @@ impl EmbeddedStore {
         if let Some(batch) = self.cache().iter().find(|batch| holds(batch)) {
             return Ok(Some(batch.clone()));
         }
-<<<<<<< HEAD
-        let Some(stored) = self.read_batch(position)? else { return Ok(None) };
-        let batch = Arc::new(stored.check()?);
-=======
         let Some(batch) = self.read_checked(position)? else { return Ok(None) };
         let batch = Arc::new(batch);
->>>>>>> damage
         let mut cache = self.cache();
         cache.truncate(CACHED_BATCHES - 1);
         cache.push_front(batch.clone());
