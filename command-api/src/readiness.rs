@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use cauri_engine::ClockStatus;
+use cauri_event_store::health::{Blocked, BlockedBy, IndexCondition};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::state::ApiState;
+use crate::submit::meaning;
 
 /// A reason why a process is not ready. The name never changes its meaning; it is also the `reason` label of the metric
 /// `cauri_not_ready`.
@@ -38,12 +40,28 @@ macro_rules! reasons {
 reasons! {
     ENGINE_STOPPED: "engine_stopped",
         "The engine has stopped and takes no commands. The log says why; restart the process.";
+    DISK_FULL: "disk_full",
+        "The disk of the journal is full. Nothing is acknowledged. Make room; appends are tried again every second.";
+    JOURNAL_REPLACED: "journal_replaced",
+        "The file of the journal was removed or replaced while the process had it open. Nothing is acknowledged until a restart with the right file.";
+    JOURNAL_WRITE_FAILED: "journal_write_failed",
+        "The journal cannot be written. The log says why; appends are tried again every second.";
+    JOURNAL_DAMAGED: "journal_damaged",
+        "A record that was read is not what was written. Run `cauri-replay verify`, restore from a copy.";
+    INDEX_REBUILDING: "index_rebuilding",
+        "The look-up index was damaged and is being built again. Commands that need the damaged part fail until then.";
+    INDEX_DAMAGED: "index_damaged",
+        "The look-up index is damaged and could not be built again. The log says why; it is tried again.";
     CLOCK_GAP: "clock_gap",
         "The clock leapt ahead of the last record or of the time that passed. Commands are not decided until it is right or the leap is accepted (`POST /v1/clock/accept-gap`).";
     READ_MODELS_BEHIND: "read_models_behind",
         "The read models are more events behind the journal than `--max-lag`. They catch up by themselves.";
     READ_MODELS_RETRYING: "read_models_retrying",
         "The read models cannot be written and the write is tried again. The log says why, such as a full disk.";
+    READ_MODELS_PAUSED: "read_models_paused",
+        "The read models are not written, to keep free space for the journal (`--disk-reserve`). They go on when there is room.";
+    READ_MODELS_OTHER_HISTORY: "read_models_other_history",
+        "The read models were of another history of the journal and are being built anew.";
     READ_MODELS_STOPPED: "read_models_stopped",
         "The read models have stopped. The log says why; restart the process.";
     READ_MODELS_CORRUPT: "read_models_corrupt",
@@ -114,11 +132,35 @@ pub(crate) type Found = Vec<(&'static str, Result<String, Reason>)>;
 
 /// Looks at everything. It may block.
 pub(crate) fn look(state: &ApiState) -> Found {
-    let engine =
-        if state.engine.is_running() { Ok("takes commands".to_owned()) } else { Err(Reason::new(&reason::ENGINE_STOPPED, "has stopped")) };
+    let health = state.engine.store().health();
+    let engine = match health.blocked() {
+        _ if !state.engine.is_running() => Err(Reason::new(&reason::ENGINE_STOPPED, "has stopped")),
+        Some(Blocked { by, detail }) => {
+            let kind = match by {
+                BlockedBy::DiskFull => reason::DISK_FULL,
+                BlockedBy::JournalReplaced => reason::JOURNAL_REPLACED,
+                BlockedBy::WriteFailed => reason::JOURNAL_WRITE_FAILED,
+            };
+            Err(Reason::new(&kind, format!("{}: {detail}", meaning(by))))
+        }
+        None => Ok("takes commands".to_owned()),
+    };
     // As it was last published: asking the store itself would wait for a write that is under way.
-    let store = Ok(format!("is at {}", state.engine.store().follow().head()));
-    let mut found = vec![("engine", engine), ("store", store), ("clock", clock(state.engine.clock()))];
+    let store = match health.damage() {
+        Some(damage) => Err(Reason::new(&reason::JOURNAL_DAMAGED, format!("{}; damage was met {} times", damage.first, damage.met))),
+        None => Ok(format!("is at {}", state.engine.store().follow().head())),
+    };
+    let index = match health.index() {
+        // Look-ups answer from memory while derived data is paused.
+        IndexCondition::Whole => Ok(health.paused().map_or_else(|| "is whole".to_owned(), |why| format!("is whole; {why}"))),
+        IndexCondition::Rebuilding { why } => {
+            Err(Reason::new(&reason::INDEX_REBUILDING, format!("{why}; look-ups that need the damaged part fail")))
+        }
+        IndexCondition::RebuildFailed { why } => {
+            Err(Reason::new(&reason::INDEX_DAMAGED, format!("it could not be rebuilt and is tried again: {why}")))
+        }
+    };
+    let mut found = vec![("engine", engine), ("store", store), ("index", index), ("clock", clock(state.engine.clock()))];
     found.extend(state.ready_checks.iter().map(|ready| (ready.name, (ready.check)())));
     found
 }

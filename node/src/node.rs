@@ -80,7 +80,8 @@ impl Node {
             Some(jwks) => jwks.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
             None => JwksSource::from(DevIssuer::open_or_create(data.path())?.jwks_path()),
         };
-        let verifier = Arc::new(Verifier::new(Jwks::load(source)?, &args.trust.trust()));
+        let verifier = Verifier::new(Jwks::load(source)?, &args.trust.trust());
+        let verifier = Arc::new(verifier.with_requests_per_subject(args.http.max_requests_per_subject));
         let store = EmbeddedStore::open(&data.journal(), JOURNAL)?;
         store.space().set_reserve(args.engine.disk_reserve);
         let space = store.space().with_dir(&data.read_models_dir());
@@ -124,7 +125,7 @@ impl Node {
 }
 
 /// Whether every read model follows the journal, and closely enough; each that does not is named with position and reason.
-fn read_models(status: &RunnerStatus, most: u64) -> Result<String, String> {
+fn read_models(status: &RunnerStatus, most: u64) -> Result<String, Reason> {
     let lag = status.read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
     let found = format!("{lag} events behind, {most} may be");
     let stopped: Vec<String> = status
@@ -139,15 +140,18 @@ fn read_models(status: &RunnerStatus, most: u64) -> Result<String, String> {
         .collect();
     let stopped = stopped.join("; ");
     match &status.state {
-        RunnerState::Corrupt { position, reason } => {
-            Err(format!("read_models_stopped: all are stopped before position {position}: {reason}"))
+        RunnerState::Corrupt { position, reason: why } => {
+            Err(Reason::new(&reason::READ_MODELS_CORRUPT, format!("all are stopped before position {position}: {why}")))
         }
-        RunnerState::Stopped => Err("read_models_stopped: their runner has ended".to_owned()),
-        _ if !stopped.is_empty() => Err(format!("read_models_stopped: {stopped}")),
-        RunnerState::Paused { reason } => Err(format!("read_models_paused: {reason}; {found}")),
-        RunnerState::Retrying { reason } => Err(format!("read_models_retrying: {reason}; {found}")),
-        RunnerState::Running if lag <= most => Ok(found),
-        RunnerState::Running => Err(format!("read_models_behind: {found}")),
+        RunnerState::Stopped => Err(Reason::new(&reason::READ_MODELS_STOPPED, "their runner has ended")),
+        _ if !stopped.is_empty() => Err(Reason::new(&reason::READ_MODELS_STOPPED, stopped)),
+        RunnerState::Paused { reason: why } => Err(Reason::new(&reason::READ_MODELS_PAUSED, format!("{why}; {found}"))),
+        RunnerState::Retrying { reason: why } => Err(Reason::new(&reason::READ_MODELS_RETRYING, format!("{why}; {found}"))),
+        RunnerState::Running => match &status.other_history {
+            Some(why) => Err(Reason::new(&reason::READ_MODELS_OTHER_HISTORY, format!("{why}; {found}"))),
+            None if lag <= most => Ok(found),
+            None => Err(Reason::new(&reason::READ_MODELS_BEHIND, found)),
+        },
     }
 }
 
@@ -164,7 +168,8 @@ mod tests {
     }
 
     fn judged(read_models: Vec<ProjectionStatus>, state: RunnerState) -> Result<String, String> {
-        super::read_models(&RunnerStatus { head: Position::new(62), read_models, state }, 100)
+        let status = RunnerStatus { head: Position::new(62), read_models, state, other_history: None };
+        super::read_models(&status, 100).map_err(|reason| format!("{}: {}", reason.kind.name, reason.text))
     }
 
     #[test]

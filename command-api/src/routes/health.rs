@@ -14,7 +14,6 @@ use crate::auth::layer::bearer_of;
 use crate::auth::role::Permission;
 use crate::readiness::{Found, Readiness, Reason, look, reason, record};
 use crate::state::ApiState;
-use crate::submit::meaning;
 use crate::telemetry;
 
 /// A balancer does not wait longer.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cauri_event_schemas::Position;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use super::roots::{ComputedTrees, keeps_peaks};
 use super::{FORMAT_VERSION, OpenError, failed};
@@ -318,6 +318,20 @@ impl JournalFile {
         let answer = with(&connection);
         super::keep(&self.readers, connection);
         answer
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let connection = connect_read_only(&self.path)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        Ok(connection)
+    }
+
+    /// What an error says of the file that was met before anything else was known of it.
+    fn judge(&self, error: &rusqlite::Error) -> OpenError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) if !is_ours(&self.path) => self.not_a_journal(error),
+            _ => read_failure("journal.sqlite", FIRST, error).into(),
+        }
     }
 
     /// The format of a file that this program can read and that has this name.
