@@ -74,7 +74,7 @@ pub fn verify_directory(dir: &Path, name: &str, wanted: &Wanted) -> Result<Repor
 /// The report on a journal whose file is damaged as a whole: one finding, and no other check could be made.
 fn nothing_readable(name: &str, corruption: &Corruption, wanted: &Wanted) -> Report {
     let began = Instant::now();
-    let mut audit = Audit::new(Seed::default(), &wanted.expected, None);
+    let mut audit = Audit::new(Seed::default(), &wanted.expected, Vec::new(), None, wanted.now);
     audit.findings.at(Check::Checksums, corruption.position, corruption.what.clone());
     let unread = Check::ALL.into_iter().filter(|check| *check != Check::Checksums);
     let stopped = unread.map(|check| (check, "not looked at: the file of the journal cannot be read".to_owned()));
