@@ -59,7 +59,7 @@ fn engine_on(store: Arc<EmbeddedStore>) -> Engine {
 }
 
 fn submit(engine: &Engine, asked: &[Asked]) -> Vec<Outcome> {
-    engine.submit_blocking(asked.iter().map(Asked::envelope).collect(), Mode::Each).expect("outcomes")
+    engine.submit_blocking(asked.iter().map(Asked::envelope).collect(), Mode::Each).expect("outcomes").outcomes
 }
 
 impl Day {

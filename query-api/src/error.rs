@@ -38,7 +38,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::BadUserInput,
         Self::Unauthenticated,
         Self::Forbidden,

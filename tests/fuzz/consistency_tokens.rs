@@ -2,6 +2,7 @@
 
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_event_schemas::Position;
+use cauri_event_store::{Hash, Head};
 
 use crate::cases;
 use crate::mutation::changed_text;
@@ -9,7 +10,8 @@ use crate::mutation::changed_text;
 #[test]
 fn a_changed_consistency_token_is_refused_or_well_formed() {
     cases(20_000, |random| {
-        let token = ConsistencyToken { journal: "ledger".into(), position: Position::new(random.u64(..)) }.to_string();
+        let root = Hash(std::array::from_fn(|_| random.u8(..)));
+        let token = ConsistencyToken::new("ledger", &Head { position: Position::new(random.u64(..)), root }).to_string();
         let changed = changed_text(random, &token);
         if let Ok(read) = changed.parse::<ConsistencyToken>() {
             assert_eq!(read.to_string().parse(), Ok(read), "{changed}");

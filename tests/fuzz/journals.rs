@@ -47,7 +47,7 @@ impl Written {
             let record = record.as_record();
             let envelope = record.envelope().expect("an envelope");
             if seen.insert(format!("command {}", envelope.metadata.command)) {
-                ids.push((Lookup::Command(envelope.metadata.command), record.position()));
+                ids.push((Lookup::Command(envelope.metadata.key()), record.position()));
             }
             if seen.insert(format!("stream {}", envelope.stream)) {
                 ids.push((Lookup::Stream(envelope.stream), record.position()));

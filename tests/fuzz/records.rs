@@ -20,7 +20,7 @@ fn a_changed_record_is_refused_or_is_another_record_byte_for_byte() {
             Ok((is_current, envelope.decode()?))
         });
         let lines = [&bytes[..], b"\n"].concat();
-        let raw = RawBatch { first: *position, last: *position, root: None, checksums: None, body: Body::Lines(lines) };
+        let raw = RawBatch { first: *position, last: *position, root: None, checksums: None, peaks: None, body: Body::Lines(lines) };
         if read(raw, &Seed::default()).findings.is_empty() {
             let (is_current, events) = decoded.expect("what the audit reads is decoded");
             let again: Vec<String> = events.iter().map(|event| String::from_utf8_lossy(&event.to_bytes()).into_owned()).collect();

@@ -237,7 +237,7 @@ fn whatever_fails_every_command_has_one_effect_and_one_answer() {
         let balances = verified(&journal);
         let commits = commits(&journal);
         for (command, outcome) in &answers {
-            assert_eq!(commits.get(&command.id), Some(&1), "{} with seed {seed}: {outcome:?}", command.id);
+            assert_eq!(commits.get(&command.key), Some(&1), "{} with seed {seed}: {outcome:?}", command.key);
         }
         // Asked once more, here and by an engine that starts from the snapshot: the same answers.
         journal.faults().plan([None; 1_000]);

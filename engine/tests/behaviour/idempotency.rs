@@ -195,7 +195,7 @@ fn an_id_with_another_body_is_refused_and_nothing_changes() {
         ];
         for command in &commands {
             for other in &body {
-                let other = CommandEnvelope { id: command.id.clone(), ..other.clone() };
+                let other = CommandEnvelope { key: command.key.clone(), ..other.clone() };
                 let answer = refused(&story.one(&other));
                 assert_eq!((answer.refusal.code, answer.position, answer.replayed), (IdempotencyKeyReused, None, false), "{other:?}");
             }

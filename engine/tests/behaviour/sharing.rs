@@ -65,8 +65,8 @@ fn each_engine_goes_on_from_what_the_other_wrote() {
         ];
         for (index, command) in story.iter().enumerate() {
             let answer = one(engines[index % 2], command);
-            assert!(!accepted(&answer).replayed, "{coordination:?}: {}", command.id);
-            assert_eq!(one(engines[(index + 1) % 2], command), as_replay(&answer), "{coordination:?}: {}", command.id);
+            assert!(!accepted(&answer).replayed, "{coordination:?}: {}", command.key);
+            assert_eq!(one(engines[(index + 1) % 2], command), as_replay(&answer), "{coordination:?}: {}", command.key);
         }
         for engine in engines {
             assert_eq!(refused(&one(engine, &reverse("again", "p"))).refusal.code, AlreadyReversed);
@@ -157,8 +157,8 @@ type Told = HashMap<CommandKey, Outcome>;
 fn told(asked: Vec<(CommandEnvelope, Outcome)>) -> Told {
     let mut told = Told::new();
     for (command, outcome) in asked {
-        let first = told.entry(command.id.clone()).or_insert_with(|| as_replay(&outcome)).clone();
-        assert_eq!(first, as_replay(&outcome), "{} was told two things", command.id);
+        let first = told.entry(command.key.clone()).or_insert_with(|| as_replay(&outcome)).clone();
+        assert_eq!(first, as_replay(&outcome), "{} was told two things", command.key);
     }
     told
 }

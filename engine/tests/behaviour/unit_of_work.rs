@@ -154,7 +154,7 @@ fn a_submission_that_is_taken_back_leaves_entries_accounts_and_ids_as_they_were(
     // Every one of them is still possible, under the same ids: none was used.
     let outcomes = story.submit(&commands[..7], Mode::Each);
     for (command, outcome) in commands.iter().zip(&outcomes) {
-        match command.id.as_str() {
+        match command.key.id.as_str() {
             "reverse-p" | "reverse-q" | "post-h" | "freeze-b" | "new" | "open-new" | "close-a" | "h2" => {
                 assert!(!accepted(outcome).replayed)
             }

@@ -438,7 +438,10 @@ pub(super) fn probe(connection: &Connection, bytes: usize) -> rusqlite::Result<(
     let write = || -> rusqlite::Result<()> {
         // With a cache of no size pages are written as they are made, not when they are committed.
         connection.execute_batch("PRAGMA cache_size = 1; BEGIN IMMEDIATE")?;
-        connection.execute("INSERT INTO frames (first, last, root, checksums, body) VALUES (?1, 0, x'', x'', zeroblob(?2))", params![i64::MAX, bytes as i64])?;
+        connection.execute(
+            "INSERT INTO frames (first, last, root, checksums, body) VALUES (?1, 0, x'', x'', zeroblob(?2))",
+            params![i64::MAX, bytes as i64],
+        )?;
         Ok(())
     };
     let written = write();

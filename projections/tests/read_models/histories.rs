@@ -226,6 +226,9 @@ impl EventStore for Replaceable {
     fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
         self.journal().locate(lookups)
     }
+    fn format_1_until(&self) -> Position {
+        self.journal().format_1_until()
+    }
     fn follow(&self) -> &HeadWatch {
         &self.heads
     }
