@@ -812,7 +812,9 @@ mod tests {
     #[test]
     fn the_same_seed_is_the_same_day_and_another_is_another() {
         let fingerprints = |seed| -> Vec<_> {
-            Day::new(seed, 2_000).flat_map(|slice| slice.commands.into_iter().map(|envelope| (envelope.id, envelope.fingerprint))).collect()
+            Day::new(seed, 2_000)
+                .flat_map(|slice| slice.commands.into_iter().map(|envelope| (envelope.key, envelope.fingerprint)))
+                .collect()
         };
         assert_eq!(fingerprints(7), fingerprints(7));
         assert_ne!(fingerprints(7), fingerprints(8));

@@ -77,9 +77,13 @@ fn a_second_node_on_a_directory_is_told_that_it_is_in_use() {
 fn a_port_that_is_taken_and_keys_that_are_not_there_are_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
-    let error = cauri_node::serve::listen(address).expect_err("it is taken").to_string();
-    assert!(error.contains(&address.to_string()) && error.contains("--listen"), "{error}");
     let data = tempfile::tempdir().expect("a directory");
+    let args = serve_args(data.path(), &["--listen", &address.to_string()]);
+    let error = cauri_node::serve::listen(&args.http).expect_err("it is taken").to_string();
+    assert!(error.contains(&address.to_string()) && error.contains("--listen"), "{error}");
+    let args = serve_args(data.path(), &["--listen", "0.0.0.0:0", "--allow-missing-keys"]);
+    let error = cauri_node::serve::listen(&args.http).expect_err("others could send payments without keys").to_string();
+    assert!(error.contains("--allow-missing-keys") && error.contains("loopback"), "{error}");
     let Err(error) = Node::open(&serve_args(data.path(), &["--jwks", "/nowhere/jwks.json"]), None) else { panic!("it opened") };
     assert!(error.to_string().contains("/nowhere/jwks.json"), "{error}");
 }

@@ -31,7 +31,7 @@ impl Served {
     pub fn at(data: &Path, more: &[&str]) -> Self {
         let args = serve_args(data, more);
         let node = Node::open(&args, None).expect("a node");
-        let listener = cauri_node::serve::listen(args.http.listen).expect("a port");
+        let listener = cauri_node::serve::listen(&args.http).expect("a port");
         let address = listener.local_addr().expect("an address");
         let (end, ended) = oneshot::channel();
         let thread = std::thread::spawn(move || {
