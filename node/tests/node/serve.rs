@@ -78,10 +78,11 @@ fn a_port_that_is_taken_and_keys_that_are_not_there_are_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
     let data = tempfile::tempdir().expect("a directory");
-    let args = serve_args(data.path(), &["--listen", &address.to_string()]);
+    let mut args = serve_args(data.path(), &["--allow-missing-keys"]);
+    args.http.listen = address;
     let error = cauri_node::serve::listen(&args.http).expect_err("it is taken").to_string();
     assert!(error.contains(&address.to_string()) && error.contains("--listen"), "{error}");
-    let args = serve_args(data.path(), &["--listen", "0.0.0.0:0", "--allow-missing-keys"]);
+    args.http.listen = "0.0.0.0:0".parse().expect("an address");
     let error = cauri_node::serve::listen(&args.http).expect_err("others could send payments without keys").to_string();
     assert!(error.contains("--allow-missing-keys") && error.contains("loopback"), "{error}");
     let Err(error) = Node::open(&serve_args(data.path(), &["--jwks", "/nowhere/jwks.json"]), None) else { panic!("it opened") };
