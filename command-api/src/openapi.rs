@@ -208,8 +208,10 @@ const INTRODUCTION: &str = "\
 Every command is answered after it is durable. Amounts are decimal strings in major units, with at most as many digits after the point as the \
 currency has; Cauri refuses, it does not round. Instants are those of RFC 3339 §5.6, with at most six digits after the second and without leap \
 seconds. An object has each key once; `null` says the same as the absence of an optional member.\n\n\
-**Retries.** Send an `Idempotency-Key`. The same key with the same content gets the first answer again, accepted or refused, with \
-`Idempotency-Replayed: true`; with another content it is refused as `idempotency_key_reused`. A refusal stands: the same key does not succeed later.\n\n\
+**Retries.** Send an `Idempotency-Key`; a command that moves money needs one, or for a new entry an `id` made by the caller, which then is the key. \
+The same key with the same content gets the first answer again, accepted or refused, with `Idempotency-Replayed: true`; with another content it is \
+refused as `idempotency_key_reused`. Equal values are the same content however they are written. A refusal stands: the same key does not succeed \
+later. Keys belong to the caller: two callers with one key ask for two commands. Every answer gives the key back.\n\n\
 **Versions.** `ETag` is the version of the account's or entry's stream, `If-Match` asks for one; `\"0\"` is the version before the first event.\n\n\
 **Reading what you wrote.** `position` (also the header `Cauri-Position`) is a token that a query takes: it then sees at least your command.\n\n\
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`, and a JSON pointer into your request where there is a place to point at.";
@@ -268,7 +270,13 @@ fn parameters(operation: &Operation, examples: &[&Example]) -> Value {
     }
     if operation.is_command() {
         let key = json!({ "type": "string", "pattern": "^[\\u0021-\\u007e]{1,255}$" });
-        add("Idempotency-Key", "header", "The command's id; one is made if it is absent, and then a retry is another command.", key);
+        let description = "The command's id, among the caller's own. Needed by what moves money, unless a new entry has an `id` made by the caller; \
+            otherwise one is made if it is absent, and then a retry is another command.";
+        add("Idempotency-Key", "header", description, key);
+        let description = "For an admin: whose command it is, as the issuer names that caller. Its key counts among that caller's; actor and caller are recorded.";
+        add("Cauri-On-Behalf-Of", "header", description, json!({ "type": "string", "minLength": 1, "maxLength": 256 }));
+        let description = "The source of files that the command comes from: keys count among the source's, whoever sends them.";
+        add("Cauri-Import", "header", description, json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" }));
         if !matches!(operation.body, Body::Bulk) {
             let version = json!({ "type": "string", "pattern": "^\"[0-9]{1,19}\"$" });
             add("If-Match", "header", "Decide only if the stream is at this version: the `ETag` of an earlier answer.", version);
@@ -363,6 +371,9 @@ fn headers(operation: &Operation) -> Value {
     let mut headers = json!({ "X-Request-Id": text("The request's id.") });
     if operation.is_command() {
         headers["Cauri-Position"] = text("The consistency token.");
+        if !matches!(operation.body, Body::Bulk) {
+            headers["Idempotency-Key"] = text("The command's key: the caller's, or the one that was made for it.");
+        }
         headers["Idempotency-Replayed"] = text("`true` where this is an earlier answer again.");
     }
     if !matches!(operation.body, Body::Bulk) && operation.id != "head" && !operation.is_of_service() {
@@ -579,7 +590,7 @@ fn operations() -> Vec<Operation> {
             tag: "bulk",
             summary: "Submit up to 8,189 commands",
             description: "Each for itself, or with `atomic` all or none. An item is the body of the single command with `op` and, where the single \
-                command has its target in the path, `address` or `id`. Without a key of its own its id is `<Idempotency-Key>/<index>`. A request with \
+                command has its target in the path, `address` or `id`. Without a key of its own its key is `<Idempotency-Key>/<index>`. A request with \
                 an item that cannot be understood is refused whole.",
             permission: Some(Permission::Write),
             body: Body::Bulk,
