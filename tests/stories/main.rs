@@ -3,6 +3,7 @@
 mod attacks;
 mod clock;
 mod durability;
+mod format_1;
 mod histories;
 mod operations;
 mod worked_examples;
