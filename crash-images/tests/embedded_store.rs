@@ -1,6 +1,6 @@
 //! Power cuts at every point of the embedded store's life: nothing acknowledged is lost, and every start succeeds.
 //!
-//! `CAURI_FUZZ_SECONDS=600` draws images for that long, `CAURI_FUZZ_SEED=7` draws others. The index works on a thread of
+//! `CAURI_FUZZ_SECONDS=600` draws images for that long, `CAURI_SEED=7` draws others. The index works on a thread of
 //! its own, so a seed does not repeat a run exactly; an image that fails is kept, and its directory is printed.
 
 mod power_cut;

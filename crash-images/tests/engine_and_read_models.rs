@@ -1,7 +1,7 @@
 //! Power cuts while the engine answers commands and the read models follow: whatever was answered is answered the same
 //! way afterwards, and the read models show what a replay of the journal gives.
 //!
-//! `CAURI_FUZZ_SECONDS=600` draws images for that long, `CAURI_FUZZ_SEED=7` draws others.
+//! `CAURI_FUZZ_SECONDS=600` draws images for that long, `CAURI_SEED=7` draws others.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const NOW: i64 = 1_750_000_000_000_000;
 #[test]
 fn what_was_answered_before_a_power_cut_is_answered_the_same_way_after_it() {
     let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let (seed, seconds) = (number("CAURI_FUZZ_SEED").unwrap_or(1), number("CAURI_FUZZ_SECONDS").map(Duration::from_secs));
+    let (seed, seconds) = (number("CAURI_SEED").unwrap_or(1), number("CAURI_FUZZ_SECONDS").map(Duration::from_secs));
     let began = Instant::now();
     let (mut images, mut round) = (0, 0);
     while round == 0 || seconds.is_some_and(|seconds| began.elapsed() < seconds) {

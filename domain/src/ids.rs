@@ -94,6 +94,9 @@ impl Caller {
     /// # Errors
     /// When the source's name has another form.
     pub fn of_import(source: &str) -> Result<Self, InvalidCaller> {
+        if !is_source(source) {
+            return Err(InvalidCaller(source.chars().take(80).collect()));
+        }
         format!("{IMPORT}{source}").parse()
     }
 }

@@ -3,7 +3,7 @@
 //! Whatever the bytes: no panic, no endless loop, no memory beyond a bound, and changed data is never taken for what was
 //! written. Each module names what it changes and what must hold.
 //!
-//! `CAURI_FUZZ_SECONDS=600` goes on for that long in each test, `CAURI_FUZZ_SEED=7` makes other changes. A case depends on
+//! `CAURI_FUZZ_SECONDS=600` goes on for that long in each test, `CAURI_SEED=7` makes other changes. A case depends on
 //! its seed alone: with the seed that a failure prints the case is the first one.
 
 mod consistency_tokens;
@@ -30,7 +30,7 @@ const MOST_MEMORY_KIB: u64 = 3 << 20;
 /// Runs cases: so many, or as long as the environment says. Each has its own randomness.
 fn cases(usually: u64, mut case: impl FnMut(&mut Rng)) {
     let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seed = number("CAURI_FUZZ_SEED").unwrap_or(1);
+    let seed = number("CAURI_SEED").unwrap_or(1);
     let time = number("CAURI_FUZZ_SECONDS").map(Duration::from_secs);
     let began = Instant::now();
     let mut made = 0;
@@ -53,7 +53,7 @@ struct Named(u64);
 impl Drop for Named {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the case is CAURI_FUZZ_SEED={}", self.0);
+            eprintln!("the case is CAURI_SEED={}", self.0);
         }
     }
 }

@@ -23,6 +23,7 @@ const CAURI: &str = "CAURI_SEED";
 const SUITES: &[(&str, &str, &str, &str, &str)] = &[
     ("time", "domain/src/time.rs", "lib", "time::", PROPTEST),
     ("model", "domain/tests/model.rs", "rules", "model::", PROPTEST),
+    ("instants", "domain/tests/time.rs", "rules", "time::", PROPTEST),
     ("money", "domain/tests/money.rs", "rules", "money::", PROPTEST),
     ("records", "event-schemas/tests/records.rs", "stored", "records::", PROPTEST),
     ("canonical", "event-schemas/tests/canonical.rs", "stored", "canonical::", PROPTEST),
@@ -39,6 +40,10 @@ const SUITES: &[(&str, &str, &str, &str, &str)] = &[
     ("damage", "replay-tools/tests/damage.rs", "damage", "a_flipped_bit", PROPTEST),
     ("lockstep", "tests/simulation/lockstep.rs", "simulation", "one_caller", CAURI),
     ("callers", "tests/simulation/threads.rs", "simulation", "many_callers", CAURI),
+    ("import", "import/src/key.rs", "lib", "key::", PROPTEST),
+    ("readback", "tests/fuzz/main.rs", "fuzz", "", CAURI),
+    ("images", "crash-images/tests/embedded_store.rs", "embedded_store", "", CAURI),
+    ("powercut", "crash-images/tests/engine_and_read_models.rs", "engine_and_read_models", "", CAURI),
     ("crash", "tests/crash/main.rs", "crash", "what_was_acknowledged", CAURI),
 ];
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::auth::challenge::AuthProblem;
 use crate::auth::role::{Role, Roles};
-use crate::auth::token::{Principal, Trust};
+use crate::auth::token::{Principal, SUBJECT, Trust};
 
 /// The folder of the issuer in a data directory.
 pub const FOLDER: &str = "dev-issuer";
@@ -131,8 +131,7 @@ impl DevIssuer {
     /// # Errors
     /// When no verifier would accept it: a subject that cannot stand in the journal, or no role.
     pub fn issue(&self, subject: &str, roles: &[Role], ttl: Duration) -> Result<String, IssuerError> {
-        let caller = Caller::of_issuer(&self.trust.issuer, subject)
-            .map_err(|_| AuthProblem::Malformed("sub must have 1 to 247 characters and no control characters"))?;
+        let caller = Caller::of_issuer(&self.trust.issuer, subject).map_err(|_| AuthProblem::Malformed(SUBJECT))?;
         Principal::new(subject, caller, Roles::from_iter(roles.iter().copied()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| IssuerError::LifetimeOutOfRange)?;
         let expires = now.checked_add(ttl).ok_or(IssuerError::LifetimeOutOfRange)?;

@@ -18,6 +18,8 @@ use crate::auth::jwks::Jwks;
 use crate::auth::role::{Permission, Role, Roles};
 use crate::auth::subjects::Subjects;
 
+/// What a subject must be to stand in a record behind its role.
+pub(super) const SUBJECT: &str = "sub must have 1 to 247 characters and no control characters";
 /// How far the issuer's clock and ours may be apart, in seconds.
 const LEEWAY: u64 = 30;
 /// A token with a few claims is one kilobyte. The bound keeps hashing and parsing cheap for whoever sends more.
@@ -62,7 +64,7 @@ impl Principal {
     pub fn new(subject: &str, caller: Caller, roles: Roles) -> Result<Self, AuthProblem> {
         let highest = roles.highest().ok_or(AuthProblem::NoKnownRole)?;
         let actor = format!("{highest}:{subject}").parse().ok().filter(|_| !subject.is_empty());
-        let actor = actor.ok_or(AuthProblem::Malformed("sub must have 1 to 247 characters and no control characters"))?;
+        let actor = actor.ok_or(AuthProblem::Malformed(SUBJECT))?;
         Ok(Self { subject: Arc::from(subject), caller, roles, actor })
     }
 
@@ -211,8 +213,11 @@ impl Verifier {
             other => claims.others.get(other).and_then(serde_json::Value::as_str),
         };
         let id = id.ok_or(AuthProblem::Malformed("the token lacks the claim by which this deployment tells callers apart"))?;
-        Caller::of_issuer(&self.trust.issuer, id)
-            .map_err(|_| AuthProblem::Malformed("iss and the claim that tells callers apart have control characters, or are too long"))
+        let wrong = match self.trust.caller_claim.as_str() {
+            "sub" => SUBJECT,
+            _ => "the claim by which this deployment tells callers apart is empty, too long, or has control characters",
+        };
+        Caller::of_issuer(&self.trust.issuer, id).map_err(|_| AuthProblem::Malformed(wrong))
     }
 
     #[cfg(test)]

@@ -17,7 +17,7 @@ async fn opening_answers_201_with_its_place_version_and_position() {
         answer.body,
         json!({
             "address": "merchants:awa:available", "status": "accepted", "version": 1, "position": api.token(),
-            "journal_position": 1, "recorded_at": "2026-03-16T08:00:00.000000Z", "replayed": false,
+            "journal_position": 1, "recorded_at": "2026-03-16T08:00:00.000000Z", "idempotency_key": "open-awa", "replayed": false,
         })
     );
     assert_eq!(answer.header("location"), "/v1/accounts/merchants:awa:available");

@@ -140,12 +140,12 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.keyed |= name.eq_ignore_ascii_case("idempotency-key");
         self.request = self.request.header(name, value);
         self
     }
 
-    pub fn key(mut self, key: &str) -> Self {
-        self.keyed = true;
+    pub fn key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
 

@@ -31,7 +31,7 @@ pub struct Draws {
 pub fn draws(images: usize) -> Draws {
     let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seconds = number("CAURI_FUZZ_SECONDS");
-    Draws { seed: number("CAURI_FUZZ_SEED").unwrap_or(1), images: if seconds.is_some() { 4 * images } else { images }, seconds }
+    Draws { seed: number("CAURI_SEED").unwrap_or(1), images: if seconds.is_some() { 4 * images } else { images }, seconds }
 }
 
 impl Draws {
