@@ -270,8 +270,7 @@ pub fn post(key: &str, debit: &str, credit: &str, minor: i64) -> CommandEnvelope
 }
 
 pub fn post_entry(key: &str, post: PostEntry) -> CommandEnvelope {
-    let id = key.parse().expect("a command id");
-    command(key, LedgerCommand::post_entry(post, &id))
+    command(key, LedgerCommand::post_entry(post, &command_key(key)))
 }
 
 /// A hold of one transfer; the entry has the id that its command gives it.

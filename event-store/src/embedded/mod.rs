@@ -373,9 +373,11 @@ impl EventStore for EmbeddedStore {
     }
 
     fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        // Before the frame is looked for: one that is appended meanwhile is not missing.
+        let head = self.heads.head().position;
         match self.journal.read_batch(position)? {
             // Nothing there is no answer to give: a command that stands there would be taken for one that was never sent.
-            None if Position::ZERO < position && position <= self.heads.head().position => Err(missing(position).into()),
+            None if Position::ZERO < position && position <= head => Err(missing(position).into()),
             found => Ok(found),
         }
     }
