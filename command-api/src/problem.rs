@@ -520,7 +520,20 @@ mod tests {
     fn the_schema_is_called_problem_and_has_the_members_of_the_body_only() {
         let schema = serde_json::to_value(Problem::schema()).expect("a schema serializes");
         let members: HashSet<&str> = schema["properties"].as_object().expect("an object").keys().map(String::as_str).collect();
-        let expected = ["type", "title", "status", "code", "detail", "instance", "pointer", "errors", "position", "idempotency_key", "replayed", "recorded_at"];
+        let expected = [
+            "type",
+            "title",
+            "status",
+            "code",
+            "detail",
+            "instance",
+            "pointer",
+            "errors",
+            "position",
+            "idempotency_key",
+            "replayed",
+            "recorded_at",
+        ];
         assert_eq!(members, HashSet::from(expected));
         assert_eq!(Problem::name(), "Problem");
     }

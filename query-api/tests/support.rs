@@ -162,7 +162,7 @@ impl Ledger {
 
     /// Submits one command, which must be accepted.
     pub fn submit(&self, command: impl FnOnce(&CommandKey) -> LedgerCommand) -> Accepted {
-        let id: CommandKey = format!("test caller {}", self.next.fetch_add(1, Ordering::Relaxed)).parse().expect("a command id");
+        let id: CommandKey = format!("test caller test-{}", self.next.fetch_add(1, Ordering::Relaxed)).parse().expect("a command id");
         let command = command(&id);
         let envelope = CommandEnvelope::new(command, id, "operator:awa".parse().expect("an actor"));
         // On a thread of its own: a test's thread runs tasks, and the engine refuses to block those.

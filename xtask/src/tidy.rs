@@ -52,7 +52,8 @@ const LICENCES: &[&str] = &[
 ];
 
 /// Folders and files that draw at random and are no tests of their own: measurements, and what the suites draw with.
-const NO_SUITES: &[&str] = &["/benches/", "/examples/", "tests/src/maker.rs", "tests/fuzz/", "crash-images/src/", "crash-images/tests/power_cut/"];
+const NO_SUITES: &[&str] =
+    &["/benches/", "/examples/", "tests/src/maker.rs", "tests/fuzz/", "crash-images/src/", "crash-images/tests/power_cut/"];
 
 /// Names that say nothing about a subject.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "stuff", "manager"];

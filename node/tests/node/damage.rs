@@ -8,7 +8,7 @@ use cauri_node::token::issue;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Served, serve_args};
+use crate::support::{Served, finding, serve_args};
 
 /// A node with somebody who may do everything.
 struct Shop {
@@ -60,7 +60,7 @@ impl Shop {
         loop {
             let (found, text) = self.get("/readyz");
             let body: Value = serde_json::from_str(&text).expect("JSON");
-            if found == status && body["checks"][check]["detail"].as_str().is_some_and(|detail| detail.contains(reason)) {
+            if found == status && finding(&body, check).contains(reason) {
                 return;
             }
             assert!(Instant::now() < deadline, "{status} with {reason:?} in {check} is expected: {found} {text}");

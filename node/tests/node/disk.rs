@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::finding;
+
 const BULK: usize = 200;
 
 struct Small {
@@ -104,10 +106,6 @@ impl Drop for Small {
     }
 }
 
-fn detail<'a>(body: &'a Value, check: &str) -> &'a str {
-    body["checks"][check]["detail"].as_str().unwrap_or_default()
-}
-
 #[test]
 fn on_a_full_disk_derived_data_makes_room_for_the_journal_and_readiness_recovers_without_traffic() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -127,12 +125,12 @@ fn on_a_full_disk_derived_data_makes_room_for_the_journal_and_readiness_recovers
         assert!(rounds < 2_000, "this disk is never full");
         if rounds % 10 == 0 {
             let (_, body) = small.ready();
-            was_paused |= detail(&body, "read_models").contains("read_models_paused") && detail(&body, "engine") == "takes commands";
+            was_paused |= finding(&body, "read_models").contains("read_models_paused") && finding(&body, "engine") == "takes commands";
             last = body;
         }
     }
     assert!(was_paused, "the read models were not paused before the journal had no space left: {last}");
-    small.until("the engine names the full disk", |status, body| status == 503 && detail(body, "engine").starts_with("disk_full"));
+    small.until("the engine names the full disk", |status, body| status == 503 && finding(body, "engine").starts_with("disk_full"));
     let (journal, derived) = (
         small.bytes("d/journals/ledger/journal.sqlite") + small.bytes("d/journals/ledger/journal.sqlite-wal"),
         small.bytes("d/read-models/ledger.sqlite") + small.bytes("d/read-models/ledger.sqlite-wal"),

@@ -23,7 +23,8 @@ fn what_is_written_by_rest_is_read_by_graphql() {
     let token = issue(&args.data, &args.trust, "awa", &[Role::Operator], Duration::from_secs(600)).expect("a token");
     let post = |path: &str, body: Value| -> (u16, Value) {
         let request = agent().post(format!("{}{path}", served.url())).header("authorization", format!("Bearer {token}"));
-        let mut answer = request.send_json(body).expect("an answer");
+        let key = body["address"].as_str().unwrap_or("payment-1").to_owned();
+        let mut answer = request.header("idempotency-key", key).send_json(body).expect("an answer");
         (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))
     };
     for (address, kind) in [("bank", "asset"), ("awa", "liability")] {

@@ -8,6 +8,7 @@ use cauri_node::config::{Cli, Command, ServeArgs};
 use cauri_node::listener;
 use cauri_node::node::Node;
 use clap::Parser as _;
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 /// The options of `serve` as the command line gives them.
@@ -68,4 +69,11 @@ impl Drop for Served {
     fn drop(&mut self) {
         self.end_it();
     }
+}
+
+/// What `/readyz` found in a check: the reason, if there is one, and the detail.
+pub fn finding(body: &Value, check: &str) -> String {
+    let check = &body["checks"][check];
+    let detail = check["detail"].as_str().unwrap_or_default();
+    check["reason"].as_str().map_or_else(|| detail.to_owned(), |reason| format!("{reason}: {detail}"))
 }
