@@ -29,7 +29,7 @@ async fn an_event_is_shown_as_it_is_hashed() {
     );
     assert_eq!(event["metadata"]["actor"], "operator:awa");
     assert_eq!((&event["metadata"]["command"], &event["metadata"]["causation"]), (&json!("test-3"), &Value::Null));
-    assert_eq!(event["metadata"]["fingerprint"].as_str().map(str::len), Some(32));
+    assert_eq!(event["metadata"]["fingerprint"].as_str().map(str::len), Some(34));
     let record = event["record"].as_str().expect("a record");
     assert_eq!(event["leaf"], json!(Hash::of_leaf(record.as_bytes()).to_string()));
     let parsed: Value = serde_json::from_str(record).expect("JSON");

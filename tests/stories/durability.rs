@@ -89,7 +89,7 @@ fn an_export_is_verified_by_a_page_of_python_and_comes_back_with_the_same_root()
     server.open("equity:capital", "equity", json!({}));
     server.open("customers:1:wallet", "liability", json!({ "floor": "0" }));
     for number in [1, 21, 41] {
-        assert_eq!(server.post("/v1/entries", None, &entry(number)).status, 201);
+        assert_eq!(server.post("/v1/entries", Some(&format!("entry-{number}")), &entry(number)).status, 201);
     }
     drop(server);
     let export = data.path().join("export.jsonl");

@@ -100,7 +100,7 @@ impl Scribe {
                     causation: None,
                     command: command.id.clone(),
                     correlation: None,
-                    fingerprint: (index == 0).then_some(Fingerprint::version_2([7; 16])),
+                    fingerprint: (index == 0).then_some(Fingerprint::version_1([7; 16])),
                     traceparent: None,
                 }),
                 recorded_at: Timestamp::from_micros(self.now).expect("in range"),
