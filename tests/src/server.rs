@@ -180,9 +180,10 @@ impl Server {
         self.try_post_as(token, path, key, body).expect("an answer")
     }
 
-    /// Gets a page that needs no token.
+    /// Gets a page with the operator's token.
     pub fn get(&self, path: &str) -> Answer {
-        self.agent.get(format!("{}{path}", self.base)).call().ok().and_then(Self::read).expect("an answer")
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.token));
+        request.call().ok().and_then(Self::read).expect("an answer")
     }
 
     /// Opens an account; panics where it is not accepted.

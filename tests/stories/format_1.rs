@@ -56,6 +56,7 @@ fn a_journal_of_format_1_answers_its_keys_to_the_subjects_that_used_them() {
     let token_of = |subject: &str| if subject == "awa" { &tokens[0] } else { &tokens[1] };
     let head = |server: &Server| server.get("/v1/head").body["journal_position"].clone();
     let before = head(&server);
+    assert_eq!(before, 15);
     let requests = requests();
     for request in requests.iter().filter(|request| request.key.is_some()) {
         let again = server.post_as(token_of(&request.subject), &request.path, request.key.as_deref(), &request.body);
