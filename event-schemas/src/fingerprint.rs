@@ -12,7 +12,7 @@ use cauri_domain::account::{AccountAction, ChangeLimits, CloseAccount, FreezeAcc
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::journal::CloseJournal;
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
-use cauri_domain::money::UncheckedMoney;
+use cauri_domain::money::{Currency, UncheckedMoney};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest, Sha256};
@@ -119,7 +119,7 @@ impl<'de> Deserialize<'de> for Fingerprint {
 /// The canonical JSON (RFC 8785) of a command as it is declared: the bulk item that asks the same.
 ///
 /// `idempotency_key` and `expected_version` are left out, and so is every member that says nothing: an absent option, an
-/// empty map, `false`. Amounts have no zero that could be left out (`10.5`, not `10.50`); instants are in UTC with six
+/// empty map, `false`. A limit in the account's own currency is its amount alone. Amounts have no zero that could be left out (`10.5`, not `10.50`); instants are in UTC with six
 /// digits after the second. So two requests that mean the same have the same bytes, alone or in bulk.
 pub fn declared(command: &LedgerCommand) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
@@ -141,7 +141,7 @@ fn declare(command: &LedgerCommand, out: &mut Vec<u8>) {
                     object.member("currency", currency);
                     object.member("kind", kind);
                     if let Some(limits) = limits.as_ref().filter(|limits| **limits != UncheckedLimits::none()) {
-                        object.limits(limits);
+                        object.limits(limits, Some(*currency));
                     }
                     if !metadata.is_empty() {
                         object.member("metadata", metadata);
@@ -160,7 +160,7 @@ fn declare(command: &LedgerCommand, out: &mut Vec<u8>) {
                     object.option("sweep_to", sweep_to.as_ref());
                 }
                 AccountAction::ChangeLimits(ChangeLimits { limits }) => {
-                    object.limits(limits);
+                    object.limits(limits, None);
                     object.member("op", op);
                 }
                 AccountAction::Unfreeze | AccountAction::Reopen => object.member("op", op),
@@ -242,7 +242,8 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn limits(&mut self, limits: &UncheckedLimits) {
+    /// A bound that is money of the account's `currency`, where that is known, is written as its amount alone.
+    fn limits(&mut self, limits: &UncheckedLimits, currency: Option<Currency>) {
         let UncheckedLimits { ceiling, floor } = limits;
         self.name("limits");
         let mut object = Object::begin(self.out);
@@ -251,6 +252,7 @@ impl<'a> Object<'a> {
             object.name(name);
             match limit {
                 LimitAmount::InAccountCurrency(amount) => decimal(object.out, *amount),
+                LimitAmount::Money(amount) if Some(amount.currency) == currency => decimal(object.out, amount.amount),
                 LimitAmount::Money(amount) => money(object.out, *amount),
             }
         }

@@ -3,12 +3,10 @@
 
 use cauri_command_api::bulk::{Asked, BulkItem};
 use cauri_domain::LedgerCommand;
-use cauri_domain::account::{AccountAction, ChangeLimits, OpenAccount};
-use cauri_domain::entry::{EntryAction, PostEntry, PostHold, TransferAmount};
-use cauri_domain::limits::{LimitAmount, UncheckedLimits};
-use cauri_domain::money::{Currency, UncheckedMoney};
+use cauri_domain::entry::EntryAction;
+use cauri_domain::ids::EntryId;
 use cauri_event_schemas::canonical::canonical;
-use serde::Serialize;
+use cauri_event_schemas::fingerprint::declared;
 use serde_json::{Map, Value, json};
 
 /// What an item does, in one word.
@@ -19,88 +17,29 @@ pub fn op(item: &BulkItem) -> &'static str {
     }
 }
 
-/// The item as canonical JSON without its key: members in order, nothing that may be left out, amounts without zeros that
-/// say nothing. The server reads it as the same command.
+/// The item as canonical JSON without its key: the command as it is declared, and the version that it expects. The server
+/// reads it as the same command.
 ///
 /// # Errors
 /// When it has a number that canonical JSON does not know, with the reason.
 pub fn text(item: &BulkItem) -> Result<String, String> {
-    let mut members = match &item.asked {
-        Asked::Post(post) => members(&plain_entry(post))?,
-        Asked::Command(LedgerCommand::Account(command)) => {
-            let mut members = match &*command.action {
-                AccountAction::Open(open) => members(&plain_account(open))?,
-                AccountAction::Freeze(freeze) => members(freeze)?,
-                AccountAction::Close(close) => members(close)?,
-                AccountAction::ChangeLimits(change) => members(&ChangeLimits { limits: plain_limits(&change.limits, None) })?,
-                AccountAction::Unfreeze | AccountAction::Reopen => Map::new(),
-            };
-            members.insert("address".into(), json!(command.address));
-            members
+    let bytes = match &item.asked {
+        Asked::Command(command) => declared(command),
+        // An id that is derived from the key is no part of what is declared.
+        Asked::Post(post) => {
+            let id = post.id.unwrap_or(EntryId::from_u128(0));
+            declared(&LedgerCommand::entry(id, EntryAction::Post(post.clone())))
         }
-        Asked::Command(LedgerCommand::Entry { id, action }) => {
-            let mut members = match &**action {
-                EntryAction::Post(post) => members(&plain_entry(post))?,
-                EntryAction::PostHold(post) => members(&plain_posting(post))?,
-                EntryAction::VoidHold(void) => members(void)?,
-                EntryAction::Reverse(reverse) => members(reverse)?,
-                EntryAction::ExpireHold => Map::new(),
-            };
-            members.insert("id".into(), json!(id));
-            members
+    };
+    let bytes = match item.expected_version {
+        None => bytes,
+        Some(version) => {
+            let mut members: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+            members.insert("expected_version".into(), json!(version));
+            canonical(&Value::Object(members)).map_err(|error| error.to_string())?
         }
-        Asked::Command(LedgerCommand::CloseJournal(close)) => members(&**close)?,
     };
-    members.insert("op".into(), op(item).into());
-    if let Some(version) = item.expected_version {
-        members.insert("expected_version".into(), json!(version));
-    }
-    let text = canonical(&Value::Object(members)).map_err(|error| error.to_string())?;
-    String::from_utf8(text).map_err(|error| error.to_string())
-}
-
-fn members(body: &impl Serialize) -> Result<Map<String, Value>, String> {
-    match serde_json::to_value(body) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err("a command is an object".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Equal amounts of one currency, with equal digits: `10.5` for `10.50` and `010.50`.
-fn plain_money(money: UncheckedMoney) -> UncheckedMoney {
-    UncheckedMoney { amount: money.amount.normalize(), ..money }
-}
-
-fn plain_entry(post: &PostEntry) -> PostEntry {
-    let mut post = post.clone();
-    for transfer in &mut post.transfers {
-        transfer.amount = match transfer.amount {
-            TransferAmount::Exactly(money) => TransferAmount::Exactly(plain_money(money)),
-            TransferAmount::UpTo(money) => TransferAmount::UpTo(plain_money(money)),
-        };
-    }
-    post
-}
-
-fn plain_posting(post: &PostHold) -> PostHold {
-    let amounts = post.amounts.as_ref().map(|amounts| amounts.iter().copied().map(plain_money).collect());
-    PostHold { amounts, ..post.clone() }
-}
-
-fn plain_account(open: &OpenAccount) -> OpenAccount {
-    let limits = open.limits.as_ref().map(|limits| plain_limits(limits, Some(open.currency)));
-    OpenAccount { limits: limits.filter(|limits| *limits != UncheckedLimits::none()), ..open.clone() }
-}
-
-/// Limits in the account's currency, where it is known, are plain numbers: they may be written either way.
-fn plain_limits(limits: &UncheckedLimits, currency: Option<Currency>) -> UncheckedLimits {
-    let plain = |limit: &LimitAmount| match limit {
-        LimitAmount::InAccountCurrency(amount) => LimitAmount::InAccountCurrency(amount.normalize()),
-        LimitAmount::Money(money) if Some(money.currency) == currency => LimitAmount::InAccountCurrency(money.amount.normalize()),
-        LimitAmount::Money(money) => LimitAmount::Money(plain_money(*money)),
-    };
-    UncheckedLimits { ceiling: limits.ceiling.as_ref().map(plain), floor: limits.floor.as_ref().map(plain) }
+    String::from_utf8(bytes).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
