@@ -278,7 +278,11 @@ fn read_models_and_snapshots_of_a_server_are_well() {
         let of = report.checks.iter().find(|of| of.check == check).unwrap();
         assert_eq!(of.verdict, Verdict::Ok, "{report}");
     }
-    insta::assert_snapshot!(report.to_string());
+    // An expiry has a batch of its own or stands in the one of the command behind it: whichever comes first.
+    let text = report.to_string();
+    let (before, behind) = text.split_once(" batches").expect("a line of figures");
+    let digits = before.len() - before.trim_end_matches(|character: char| character.is_ascii_digit()).len();
+    insta::assert_snapshot!(format!("{}SOME batches{behind}", &before[..before.len() - digits]));
 }
 
 /// Every table of the read store with a column of this name.
