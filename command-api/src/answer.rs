@@ -100,7 +100,7 @@ impl Target {
     }
 
     /// The same target under the id that an accepted command's records name: one of journal format 1 derived it otherwise.
-    pub(crate) fn as_recorded(self, outcome: &Outcome) -> Self {
+    pub(crate) fn into_recorded(self, outcome: &Outcome) -> Self {
         match (self, outcome) {
             (Target::Entry(_, writes), Outcome::Accepted(Accepted { stream: StreamId::Entry(id), .. })) => Target::Entry(*id, writes),
             (target, _) => target,
@@ -121,7 +121,7 @@ pub(crate) fn token(state: &ApiState, head: &Head) -> String {
 /// The answer to one command.
 pub(crate) fn of_submitted(state: &ApiState, headers: &CommandHeaders, submitted: Submitted) -> Response {
     let Submitted { target, key, outcome, head } = submitted;
-    let target = target.as_recorded(&outcome);
+    let target = target.into_recorded(&outcome);
     match outcome {
         Outcome::Accepted(accepted) => of_accepted(state, &target, &key, &accepted, &head),
         Outcome::Refused(refused) => of_refused(state, headers, &key, refused, &head),

@@ -123,7 +123,7 @@ impl BulkResult {
     }
 
     fn of(index: usize, asked: &AskedFor, outcome: &Outcome) -> Self {
-        let target = &asked.target.clone().as_recorded(outcome);
+        let target = &asked.target.clone().into_recorded(outcome);
         match outcome {
             Outcome::Accepted(accepted) => Self {
                 version: Some(accepted.version),
