@@ -115,7 +115,7 @@ pub struct HttpArgs {
     /// a client that has more waiting and takes nothing for a second is disconnected with the code 1013
     #[arg(long, env = "CAURI_WEBSOCKET_BUFFER", default_value = "2MiB", value_name = "SIZE", value_parser = size)]
     pub websocket_buffer: usize,
-    /// Origin of web pages that may use /graphql, /graphql/ws and /v1 from a browser, such as https://app.example; may be
+    /// Origin of web pages that may use /graphql, /graphql/ws and /v1 from a browser, such as `https://app.example`; may be
     /// given several times, in the variable separated by commas; none if absent
     #[arg(long, env = "CAURI_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors_origin: Vec<Origin>,

@@ -1,6 +1,6 @@
 //! `cauri load`: the commands of a file, sent to a running server; what was sent before is not done again.
 //!
-//! A file is read twice: [`cauri_import::check`] looks at all of it, then [`sender`] sends it. [`commands`] reads commands,
+//! A file is read twice: [`cauri_import::check`] looks at all of it, then `sender` sends it. `commands` reads commands,
 //! [`paysim`] a file of PaySim; which keys they get is the import rule's matter.
 
 mod commands;
