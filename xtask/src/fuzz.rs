@@ -21,7 +21,6 @@ const CAURI: &str = "CAURI_SEED";
 /// Every random suite of the workspace: name, file, target (`lib` or a test target), filters, variable of the seed.
 /// A new one is a line here. `cargo xtask tidy` finds files that draw at random and are not listed.
 const SUITES: &[(&str, &str, &str, &str, &str)] = &[
-    ("time", "domain/src/time.rs", "lib", "time::", PROPTEST),
     ("model", "domain/tests/model.rs", "rules", "model::", PROPTEST),
     ("instants", "domain/tests/time.rs", "rules", "time::", PROPTEST),
     ("money", "domain/tests/money.rs", "rules", "money::", PROPTEST),
