@@ -10,6 +10,7 @@ pub mod data;
 pub mod demo;
 pub mod listener;
 pub mod load;
+pub mod memory;
 pub mod node;
 pub mod paysim;
 pub mod serve;

@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{HttpArgs, LogArgs, LogFormat, ServeArgs};
 use crate::listener;
+use crate::memory;
 use crate::node::Node;
 
 /// How often keys that the issuer withdrew are noticed.
@@ -150,6 +151,7 @@ fn keep(node: &Node) {
             if let Some(recorder) = telemetry::recorder() {
                 recorder.run_upkeep();
             }
+            memory::return_free();
         }
     });
 }

@@ -24,7 +24,7 @@ use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::account_balances::stray;
-use crate::insert::{execute_each, insert};
+use crate::insert::{empty, execute_each, insert};
 use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unprojectable};
 use crate::stored::{entry_id, number, parsed};
 
@@ -556,14 +556,14 @@ impl Changes for EntryChanges {
                 bind.int(row.max_effective_at)
             },
         )?;
-        self.written.clear();
-        self.resolved.clear();
-        self.reversed.clear();
-        self.steps.clear();
-        self.new_keys.clear();
-        self.dimensions.clear();
-        self.zones.clear();
-        self.json.clear();
+        empty(&mut self.written);
+        empty(&mut self.resolved);
+        empty(&mut self.reversed);
+        empty(&mut self.steps);
+        empty(&mut self.new_keys);
+        self.dimensions = HashMap::new();
+        empty(&mut self.zones);
+        self.json = String::new();
         Ok(())
     }
 }

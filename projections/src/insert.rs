@@ -6,6 +6,15 @@ use rusqlite::{Connection, Statement};
 /// Rows of one statement: enough that stepping is amortised, few enough that the statement stays small.
 const ROWS: usize = 64;
 
+/// Rows for which room is kept from one transaction to the next: what a live read model needs.
+const ROWS_KEPT: usize = 16_384;
+
+/// Empties the rows of a transaction. The room that one of a rebuild needed is not kept.
+pub(crate) fn empty<T>(rows: &mut Vec<T>) {
+    rows.clear();
+    rows.shrink_to(ROWS_KEPT);
+}
+
 /// Fills the parameters of a statement from left to right.
 pub(crate) struct Binder<'a, 'db> {
     statement: &'a mut Statement<'db>,

@@ -20,7 +20,7 @@ use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use crate::entries::ZONE_BITS;
-use crate::insert::insert;
+use crate::insert::{empty, insert};
 use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unprojectable};
 
 /// Aggregate of a stream as stored.
@@ -224,8 +224,8 @@ impl Changes for JournalEventChanges {
                 bind.int(*types)
             },
         )?;
-        self.new_types.clear();
-        self.listed.clear();
+        empty(&mut self.new_types);
+        empty(&mut self.listed);
         self.zones.clear();
         Ok(())
     }

@@ -25,7 +25,7 @@ use rusqlite::{Connection, Row};
 
 use crate::account_balances::stray;
 use crate::account_numbers::AccountNumbers;
-use crate::insert::{execute_each, insert};
+use crate::insert::{empty, execute_each, insert};
 use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unprojectable};
 use crate::stored::{currency, number, parsed};
 
@@ -444,7 +444,7 @@ impl Changes for PostingChanges {
             bind.null()?;
             (0..12).try_for_each(|_| bind.int(0))
         })?;
-        self.opened.clear();
+        empty(&mut self.opened);
 
         self.touched.sort_unstable();
         let accounts = &self.accounts;
@@ -487,7 +487,7 @@ impl Changes for PostingChanges {
             bind.int(row.pending)?;
             bind_totals(bind, &row.after)
         })?;
-        self.postings.clear();
+        empty(&mut self.postings);
 
         self.blocks.sort_unstable_by_key(|(account_no, level, block)| (*account_no, *level, block.first_position));
         insert(db, &generation.table("posting_blocks"), 10, "", &self.blocks, |(account_no, level, block), bind| {
@@ -499,7 +499,7 @@ impl Changes for PostingChanges {
             bind.int(block.max_effective_at)?;
             bind_totals(bind, &block.sums)
         })?;
-        self.blocks.clear();
+        empty(&mut self.blocks);
         Ok(())
     }
 }

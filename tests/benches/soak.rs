@@ -1,4 +1,5 @@
-//! A soak: entries at a steady pace for some minutes, with read models following; memory must stay flat.
+//! A soak: entries at a steady pace for some minutes, with read models following; memory must stay flat, and what only the
+//! work needed must be given back once there is none.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,9 @@ use cauri_projections::runner::{Runner, RunnerConfig};
 
 use crate::load::{Bench, all_accepted};
 use crate::measure;
+
+/// Seconds without work after it: a node returns free memory every five.
+const IDLE: u64 = 20;
 
 pub fn run() {
     let seconds = measure::number("BENCH_SOAK_SECONDS", 180);
@@ -30,6 +34,13 @@ pub fn run() {
         if tick % (seconds * 10 / 6).max(1) == 0 {
             let behind = runner.status().read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
             println!("| {} s | {entries} | {:.0} | {behind} |", start.elapsed().as_secs(), crate::memory::resident() as f64 / 1e6);
+        }
+    }
+    for seconds in 1..=IDLE {
+        std::thread::sleep(Duration::from_secs(1));
+        cauri_node::memory::return_free();
+        if seconds % (IDLE / 2) == 0 {
+            println!("| {seconds} s idle | {entries} | {:.0} | 0 |", crate::memory::resident() as f64 / 1e6);
         }
     }
     runner.stop();

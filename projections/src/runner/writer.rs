@@ -24,6 +24,8 @@ use crate::read::OpenError;
 
 /// How often the lag is measured while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
+/// After so many ticks without work the memory of the page cache is given back.
+const IDLE_TICKS: u32 = 5;
 /// Transactions after which the log is copied into the database as soon as nothing waits; a large one counts for as
 /// many as it has events in hundreds. Copying costs two fsyncs, so it is not done after each.
 const CHECKPOINT_AFTER: usize = 256;
@@ -233,6 +235,8 @@ struct Session<'a> {
     preferred: usize,
     /// Transactions in the log that may not be in the database.
     logged: usize,
+    /// Ticks in a row at which there was nothing to do.
+    idle: u32,
     /// The furthest position that was written, and the journal's root there.
     written: Option<(Position, Hash)>,
     /// When the journal was last asked whether it still has that root.
@@ -267,6 +271,7 @@ impl<'a> Session<'a> {
             goal: writer.shared.head(),
             preferred: 0,
             logged: 0,
+            idle: 0,
             written: catalog::seen(db)?,
             compared: Instant::now(),
             log,
@@ -390,6 +395,11 @@ impl<'a> Session<'a> {
             select.recv(lane.reader.messages());
         }
         let woken = select.ready_timeout(TICK).is_ok();
+        self.idle = if woken { 0 } else { self.idle + 1 };
+        if self.idle == IDLE_TICKS {
+            // The cache is as large as a rebuild wants it; nobody needs it now.
+            self.db.execute_batch("PRAGMA shrink_memory")?;
+        }
         if !woken {
             self.measure();
             // More was announced, but does not come: what is there is shown.
