@@ -4,7 +4,6 @@
 //! A journal of another kind (`signals`, `market`) gets a module like this one: its fold, what to prefetch,
 //! how a command becomes events. The sequencer does the rest.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, Stre
 use cauri_event_store::{CheckedBatch, Corruption, EventStore, Lookup, StoreError, StoredBatch};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::submission::{Accepted, CommandEnvelope, Outcome, Refused};

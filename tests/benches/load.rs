@@ -1,13 +1,13 @@
 //! The commands that benchmarks submit: deterministic, realistic in size.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountKind, OpenAccount};
 use cauri_domain::entry::{PostEntry, TransferAmount, TransferRequest};
-use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
+use cauri_domain::ids::{AccountAddress, Caller, CommandKey, EntryId};
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::text::ShortText;
@@ -19,11 +19,17 @@ pub fn address(number: u64) -> AccountAddress {
     format!("customers:{number:06}:wallet").parse().expect("an address")
 }
 
+/// A key of the one caller that benchmarks have. As in a server, a caller is read once and not for each command.
+fn key(id: &str) -> CommandKey {
+    static CALLER: LazyLock<Caller> = LazyLock::new(|| Caller::of_issuer("cauri-dev", "bench").expect("a caller"));
+    CommandKey::new(CALLER.clone(), id.parse().expect("a command id"))
+}
+
 /// `count` customers' wallets with a floor of zero, and a funding account that filled each of them.
 pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
     let actor: ShortText = "operator:bench".parse().expect("a short text");
     let open = |address: AccountAddress, kind, limits| {
-        let id: CommandKey = format!("cauri-dev bench open-{address}").parse().expect("a command key");
+        let id = key(&format!("open-{address}"));
         let open =
             OpenAccount { address, chart_code: None, currency: Currency::XOF, kind, limits, metadata: Default::default(), owner: None };
         (LedgerCommand::open_account(open), id)
@@ -45,7 +51,7 @@ pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
 
 /// One entry of one transfer, with an id and a key of its own.
 pub fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64, id: u128) -> CommandEnvelope {
-    let key: CommandKey = format!("cauri-dev bench {id:032x}").parse().expect("a command key");
+    let key = key(&format!("{id:032x}"));
     let post = PostEntry {
         id: Some(EntryId::from_u128(id)),
         transfers: vec![TransferRequest {
