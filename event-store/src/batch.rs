@@ -1,5 +1,7 @@
 //! A batch on its way into a store: canonical bytes, checksums, tree and look-up keys, computed once for all backends.
 
+use std::sync::Arc;
+
 use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::registry::UndecodableEvent;
@@ -16,7 +18,7 @@ pub struct Batch {
     ends: Vec<usize>,
     checksums: Vec<u32>,
     streams: Vec<StreamId>,
-    commands: Vec<(usize, CommandKey)>,
+    commands: Vec<(usize, Arc<Metadata>)>,
     tree: Tree,
     has_format_1: bool,
 }
@@ -59,18 +61,18 @@ impl Batch {
         }
         let start = self.lines.len();
         self.lines.extend_from_slice(record);
-        self.seal(start, envelope.stream, &envelope.metadata);
+        self.seal(start, envelope.stream, &Arc::new(envelope.metadata));
         Ok(())
     }
 
-    fn seal(&mut self, start: usize, stream: StreamId, metadata: &Metadata) {
+    fn seal(&mut self, start: usize, stream: StreamId, metadata: &Arc<Metadata>) {
         let record = &self.lines[start..];
         self.checksums.push(crc32fast::hash(record));
         self.tree.push(Hash::of_leaf(record));
         self.lines.push(b'\n');
         self.ends.push(self.lines.len());
-        if self.commands.last().is_none_or(|(_, last)| !metadata.is_of(last)) {
-            self.commands.push((self.streams.len(), metadata.key()));
+        if self.commands.last().is_none_or(|(_, last)| (&last.command, &last.caller) != (&metadata.command, &metadata.caller)) {
+            self.commands.push((self.streams.len(), metadata.clone()));
         }
         self.streams.push(stream);
         self.has_format_1 |= metadata.is_format_1();
@@ -127,7 +129,7 @@ impl Batch {
     }
 
     /// The first record of each command, by position.
-    pub fn commands(&self) -> impl Iterator<Item = (Position, &CommandKey)> {
-        self.commands.iter().map(|(index, command)| (self.first.after(*index), command))
+    pub fn commands(&self) -> impl Iterator<Item = (Position, CommandKey)> {
+        self.commands.iter().map(|(index, metadata)| (self.first.after(*index), metadata.key()))
     }
 }

@@ -1,5 +1,6 @@
 //! `journal.sqlite`: frames, the head, and the format; the only file that cannot be built again.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use cauri_event_schemas::Position;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use zstd::bulk::Compressor;
 
 use super::roots::{ComputedTrees, keeps_peaks};
 use super::{FORMAT_VERSION, OpenError, failed};
@@ -38,12 +40,15 @@ const SCHEMA: &str = "
 pub(crate) struct JournalFile {
     dir: PathBuf,
     path: PathBuf,
+    log_path: PathBuf,
     readers: Mutex<Vec<Connection>>,
     /// Frames have the column `peaks`: the file was of format 2 when it was opened.
     pub(super) has_peaks: bool,
     pub(super) computed: ComputedTrees,
     /// The files that were opened for appending: the database, and its log once there is one.
     identity: OnceLock<FileIdentity>,
+    /// The directory that they were in, to look at them without looking up its path.
+    directory: OnceLock<File>,
     log: OnceLock<FileIdentity>,
     /// Why they are not the files at their paths any more.
     replaced: OnceLock<String>,
@@ -54,8 +59,10 @@ impl JournalFile {
         Self {
             dir: dir.to_owned(),
             path: dir.join("journal.sqlite"),
+            log_path: dir.join("journal.sqlite-wal"),
             readers: Mutex::default(),
             identity: OnceLock::new(),
+            directory: OnceLock::new(),
             log: OnceLock::new(),
             replaced: OnceLock::new(),
             has_peaks: false,
@@ -109,6 +116,8 @@ impl JournalFile {
         file.has_peaks = true;
         let identity = FileIdentity::of(&file.path).map_err(|error| failed("cannot look at journal.sqlite", error))?;
         let _ = file.identity.set(identity);
+        let directory = File::open(dir).map_err(|error| failed(&format!("cannot open {}", dir.display()), error))?;
+        let _ = file.directory.set(directory);
         Ok(file)
     }
 
@@ -157,27 +166,38 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Whether the paths still lead to the files that were opened for appending.
+    /// Whether the names in the directory still lead to the files that were opened for appending.
     ///
-    /// Once they did not, the answer stays: what was in the files at that time is not in those at the paths now.
+    /// Once they did not, the answer stays: what was in the files at that time is not in those that are there now.
     pub(super) fn check_identity(&self) -> Result<(), String> {
+        self.compare_with(|path| match (self.directory.get(), path.file_name().and_then(|name| name.to_str())) {
+            (Some(directory), Some(name)) => FileIdentity::in_directory(directory, name),
+            _ => FileIdentity::of(path),
+        })
+    }
+
+    /// The same by the whole paths, which also notices another directory in the place of this one.
+    pub(super) fn check_place(&self) -> Result<(), String> {
+        self.compare_with(FileIdentity::of)
+    }
+
+    fn compare_with(&self, identity: impl Fn(&Path) -> io::Result<FileIdentity>) -> Result<(), String> {
         if let Some(replaced) = self.replaced.get() {
             return Err(replaced.clone());
         }
-        let compare = |path: &Path, opened: FileIdentity| match FileIdentity::of(path) {
+        let compare = |path: &Path, opened: FileIdentity| match identity(path) {
             Ok(found) if found == opened => Ok(()),
             Ok(_) => Err(format!("{} was replaced by another file while it was open", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!("{} was removed while it was open", path.display())),
             // Not a sign of anything: the next append looks again.
             Err(_) => Ok(()),
         };
-        let log = beside(&self.path, "-wal");
         let mut compared = self.identity.get().map_or(Ok(()), |opened| compare(&self.path, *opened));
         if compared.is_ok() {
             compared = match self.log.get() {
-                Some(opened) => compare(&log, *opened),
+                Some(opened) => compare(&self.log_path, *opened),
                 None => {
-                    if let Ok(found) = FileIdentity::of(&log) {
+                    if let Ok(found) = FileIdentity::of(&self.log_path) {
                         let _ = self.log.set(found);
                     }
                     Ok(())
@@ -391,10 +411,29 @@ fn is_ours(path: &Path) -> bool {
     has_schema || has_header || has_company
 }
 
+/// Packs batches. Making its context takes longer than packing a small batch, so it is kept.
+pub(super) struct Packer(Compressor<'static>);
+
+impl Packer {
+    pub(super) fn new() -> Result<Self, StoreError> {
+        Compressor::new(ZSTD_LEVEL).map(Self).map_err(|error| failed("cannot pack batches", error))
+    }
+
+    fn pack(&mut self, lines: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.0.compress(lines).map_err(|error| failed("cannot pack the batch", error))
+    }
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Packer")
+    }
+}
+
 /// Appends a batch and moves the head, in one transaction that has reached the disk when this returns.
-pub(super) fn append(connection: &mut Connection, expected: &Head, batch: &Batch) -> Result<(), StoreError> {
+pub(super) fn append(connection: &mut Connection, packer: &mut Packer, expected: &Head, batch: &Batch) -> Result<(), StoreError> {
     check_readable(batch.lines().len() as u64)?;
-    let body = zstd::bulk::compress(batch.lines(), ZSTD_LEVEL).map_err(|error| failed("cannot pack the batch", error))?;
+    let body = packer.pack(batch.lines())?;
     let checksums: Vec<u8> = batch.checksums().iter().flat_map(|checksum| checksum.to_be_bytes()).collect();
     let peaks: Vec<u8> = batch.tree().peaks().iter().flat_map(|peak| peak.0).collect();
     let (first, head) = (batch.first().get() as i64, batch.head());

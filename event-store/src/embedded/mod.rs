@@ -22,7 +22,7 @@ pub use self::index::IndexAudit;
 #[doc(hidden)]
 pub use self::index::IndexSize;
 use self::index::{Index, IndexSlot, Surroundings};
-use self::journal::JournalFile;
+use self::journal::{JournalFile, Packer};
 use crate::batch::Batch;
 use crate::files::{create_private_dir, open_private, tighten};
 use crate::follow::HeadWatch;
@@ -68,6 +68,7 @@ pub struct EmbeddedStore {
 #[derive(Debug)]
 struct Writer {
     connection: Connection,
+    packer: Packer,
     tree: Tree,
     /// The last append failed, and so did looking at what it left: look again before the next.
     unsure: bool,
@@ -147,7 +148,7 @@ impl EmbeddedStore {
             name: name.to_owned(),
             heads: HeadWatch::new(tree.head()),
             format_1_until: AtomicU64::new(journal.format_1_until(tree.head().position)?.get()),
-            writer: Some(Mutex::new(Writer { connection, tree, unsure: false, needed: LEAST_PROBED })),
+            writer: Some(Mutex::new(Writer { connection, packer: Packer::new()?, tree, unsure: false, needed: LEAST_PROBED })),
             index: IndexSlot::new(dir.to_owned(), journal.clone(), around, index),
             journal,
             health,
@@ -214,8 +215,8 @@ impl EmbeddedStore {
     }
 
     /// Nothing is acknowledged once the journal's path leads to another file than the one that is written.
-    fn refuse_replaced(&self, writer: &Writer) -> Result<(), String> {
-        self.journal.check_identity().inspect_err(|what| {
+    fn refuse_replaced(&self, writer: &Writer, check: impl Fn(&JournalFile) -> Result<(), String>) -> Result<(), String> {
+        check(&self.journal).inspect_err(|what| {
             JournalFile::leave_log(&writer.connection);
             self.health.block(BlockedBy::JournalReplaced, what.clone());
         })
@@ -328,7 +329,7 @@ impl EventStore for EmbeddedStore {
             return Err(Failure::NotDone("the journal was opened for reading only".into()).into());
         };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.refuse_replaced(&writer).map_err(Failure::NotDone)?;
+        self.refuse_replaced(&writer, JournalFile::check_identity).map_err(Failure::NotDone)?;
         if writer.unsure {
             writer.tree = self.journal.tree()?;
             self.index.current().catch_up(&self.journal, writer.tree.head().position)?;
@@ -343,9 +344,10 @@ impl EventStore for EmbeddedStore {
             return Ok(Appended::Done(head));
         }
         self.index.current().make_room(batch.len())?;
-        let written = journal::append(&mut writer.connection, &head, batch);
+        let Writer { connection, packer, .. } = &mut *writer;
+        let written = journal::append(connection, packer, &head, batch);
         // What was written to a file that nobody will find again is not acknowledged.
-        self.refuse_replaced(&writer).map_err(|what| {
+        self.refuse_replaced(&writer, JournalFile::check_identity).map_err(|what| {
             writer.unsure = true;
             Failure::Unknown(what)
         })?;
@@ -434,7 +436,7 @@ impl EventStore for EmbeddedStore {
     fn tend(&self) {
         // While a batch is written, the append itself looks at all this.
         let Some(Ok(writer)) = self.writer.as_ref().map(Mutex::try_lock) else { return };
-        if self.refuse_replaced(&writer).is_ok() && self.health.blocked().is_some() {
+        if self.refuse_replaced(&writer, JournalFile::check_place).is_ok() && self.health.blocked().is_some() {
             self.probe(&Some(writer));
         }
         self.index.current().check_identity();

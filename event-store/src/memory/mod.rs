@@ -96,7 +96,7 @@ impl MemoryStore {
             state.streams.entry(stream.clone()).or_default().push(position);
         }
         for (position, command) in batch.commands() {
-            state.commands.entry(command.clone()).or_insert(position);
+            state.commands.entry(command).or_insert(position);
         }
         if batch.has_format_1() {
             state.format_1_until = batch.head().position;

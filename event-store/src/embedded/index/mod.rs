@@ -401,7 +401,7 @@ impl Index {
             table.insert(self.hasher.stream(stream), position);
         }
         for (position, command) in batch.commands() {
-            table.insert(self.hasher.command(command), position);
+            table.insert(self.hasher.command(&command), position);
         }
         table.last = batch.head();
         tables.reaches = batch.head().position;
