@@ -192,6 +192,11 @@ impl EntryId {
         self.0.as_u128()
     }
 
+    /// Appends its one text, with hyphens and small letters.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    }
+
     /// The 16 bytes, most significant first.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

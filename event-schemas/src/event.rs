@@ -71,6 +71,18 @@ pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(out, value).expect("payloads are plain data with string keys");
 }
 
+/// Writes a text as JSON. Nearly all texts stand in JSON as they are, and that is seen at a glance.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    let stands_as_it_is = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    if stands_as_it_is {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        write(out, text);
+    }
+}
+
 impl From<AccountEvent> for Event {
     fn from(event: AccountEvent) -> Self {
         Event::Account(event)

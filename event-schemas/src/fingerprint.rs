@@ -71,17 +71,24 @@ fn first_16(bytes: &[u8]) -> [u8; 16] {
     first
 }
 
+impl Fingerprint {
+    /// Appends its text.
+    pub(crate) fn write_to(self, out: &mut Vec<u8>) {
+        if self.version == 2 {
+            out.extend_from_slice(b"2:");
+        }
+        for byte in self.digest {
+            out.push(b"0123456789abcdef"[usize::from(byte >> 4)]);
+            out.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+        }
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut hex = [0_u8; 32];
-        for (byte, pair) in self.digest.iter().zip(hex.chunks_exact_mut(2)) {
-            pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
-            pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
-        }
-        if self.version == 2 {
-            f.write_str("2:")?;
-        }
-        f.write_str(std::str::from_utf8(&hex).map_err(|_| fmt::Error)?)
+        let mut text = Vec::with_capacity(34);
+        self.write_to(&mut text);
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -11,7 +11,7 @@ use cauri_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::{Event, write};
+use crate::event::{Event, write, write_text};
 use crate::fingerprint::Fingerprint;
 use crate::registry::{self, UndecodableEvent};
 
@@ -125,6 +125,20 @@ impl StreamId {
     }
 }
 
+impl StreamId {
+    /// Appends the stream as a JSON string.
+    fn write_to(&self, out: &mut Vec<u8>) {
+        match self {
+            StreamId::Entry(id) => {
+                out.extend_from_slice(b"\"entry/");
+                id.write_to(out);
+                out.push(b'"');
+            }
+            other => write(out, other),
+        }
+    }
+}
+
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -187,6 +201,33 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Appends the metadata as canonical JSON; a test compares it with what `serde` writes.
+    fn write_to(&self, out: &mut Vec<u8>) {
+        let Self { actor, caller, causation, command, correlation, fingerprint, traceparent } = self;
+        out.extend_from_slice(b"{\"actor\":");
+        write_text(out, actor.as_str());
+        let mut option = |name: &[u8], text: Option<&str>| {
+            if let Some(text) = text {
+                out.extend_from_slice(name);
+                write_text(out, text);
+            }
+        };
+        option(b",\"caller\":", caller.as_ref().map(Caller::as_str));
+        option(b",\"causation\":", causation.as_ref().map(ShortText::as_str));
+        option(b",\"command\":", Some(command.as_str()));
+        option(b",\"correlation\":", correlation.as_ref().map(ShortText::as_str));
+        if let Some(fingerprint) = fingerprint {
+            out.extend_from_slice(b",\"fingerprint\":\"");
+            fingerprint.write_to(out);
+            out.push(b'"');
+        }
+        if let Some(traceparent) = traceparent {
+            out.extend_from_slice(b",\"traceparent\":");
+            write_text(out, traceparent.as_str());
+        }
+        out.push(b'}');
+    }
+
     /// What identifies the command in its journal.
     pub fn key(&self) -> CommandKey {
         CommandKey { caller: self.caller.clone(), id: self.command.clone() }
@@ -226,7 +267,7 @@ impl Recorded<Event> {
         out.extend_from_slice(b"{\"data\":");
         self.event.write_data(out);
         out.extend_from_slice(b",\"metadata\":");
-        write(out, &*self.metadata);
+        self.metadata.write_to(out);
         out.extend_from_slice(b",\"position\":");
         write(out, &self.position.get());
         out.extend_from_slice(b",\"recorded_at\":");
@@ -234,7 +275,7 @@ impl Recorded<Event> {
         out.extend_from_slice(b",\"schema\":");
         write(out, &self.event.schema());
         out.extend_from_slice(b",\"stream\":");
-        write(out, &self.stream);
+        self.stream.write_to(out);
         out.extend_from_slice(b",\"type\":\"");
         out.extend_from_slice(self.event.name().as_bytes());
         out.extend_from_slice(b"\",\"version\":");

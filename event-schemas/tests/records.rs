@@ -87,3 +87,12 @@ fn what_is_no_stream_is_refused() {
         assert!(text.parse::<StreamId>().is_err(), "{text:?}");
     }
 }
+
+proptest! {
+    #[test]
+    fn metadata_and_stream_are_written_as_serde_would_write_them(record in any_recorded()) {
+        let written: serde_json::Value = serde_json::from_slice(&record.to_bytes()).expect("JSON");
+        prop_assert_eq!(&written["metadata"], &serde_json::to_value(&*record.metadata).expect("JSON"));
+        prop_assert_eq!(&written["stream"], &serde_json::to_value(&record.stream).expect("JSON"));
+    }
+}
