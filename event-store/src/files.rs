@@ -32,23 +32,6 @@ impl FileIdentity {
             Ok(Self { device: 0, inode: 0 })
         }
     }
-
-    /// The identity of a file in an open directory: a third of the time that its whole path takes.
-    ///
-    /// # Errors
-    /// When there is no such file or it cannot be looked at.
-    pub fn in_directory(directory: &File, name: &str) -> io::Result<Self> {
-        #[cfg(unix)]
-        {
-            let found = rustix::fs::statat(directory, name, rustix::fs::AtFlags::empty())?;
-            Ok(Self { device: found.st_dev, inode: found.st_ino })
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = (directory, name);
-            Ok(Self { device: 0, inode: 0 })
-        }
-    }
 }
 
 /// A path with something behind its name, such as `-wal`.

@@ -47,8 +47,6 @@ pub(crate) struct JournalFile {
     pub(super) computed: ComputedTrees,
     /// The files that were opened for appending: the database, and its log once there is one.
     identity: OnceLock<FileIdentity>,
-    /// The directory that they were in, to look at them without looking up its path.
-    directory: OnceLock<File>,
     log: OnceLock<FileIdentity>,
     /// Why they are not the files at their paths any more.
     replaced: OnceLock<String>,
@@ -62,7 +60,6 @@ impl JournalFile {
             log_path: dir.join("journal.sqlite-wal"),
             readers: Mutex::default(),
             identity: OnceLock::new(),
-            directory: OnceLock::new(),
             log: OnceLock::new(),
             replaced: OnceLock::new(),
             has_peaks: false,
@@ -116,8 +113,6 @@ impl JournalFile {
         file.has_peaks = true;
         let identity = FileIdentity::of(&file.path).map_err(|error| failed("cannot look at journal.sqlite", error))?;
         let _ = file.identity.set(identity);
-        let directory = File::open(dir).map_err(|error| failed(&format!("cannot open {}", dir.display()), error))?;
-        let _ = file.directory.set(directory);
         Ok(file)
     }
 
@@ -166,26 +161,14 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Whether the names in the directory still lead to the files that were opened for appending.
+    /// Whether the paths still lead to the files that were opened for appending.
     ///
-    /// Once they did not, the answer stays: what was in the files at that time is not in those that are there now.
+    /// Once they did not, the answer stays: what was in the files at that time is not in those at the paths now.
     pub(super) fn check_identity(&self) -> Result<(), String> {
-        self.compare_with(|path| match (self.directory.get(), path.file_name().and_then(|name| name.to_str())) {
-            (Some(directory), Some(name)) => FileIdentity::in_directory(directory, name),
-            _ => FileIdentity::of(path),
-        })
-    }
-
-    /// The same by the whole paths, which also notices another directory in the place of this one.
-    pub(super) fn check_place(&self) -> Result<(), String> {
-        self.compare_with(FileIdentity::of)
-    }
-
-    fn compare_with(&self, identity: impl Fn(&Path) -> io::Result<FileIdentity>) -> Result<(), String> {
         if let Some(replaced) = self.replaced.get() {
             return Err(replaced.clone());
         }
-        let compare = |path: &Path, opened: FileIdentity| match identity(path) {
+        let compare = |path: &Path, opened: FileIdentity| match FileIdentity::of(path) {
             Ok(found) if found == opened => Ok(()),
             Ok(_) => Err(format!("{} was replaced by another file while it was open", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!("{} was removed while it was open", path.display())),

@@ -215,8 +215,8 @@ impl EmbeddedStore {
     }
 
     /// Nothing is acknowledged once the journal's path leads to another file than the one that is written.
-    fn refuse_replaced(&self, writer: &Writer, check: impl Fn(&JournalFile) -> Result<(), String>) -> Result<(), String> {
-        check(&self.journal).inspect_err(|what| {
+    fn refuse_replaced(&self, writer: &Writer) -> Result<(), String> {
+        self.journal.check_identity().inspect_err(|what| {
             JournalFile::leave_log(&writer.connection);
             self.health.block(BlockedBy::JournalReplaced, what.clone());
         })
@@ -329,7 +329,7 @@ impl EventStore for EmbeddedStore {
             return Err(Failure::NotDone("the journal was opened for reading only".into()).into());
         };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.refuse_replaced(&writer, JournalFile::check_identity).map_err(Failure::NotDone)?;
+        self.refuse_replaced(&writer).map_err(Failure::NotDone)?;
         if writer.unsure {
             writer.tree = self.journal.tree()?;
             self.index.current().catch_up(&self.journal, writer.tree.head().position)?;
@@ -347,7 +347,7 @@ impl EventStore for EmbeddedStore {
         let Writer { connection, packer, .. } = &mut *writer;
         let written = journal::append(connection, packer, &head, batch);
         // What was written to a file that nobody will find again is not acknowledged.
-        self.refuse_replaced(&writer, JournalFile::check_identity).map_err(|what| {
+        self.refuse_replaced(&writer).map_err(|what| {
             writer.unsure = true;
             Failure::Unknown(what)
         })?;
@@ -436,7 +436,7 @@ impl EventStore for EmbeddedStore {
     fn tend(&self) {
         // While a batch is written, the append itself looks at all this.
         let Some(Ok(writer)) = self.writer.as_ref().map(Mutex::try_lock) else { return };
-        if self.refuse_replaced(&writer, JournalFile::check_place).is_ok() && self.health.blocked().is_some() {
+        if self.refuse_replaced(&writer).is_ok() && self.health.blocked().is_some() {
             self.probe(&Some(writer));
         }
         self.index.current().check_identity();
