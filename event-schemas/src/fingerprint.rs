@@ -78,8 +78,8 @@ impl Fingerprint {
             out.extend_from_slice(b"2:");
         }
         for byte in self.digest {
-            out.push(b"0123456789abcdef"[usize::from(byte >> 4)]);
-            out.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+            out.push(DIGITS[usize::from(byte >> 4)]);
+            out.push(DIGITS[usize::from(byte & 15)]);
         }
     }
 }
@@ -104,6 +104,19 @@ impl Serialize for Fingerprint {
     }
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The value of each hexadecimal digit in lower case, and 255 for every other byte.
+const VALUES: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[DIGITS[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
@@ -111,13 +124,15 @@ impl<'de> Deserialize<'de> for Fingerprint {
         let (version, digits) = text.strip_prefix("2:").map_or((1, &*text), |digits| (2, digits));
         let digits: &[u8; 32] = digits.as_bytes().try_into().map_err(|_| wrong())?;
         let mut digest = [0; 16];
+        // Every record that is read has one: looked up and judged once at the end, not branched on digit by digit.
+        let mut all = 0;
         for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| match digit {
-                b'0'..=b'9' => Ok(digit - b'0'),
-                b'a'..=b'f' => Ok(digit - b'a' + 10),
-                _ => Err(wrong()),
-            };
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+            let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+            *byte = high << 4 | low;
+            all |= high | low;
+        }
+        if all >= 16 {
+            return Err(wrong());
         }
         Ok(Self { version, digest })
     }

@@ -238,6 +238,11 @@ impl Metadata {
         self.caller.is_none() && self.actor.as_str() != ENGINE
     }
 
+    /// Whether two records are of one command.
+    pub fn is_same_command(&self, other: &Self) -> bool {
+        self.command == other.command && self.caller == other.caller
+    }
+
     /// Whether the record is of this command.
     pub fn is_of(&self, key: &CommandKey) -> bool {
         self.command == key.id && self.caller == key.caller

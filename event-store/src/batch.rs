@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::registry::UndecodableEvent;
 use cauri_event_schemas::{Metadata, Position, Recorded, StreamId};
@@ -71,7 +70,7 @@ impl Batch {
         self.tree.push(Hash::of_leaf(record));
         self.lines.push(b'\n');
         self.ends.push(self.lines.len());
-        if self.commands.last().is_none_or(|(_, last)| (&last.command, &last.caller) != (&metadata.command, &metadata.caller)) {
+        if self.commands.last().is_none_or(|(_, last)| !metadata.is_same_command(last)) {
             self.commands.push((self.streams.len(), metadata.clone()));
         }
         self.streams.push(stream);
@@ -129,7 +128,7 @@ impl Batch {
     }
 
     /// The first record of each command, by position.
-    pub fn commands(&self) -> impl Iterator<Item = (Position, CommandKey)> {
-        self.commands.iter().map(|(index, metadata)| (self.first.after(*index), metadata.key()))
+    pub fn commands(&self) -> impl Iterator<Item = (Position, &Metadata)> {
+        self.commands.iter().map(|(index, metadata)| (self.first.after(*index), &**metadata))
     }
 }

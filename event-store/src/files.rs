@@ -20,15 +20,23 @@ impl FileIdentity {
     /// # Errors
     /// When there is no such file or it cannot be looked at.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+            // Not its times: a file whose times were asked for gets a new one with its next write (Linux 6.13, "multigrain
+            // timestamps"), which each sync then has to write too.
+            let found = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;
+            Ok(Self { device: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino })
+        }
+        #[cfg(all(unix, not(target_os = "linux")))]
         {
             use std::os::unix::fs::MetadataExt as _;
-            Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+            let found = fs::metadata(path)?;
+            Ok(Self { device: found.dev(), inode: found.ino() })
         }
         #[cfg(not(unix))]
         {
-            drop(metadata);
+            fs::metadata(path)?;
             Ok(Self { device: 0, inode: 0 })
         }
     }

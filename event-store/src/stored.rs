@@ -34,7 +34,7 @@ impl StoredBatch {
         let mut start = 0;
         for (index, checksum) in self.checksums.iter().enumerate() {
             let position = self.first.after(index);
-            let Some(length) = self.lines[start..].iter().position(|byte| *byte == b'\n') else {
+            let Some(length) = memchr::memchr(b'\n', &self.lines[start..]) else {
                 return Err(Corruption::new(position, "the batch ends before this record"));
             };
             let found = crc32fast::hash(&self.lines[start..start + length]);

@@ -6,13 +6,16 @@ use rusqlite::{Connection, Statement};
 /// Rows of one statement: enough that stepping is amortised, few enough that the statement stays small.
 const ROWS: usize = 64;
 
-/// Rows for which room is kept from one transaction to the next: what a live read model needs.
+/// Rows for which room is kept whatever a transaction needed: as many as those of a live read model have.
 const ROWS_KEPT: usize = 16_384;
 
-/// Empties the rows of a transaction. The room that one of a rebuild needed is not kept.
+/// Empties the rows of a transaction. The room that those of a rebuild needed is not kept by the small ones after it.
 pub(crate) fn empty<T>(rows: &mut Vec<T>) {
+    let used = rows.len();
     rows.clear();
-    rows.shrink_to(ROWS_KEPT);
+    if used < rows.capacity() / 8 {
+        rows.shrink_to(ROWS_KEPT.max(2 * used));
+    }
 }
 
 /// Fills the parameters of a statement from left to right.

@@ -1,6 +1,7 @@
 //! One entry a request over HTTP, durable before it is answered, beside an axum handler that echoes the same JSON.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -85,11 +86,13 @@ async fn connect(address: std::net::SocketAddr) -> http1::SendRequest<Full<Bytes
 }
 
 async fn send(sender: &mut http1::SendRequest<Full<Bytes>>, token: &str, body: Bytes) -> Duration {
+    static SENT: AtomicU64 = AtomicU64::new(0);
     let start = Instant::now();
     let request = hyper::Request::post("/v1/entries")
         .header("host", "localhost")
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {token}"))
+        .header("idempotency-key", format!("bench-{}", SENT.fetch_add(1, Ordering::Relaxed)))
         .body(Full::new(body))
         .expect("a request");
     let answer = sender.send_request(request).await.expect("an answer");

@@ -241,7 +241,7 @@ impl EmbeddedStore {
         while let Some(batch) = self.read_checked(position)? {
             for record in batch.records() {
                 let envelope = record.envelope()?;
-                for key in [index.hasher().stream(&envelope.stream), index.hasher().command(&envelope.metadata.key())] {
+                for key in [index.hasher().stream(&envelope.stream), index.hasher().command(&envelope.metadata)] {
                     // A command's key leads to its first record only; later ones are found from there.
                     let found = index.candidates(key)?;
                     let reached = found.iter().any(|candidate| *candidate <= record.position());

@@ -95,8 +95,8 @@ impl MemoryStore {
         for (position, stream) in batch.streams() {
             state.streams.entry(stream.clone()).or_default().push(position);
         }
-        for (position, command) in batch.commands() {
-            state.commands.entry(command).or_insert(position);
+        for (position, metadata) in batch.commands() {
+            state.commands.entry(metadata.key()).or_insert(position);
         }
         if batch.has_format_1() {
             state.format_1_until = batch.head().position;

@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use cauri_domain::ids::CommandKey;
-use cauri_event_schemas::{Position, StreamId};
+use cauri_domain::ids::{Caller, CommandId};
+use cauri_event_schemas::{Metadata, Position, StreamId};
 use hashbrown::HashTable;
 use rusqlite::{Connection, ErrorCode, params};
 use siphasher::sip::SipHasher13;
@@ -104,33 +104,33 @@ impl Hasher {
         match stream {
             StreamId::Entry(id) => self.key(b'e', id.as_bytes()),
             StreamId::Account(address) => self.key(b'a', address.as_str().as_bytes()),
-            StreamId::Command(key) => self.command_key(b'r', key),
+            StreamId::Command(key) => self.command_key(b'r', key.caller.as_ref(), &key.id),
             StreamId::Journal(name) => self.key(b'j', name.as_str().as_bytes()),
         }
     }
 
     /// The key under which a command's first record is found.
-    pub(super) fn command(&self, command: &CommandKey) -> u64 {
-        self.command_key(b'c', command)
+    pub(super) fn command(&self, metadata: &Metadata) -> u64 {
+        self.command_key(b'c', metadata.caller.as_ref(), &metadata.command)
     }
 
     /// The key of a look-up.
     pub(super) fn lookup(&self, lookup: &Lookup) -> u64 {
         match lookup {
-            Lookup::Command(command) => self.command(command),
+            Lookup::Command(key) => self.command_key(b'c', key.caller.as_ref(), &key.id),
             Lookup::Stream(stream) => self.stream(stream),
         }
     }
 
-    /// The text form of a command's key, without making the text.
-    fn command_key(&self, kind: u8, command: &CommandKey) -> u64 {
+    /// The text form of a command's key, without making the text or a copy of the caller, which many commands share.
+    fn command_key(&self, kind: u8, caller: Option<&Caller>, id: &CommandId) -> u64 {
         let mut hasher = self.sip;
         hasher.write_u8(kind);
-        if let Some(caller) = &command.caller {
+        if let Some(caller) = caller {
             hasher.write(caller.as_str().as_bytes());
             hasher.write_u8(b' ');
         }
-        hasher.write(command.id.as_str().as_bytes());
+        hasher.write(id.as_str().as_bytes());
         hasher.finish() & self.mask
     }
 
@@ -285,7 +285,7 @@ impl Index {
     /// Reads the keys of the journal's tail: what a crash forgot, or what another process appended.
     pub(super) fn catch_up(&self, journal: &JournalFile, head: Position) -> Result<(), StoreError> {
         let mut next = self.shared.tables().reaches.next();
-        let mut last_command: Option<CommandKey> = None;
+        let mut last_command: Option<Metadata> = None;
         while next <= head {
             let stored = journal.read_batch(next)?.ok_or_else(|| missing(next))?;
             let batch = stored.check()?;
@@ -294,10 +294,9 @@ impl Index {
             for record in batch.records().filter(|record| record.position() >= next) {
                 let envelope = record.envelope()?;
                 keys.push((self.hasher.stream(&envelope.stream), record.position()));
-                if last_command.as_ref().is_none_or(|last| !envelope.metadata.is_of(last)) {
-                    let command = envelope.metadata.key();
-                    keys.push((self.hasher.command(&command), record.position()));
-                    last_command = Some(command);
+                if last_command.as_ref().is_none_or(|last| !envelope.metadata.is_same_command(last)) {
+                    keys.push((self.hasher.command(&envelope.metadata), record.position()));
+                    last_command = Some(envelope.metadata);
                 }
             }
             self.make_room(batch.records().len())?;
@@ -400,8 +399,8 @@ impl Index {
         for (position, stream) in batch.streams() {
             table.insert(self.hasher.stream(stream), position);
         }
-        for (position, command) in batch.commands() {
-            table.insert(self.hasher.command(&command), position);
+        for (position, metadata) in batch.commands() {
+            table.insert(self.hasher.command(metadata), position);
         }
         table.last = batch.head();
         tables.reaches = batch.head().position;
