@@ -48,6 +48,8 @@ reasons! {
         "The journal cannot be written. The log says why; appends are tried again every second.";
     JOURNAL_DAMAGED: "journal_damaged",
         "A record that was read is not what was written. Run `cauri-replay verify`, restore from a copy.";
+    INDEX_WRITE_FAILED: "index_write_failed",
+        "The look-up index cannot be written, and the memory for its keys is full. Commands fail until it can be; the log says why.";
     INDEX_REBUILDING: "index_rebuilding",
         "The look-up index was damaged and is being built again. Commands that need the damaged part fail until then.";
     INDEX_DAMAGED: "index_damaged",
@@ -153,6 +155,7 @@ pub(crate) fn look(state: &ApiState) -> Found {
     let index = match health.index() {
         // Look-ups answer from memory while derived data is paused.
         IndexCondition::Whole => Ok(health.paused().map_or_else(|| "is whole".to_owned(), |why| format!("is whole; {why}"))),
+        IndexCondition::WriteFailed { why } => Err(Reason::new(&reason::INDEX_WRITE_FAILED, format!("it cannot be written: {why}"))),
         IndexCondition::Rebuilding { why } => {
             Err(Reason::new(&reason::INDEX_REBUILDING, format!("{why}; look-ups that need the damaged part fail")))
         }

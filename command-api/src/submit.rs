@@ -112,10 +112,14 @@ fn no_outcome(state: &ApiState, error: SubmitError) -> Problem {
                     let retry = if blocked.by == BlockedBy::JournalReplaced { STOPPED_RETRY } else { QUEUE_RETRY };
                     Problem::not_done(format!("{}; nothing was done", meaning(blocked.by))).with_retry_after(retry)
                 }
-                None if health.index() != IndexCondition::Whole => {
-                    Problem::not_done("the look-up index is being rebuilt; nothing was done").with_retry_after(QUEUE_RETRY)
+                None => {
+                    let what = match health.index() {
+                        IndexCondition::Whole => "storage failed",
+                        IndexCondition::WriteFailed { .. } => "the look-up index cannot be written",
+                        IndexCondition::Rebuilding { .. } | IndexCondition::RebuildFailed { .. } => "the look-up index is being rebuilt",
+                    };
+                    Problem::not_done(format!("{what}; nothing was done")).with_retry_after(QUEUE_RETRY)
                 }
-                None => Problem::not_done("storage failed; nothing was done").with_retry_after(QUEUE_RETRY),
             }
         }
         SubmitError::Unknown(why) => {

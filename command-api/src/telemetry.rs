@@ -155,7 +155,8 @@ pub fn scrape(state: &ApiState) -> String {
     let (met, position) = damage.map_or((0, 0), |damage| (damage.met, damage.first.position.get()));
     counter!("cauri_journal_damage_total", "journal" => journal.clone()).absolute(met);
     of_journal("cauri_journal_damaged_position").set(position as f64);
-    of_journal("cauri_index_damaged").set(f64::from(u8::from(health.index() != IndexCondition::Whole)));
+    of_journal("cauri_index_damaged")
+        .set(f64::from(u8::from(matches!(health.index(), IndexCondition::Rebuilding { .. } | IndexCondition::RebuildFailed { .. }))));
     counter!("cauri_index_rebuilds_total", "journal" => journal.clone()).absolute(health.index_rebuilds());
     of_journal("cauri_index_paused").set(f64::from(u8::from(health.paused().is_some())));
     recorder().map(PrometheusHandle::render).unwrap_or_default()

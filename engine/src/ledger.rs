@@ -20,7 +20,7 @@ use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
 use cauri_event_schemas::record::ENGINE;
 use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
-use cauri_event_store::{CheckedBatch, Corruption, EventStore, Lookup, StoreError, StoredBatch};
+use cauri_event_store::{CheckedBatch, Corruption, EventStore, Lookup, StoreError};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use hashbrown::HashMap;
@@ -674,7 +674,7 @@ fn records_of_command(
     first: Position,
 ) -> Result<Vec<Recorded>, StoreError> {
     if batch.as_ref().is_none_or(|batch| batch.at(first).is_none()) {
-        *batch = store.read_batch(first)?.map(StoredBatch::check).transpose()?;
+        *batch = store.read_checked(first)?;
     }
     let mut records = Vec::new();
     let mut position = first;

@@ -50,14 +50,7 @@ impl CommandEnvelope {
             expected_version: None,
         }
     }
-}
 
-/// The subject in an actor, `role:subject`.
-fn subject_of(actor: &ShortText) -> Option<&str> {
-    actor.as_str().split_once(':').map(|(_, subject)| subject)
-}
-
-impl CommandEnvelope {
     /// Whether this may be a repetition of a command of format 1 that `actor` gave: one subject's, not another's.
     pub(crate) fn may_repeat(&self, actor: &ShortText) -> bool {
         let subject = self.subject.as_ref().map(ShortText::as_str).or_else(|| subject_of(&self.actor));
@@ -78,6 +71,11 @@ impl CommandEnvelope {
         };
         Self { fingerprint: Fingerprint::of_version_1(&command), command, key, ..self.clone() }
     }
+}
+
+/// The subject in an actor, `role:subject`.
+fn subject_of(actor: &ShortText) -> Option<&str> {
+    actor.as_str().split_once(':').map(|(_, subject)| subject)
 }
 
 /// How many places of the queue these commands take: an entry as many as it has transfers, which is what costs memory.

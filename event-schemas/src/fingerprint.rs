@@ -2,7 +2,8 @@
 //!
 //! Version 2, which this program writes, hashes the command as it is **declared**: the canonical JSON of the item of
 //! `POST /v1/bulk` that asks the same. Version 1 hashed the JSON of a Rust type; it is computed only to answer for records
-//! that have it. NOTE: both are the storage format; `samples/fingerprints.json` holds frozen samples of each.
+//! that have it. NOTE: both are the storage format; `fingerprints.jsonl` beside this
+//! crate's manifest holds frozen samples of each.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -62,16 +63,7 @@ impl Fingerprint {
     pub const fn digest(self) -> [u8; 16] {
         self.digest
     }
-}
 
-fn first_16(bytes: &[u8]) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(bytes).into();
-    let mut first = [0; 16];
-    first.copy_from_slice(&digest[..16]);
-    first
-}
-
-impl Fingerprint {
     /// Appends its text.
     pub(crate) fn write_to(self, out: &mut Vec<u8>) {
         if self.version == 2 {
@@ -82,6 +74,13 @@ impl Fingerprint {
             out.push(DIGITS[usize::from(byte & 15)]);
         }
     }
+}
+
+fn first_16(bytes: &[u8]) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    let mut first = [0; 16];
+    first.copy_from_slice(&digest[..16]);
+    first
 }
 
 impl fmt::Display for Fingerprint {
@@ -141,8 +140,10 @@ impl<'de> Deserialize<'de> for Fingerprint {
 /// The canonical JSON (RFC 8785) of a command as it is declared: the bulk item that asks the same.
 ///
 /// `idempotency_key` and `expected_version` are left out, and so is every member that says nothing: an absent option, an
-/// empty map, `false`. A limit in the account's own currency is its amount alone. Amounts have no zero that could be left out (`10.5`, not `10.50`); instants are in UTC with six
-/// digits after the second. So two requests that mean the same have the same bytes, alone or in bulk.
+/// empty map, `false`. A limit of `open_account` in the account's own currency is its amount alone. Amounts have no zero that
+/// could be left out (`10.5`, not `10.50`); instants are in UTC with six digits after the second. So two requests that mean
+/// the same have the same bytes, alone or in bulk, but for one case: the limits of `change_limits` stay as they were
+/// written, with or without a currency, because the command does not say which currency the account has.
 pub fn declared(command: &LedgerCommand) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     declare(command, &mut bytes);

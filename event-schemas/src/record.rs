@@ -123,9 +123,7 @@ impl StreamId {
             StreamId::Journal(name) => name.to_string(),
         }
     }
-}
 
-impl StreamId {
     /// Appends the stream as a JSON string.
     fn write_to(&self, out: &mut Vec<u8>) {
         match self {

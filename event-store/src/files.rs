@@ -49,7 +49,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes the file if there is none, readable and writable by its owner only, and takes access from others if there is one.
+/// Makes the file if there is none, readable and writable by its owner only.
 ///
 /// What SQLite makes beside a database gets the permissions of the database.
 ///

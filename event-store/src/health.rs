@@ -66,6 +66,11 @@ pub enum IndexCondition {
     /// Every look-up is answered.
     #[default]
     Whole,
+    /// It cannot be written, and the memory for its keys is full: appends fail until it can be.
+    WriteFailed {
+        /// Why it cannot be written.
+        why: String,
+    },
     /// It is damaged and is being rebuilt; look-ups that need the damaged part fail until then.
     Rebuilding {
         /// What is wrong with it.
@@ -105,7 +110,7 @@ impl StoreHealth {
         self.condition().damage.clone()
     }
 
-    /// Notes damage that was met in the journal, and logs it the first time that it is met at a position.
+    /// Notes damage that was met in the journal. The first is logged, and then whatever lies before all that was known.
     pub fn note_damage(&self, corruption: &Corruption) {
         let mut condition = self.condition();
         let is_first = match &mut condition.damage {
@@ -147,9 +152,27 @@ impl StoreHealth {
         self.condition().index = index;
     }
 
+    /// An append failed because the index cannot be written. One that is being rebuilt has a condition already.
+    pub(crate) fn index_write_failed(&self, why: impl Into<String>) {
+        let mut condition = self.condition();
+        if matches!(condition.index, IndexCondition::Whole | IndexCondition::WriteFailed { .. }) {
+            condition.index = IndexCondition::WriteFailed { why: why.into() };
+        }
+    }
+
+    /// The index was written again.
+    pub(crate) fn index_was_written(&self) {
+        let mut condition = self.condition();
+        if matches!(condition.index, IndexCondition::WriteFailed { .. }) {
+            condition.index = IndexCondition::Whole;
+        }
+    }
+
     pub(crate) fn index_was_rebuilt(&self) {
         let mut condition = self.condition();
         condition.index = IndexCondition::Whole;
+        // The one that was paused has ended; the new one says so itself if it is.
+        condition.paused = None;
         condition.index_rebuilds += 1;
     }
 

@@ -26,6 +26,9 @@ pub struct Shortage {
     pub reserve: u64,
 }
 
+/// Less than this is free on a disk that is called full: appends fail before the last byte is taken.
+const NEXT_TO_NOTHING: u64 = 1 << 20;
+
 impl Space {
     /// The file system of `dir`, with the default reserve.
     pub fn of(dir: &Path) -> Self {
@@ -56,12 +59,7 @@ impl Space {
             _ => Err(Shortage { free, reserve }),
         }
     }
-}
 
-/// Less than this is free on a disk that is called full: appends fail before the last byte is taken.
-const NEXT_TO_NOTHING: u64 = 1 << 20;
-
-impl Space {
     /// Whether so little is free that a write that failed is put down to it.
     pub(crate) fn is_exhausted(&self) -> bool {
         free_and_total(&self.dir).is_some_and(|(free, _)| free < NEXT_TO_NOTHING)

@@ -144,14 +144,20 @@ fn keep(node: &Node) {
             }
         }
     });
-    tokio::spawn(async {
+    let store = Arc::clone(node.engine.store());
+    tokio::spawn(async move {
         let mut every = tokio::time::interval(UPKEEP_EVERY);
+        let mut head = store.follow().head();
         loop {
             every.tick().await;
             if let Some(recorder) = telemetry::recorder() {
                 recorder.run_upkeep();
             }
-            memory::return_free();
+            let before = std::mem::replace(&mut head, store.follow().head());
+            if head == before {
+                // A panic of it was reported when it happened.
+                let _ = tokio::task::spawn_blocking(memory::return_free).await;
+            }
         }
     });
 }

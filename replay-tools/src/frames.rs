@@ -48,10 +48,10 @@ impl Frames {
     /// [`OpenError::NotAJournal`] where there is no journal or another thing, and a corruption where a journal's file is
     /// damaged so that nothing in it can be read.
     pub fn open(dir: &Path, name: &str) -> Result<Self, OpenError> {
-        let found = EmbeddedStore::identify(dir, name)?;
+        EmbeddedStore::identify(dir, name)?;
         let path = dir.join("journal.sqlite");
         let connection = connect(&path).map_err(|error| wrong(Position::new(1), "journal.sqlite cannot be opened", &error))?;
-        let mut frames = Self { name: found, path, connection, columns: COLUMNS };
+        let mut frames = Self { name: name.to_owned(), path, connection, columns: COLUMNS };
         let format = frames.meta("format_version").map_err(|error| wrong(Position::new(1), "format_version cannot be read", &error))?;
         // `identify` has looked at it: it is a number, and not one of a newer program.
         if format == "1" {

@@ -62,12 +62,13 @@ pub fn verify_directory(dir: &Path, name: &str, wanted: &Wanted) -> Result<Repor
         Err(error) => return Err(error),
     };
     // Without its file the look-ups would be built from the journal, and only be compared with themselves.
-    let store = if dir.join("index.sqlite").exists() {
+    let has_index = dir.join("index.sqlite").exists();
+    let store = if has_index {
         EmbeddedStore::open_read_only(dir, name).map(|store| Some(Arc::new(store) as Arc<dyn EventStore>))
     } else {
         Ok(None)
     };
-    let index = dir.join("index.sqlite").exists().then(|| EmbeddedStore::audit_index(dir, name).map_err(|error| error.to_string()));
+    let index = has_index.then(|| EmbeddedStore::audit_index(dir, name).map_err(|error| error.to_string()));
     Ok(verify(&frames, store.map_err(|error| error.to_string()), index, wanted).map_err(StoreError::from)?)
 }
 

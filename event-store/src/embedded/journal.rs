@@ -413,8 +413,22 @@ impl fmt::Debug for Packer {
     }
 }
 
+/// A batch that was not appended, or of which that is not known.
+#[derive(Debug)]
+pub(super) struct NotAppended {
+    pub(super) error: StoreError,
+    /// SQLite found no room for it.
+    pub(super) is_full: bool,
+}
+
+impl<E: Into<StoreError>> From<E> for NotAppended {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), is_full: false }
+    }
+}
+
 /// Appends a batch and moves the head, in one transaction that has reached the disk when this returns.
-pub(super) fn append(connection: &mut Connection, packer: &mut Packer, expected: &Head, batch: &Batch) -> Result<(), StoreError> {
+pub(super) fn append(connection: &mut Connection, packer: &mut Packer, expected: &Head, batch: &Batch) -> Result<(), NotAppended> {
     check_readable(batch.lines().len() as u64)?;
     let body = packer.pack(batch.lines())?;
     let checksums: Vec<u8> = batch.checksums().iter().flat_map(|checksum| checksum.to_be_bytes()).collect();
@@ -423,7 +437,9 @@ pub(super) fn append(connection: &mut Connection, packer: &mut Packer, expected:
     let last = head.position.get() as i64;
     let frame_peaks = keeps_peaks(batch.first(), head.position).then_some(peaks.as_slice());
 
-    let before_commit = |error: rusqlite::Error| StoreError::from(failure("the batch was not written", &error));
+    let is_full = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    let before_commit =
+        |error: rusqlite::Error| NotAppended { is_full: is_full(&error), error: failure("the batch was not written", &error).into() };
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(before_commit)?;
     let moved = transaction
         .prepare_cached("UPDATE head SET position = ?1, root = ?2, peaks = ?3 WHERE id = 1 AND position = ?4 AND root = ?5")
@@ -444,11 +460,10 @@ pub(super) fn append(connection: &mut Connection, packer: &mut Packer, expected:
             .map_err(before_commit)?;
     }
     transaction.commit().map_err(|error| {
-        let full_or_busy =
-            matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
-        if full_or_busy {
+        let is_busy = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        if is_full(&error) || is_busy {
             // The record that ends a commit in the log was never written.
-            failure("the batch was not written", &error).into()
+            before_commit(error)
         } else {
             Failure::Unknown(format!("the disk did not confirm the batch: {error}")).into()
         }

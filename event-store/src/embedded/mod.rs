@@ -22,7 +22,7 @@ pub use self::index::IndexAudit;
 #[doc(hidden)]
 pub use self::index::IndexSize;
 use self::index::{Index, IndexSlot, Surroundings};
-use self::journal::{JournalFile, Packer};
+use self::journal::{JournalFile, NotAppended, Packer};
 use crate::batch::Batch;
 use crate::files::{create_private_dir, open_private, tighten};
 use crate::follow::HeadWatch;
@@ -174,12 +174,12 @@ impl EmbeddedStore {
         Ok(Self { name: name.to_owned(), journal, index, health, space, writer: None, cache, format_1_until, heads, _lock: None })
     }
 
-    /// Looks whether the directory holds the journal `name` in a format that this program reads; gives its name.
+    /// Looks whether the directory holds the journal `name` in a format that this program reads.
     ///
     /// # Errors
     /// When it does not, or the file is damaged so that this cannot be told.
-    pub fn identify(dir: &Path, name: &str) -> Result<String, OpenError> {
-        JournalFile::open_read_only(dir, name).map(|_| name.to_owned())
+    pub fn identify(dir: &Path, name: &str) -> Result<(), OpenError> {
+        JournalFile::open_read_only(dir, name).map(drop)
     }
 
     /// Reads the whole index file beside the journal, as the server reads it: what is wrong with it, in words.
@@ -343,7 +343,11 @@ impl EventStore for EmbeddedStore {
         if batch.is_empty() {
             return Ok(Appended::Done(head));
         }
-        self.index.current().make_room(batch.len())?;
+        self.index.current().make_room(batch.len()).inspect_err(|error| {
+            if self.space.is_exhausted() {
+                self.block(&error.to_string(), true);
+            }
+        })?;
         let Writer { connection, packer, .. } = &mut *writer;
         let written = journal::append(connection, packer, &head, batch);
         // What was written to a file that nobody will find again is not acknowledged.
@@ -351,9 +355,9 @@ impl EventStore for EmbeddedStore {
             writer.unsure = true;
             Failure::Unknown(what)
         })?;
-        if let Err(StoreError::Failure(error)) = written {
+        if let Err(NotAppended { error: StoreError::Failure(error), is_full }) = written {
             writer.needed = batch.lines().len().clamp(LEAST_PROBED, MOST_PROBED);
-            self.block(&error.to_string(), error.to_string().contains("full"));
+            self.block(&error.to_string(), is_full);
             // A commit that the disk did not confirm may stand in the file all the same: go on from what is there.
             match self.journal.tree() {
                 Ok(tree) if tree.head() == batch.head() => self.appended(&mut writer, batch),
@@ -365,7 +369,7 @@ impl EventStore for EmbeddedStore {
             }
             return Err(error.into());
         }
-        written?;
+        written.map_err(|not_appended| not_appended.error)?;
         self.appended(&mut writer, batch);
         if writer.needed > LEAST_PROBED || self.health.blocked().is_some() {
             writer.needed = LEAST_PROBED;
@@ -385,7 +389,11 @@ impl EventStore for EmbeddedStore {
     }
 
     fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
-        self.journal.root_at(position)
+        self.journal.root_at(position).inspect_err(|error| {
+            if let StoreError::Corruption(corruption) = error {
+                self.health.note_damage(corruption);
+            }
+        })
     }
 
     fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
-use cauri_event_store::conformance::material::{Author, Commit, address, append, check, located};
+use cauri_event_store::conformance::material::{Author, Commit, address, append, batch_after, check, located};
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
+use cauri_event_store::health::IndexCondition;
 use cauri_event_store::{EventStore, Head, Lookup, Snapshot};
 use rusqlite::Connection;
 
@@ -426,6 +427,58 @@ fn damaged_chunks_are_rebuilt_while_appends_and_look_ups_go_on() {
     all_located(&store, &written);
     assert_eq!(store.health().index_rebuilds(), 0, "what was rebuilt is whole");
     assert_eq!(EmbeddedStore::audit_index(dir.path(), "ledger").expect("an audit").damage, Vec::<String>::new());
+}
+
+/// Appends until it fails, at most so many times.
+fn append_until_it_fails(store: &EmbeddedStore, author: &mut Author) {
+    for _ in 0..2_000 {
+        let tree = store.tree().expect("a tree");
+        if store.append(tree.head(), &batch_after(tree.clone(), &[author.entry()])).is_err() {
+            return;
+        }
+    }
+    panic!("appends go on without an index that can be written");
+}
+
+#[test]
+fn damage_that_is_met_while_a_table_is_written_is_rebuilt() {
+    let (dir, mut author, mut written) = closed_journal(60);
+    let store = open(dir.path());
+    merged(dir.path());
+    Connection::open(dir.path().join("index.sqlite")).and_then(|index| index.execute_batch("DROP TABLE runs")).expect("damage");
+    append_until_it_fails(&store, &mut author);
+    store.tend();
+    rebuilt(&store, 1);
+    written.extend(write(&store, &mut author, 30));
+    all_located(&store, &written);
+    check(&store);
+    assert_eq!(store.health().index(), IndexCondition::Whole);
+}
+
+#[test]
+fn appends_that_fail_because_the_index_cannot_be_written_are_a_condition_until_it_can_be() {
+    let (dir, mut author, written) = closed_journal(60);
+    let store = open(dir.path());
+    let index = Connection::open(dir.path().join("index.sqlite")).expect("the index");
+    index
+        .execute_batch("CREATE TRIGGER refusing BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'the test says no'); END")
+        .expect("a trigger");
+    assert_eq!(store.health().index(), IndexCondition::Whole);
+    append_until_it_fails(&store, &mut author);
+    match store.health().index() {
+        IndexCondition::WriteFailed { why } => assert!(why.contains("the test says no"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    // Nothing is asked of the store meanwhile: a process that is not ready gets no commands.
+    index.execute_batch("DROP TRIGGER refusing").expect("no trigger");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while store.health().index() != IndexCondition::Whole {
+        assert!(Instant::now() < deadline, "{:?}", store.health().index());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    append(&store, &[author.entry()]);
+    all_located(&store, &written);
+    check(&store);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) fn read(
     };
     text.need(b"},\"metadata\":{\"actor\":\"")?;
     text.short_text()?;
-    let caller = if text.eat(b",\"caller\":\"") { Some(text.text(512)?) } else { None };
+    let caller = if text.eat(b",\"caller\":\"") { Some(text.caller()?) } else { None };
     if text.eat(b",\"causation\":\"") {
         text.short_text()?;
     }
@@ -203,6 +203,13 @@ impl Text<'_> {
         }
         self.at = start + length + 1;
         Some(Span::new(start..start + length))
+    }
+
+    /// `ISSUER ID`. Sources of files are rare, so theirs is left to the careful reading.
+    fn caller(&mut self) -> Option<Span> {
+        let span = self.text(512)?;
+        let space = memchr::memchr(b' ', span.of(self.bytes))?;
+        (0 < space && space + 1 < span.len as usize).then_some(span)
     }
 
     fn command_id(&mut self) -> Option<Span> {

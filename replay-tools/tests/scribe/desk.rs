@@ -38,7 +38,11 @@ impl Desk {
     /// Exit code, answer and errors of a command line in this directory; `DESK/` stands for it.
     pub fn run(&self, line: &str) -> (u8, String, String) {
         let desk = format!("{}/", self.dir.path().display());
-        let arguments: Vec<String> = line.split_whitespace().map(|word| word.replace("DESK/", &desk)).collect();
+        let mut arguments: Vec<String> = line.split_whitespace().map(|word| word.replace("DESK/", &desk)).collect();
+        if line.starts_with("cauri-replay verify ") && !line.contains(" --now ") {
+            // The scribe's records have a date of their own: what the machine's clock says must not matter.
+            arguments.extend(["--now".to_owned(), "2026-12-31T00:00:00Z".to_owned()]);
+        }
         let (mut out, mut errors) = (Vec::new(), Vec::new());
         let code = cauri_replay_tools::commands::run(arguments, &mut out, &mut errors);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text").replace(&desk, "DESK/");

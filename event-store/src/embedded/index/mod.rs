@@ -16,7 +16,7 @@ use std::hash::Hasher as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use cauri_domain::ids::{Caller, CommandId};
@@ -174,6 +174,8 @@ struct Tables {
     broken: Option<String>,
     /// It is not written because the space is reserved for the journal: tables in memory may grow meanwhile.
     paused: bool,
+    /// Memory does not suffice any longer: it is written all the same, because the journal cannot go on without it.
+    is_pressed: bool,
     /// Another index is being built in its place: nothing of this one is written any more.
     abandoned: bool,
     /// Everything up to here is found, in a table or in a run.
@@ -190,8 +192,8 @@ struct Shared {
     health: StoreHealth,
     /// Which file the writer opened; absent where it is only read.
     identity: Mutex<Option<FileIdentity>>,
-    /// Something in it cannot be read: it has to be rebuilt.
-    damaged: AtomicBool,
+    /// What in it cannot be read: it has to be rebuilt.
+    damaged: OnceLock<String>,
     /// Nobody else writes the index, so what cannot be read in it is damaged.
     writes: AtomicBool,
     tables: Mutex<Tables>,
@@ -272,7 +274,7 @@ impl Index {
             space,
             health,
             identity: Mutex::default(),
-            damaged: AtomicBool::new(false),
+            damaged: OnceLock::new(),
             writes: AtomicBool::new(false),
             tables: Mutex::default(),
             changed: Condvar::new(),
@@ -318,9 +320,14 @@ impl Index {
         self.shared.tables().reaches
     }
 
+    /// What in it cannot be read.
+    fn damage(&self) -> Option<&str> {
+        self.shared.damaged.get().map(String::as_str)
+    }
+
     /// Whether something in it cannot be read.
     pub(super) fn is_damaged(&self) -> bool {
-        self.shared.damaged.load(Ordering::Acquire)
+        self.damage().is_some()
     }
 
     /// Looks whether the file at its path is still the one that was opened, and notes damage if it is not.
@@ -368,14 +375,17 @@ impl Index {
             if tables.abandoned {
                 return Err(failed("the index takes no more keys", "it is being rebuilt"));
             }
-            if tables.paused {
-                return Err(failed("the index takes no more keys", "the space is reserved for the journal"));
+            if tables.paused && !tables.is_pressed {
+                tables.is_pressed = true;
+                self.shared.changed.notify_all();
             }
             let has_ended = self.thread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(JoinHandle::is_finished);
             if has_ended {
+                self.shared.health.index_write_failed("its thread has ended");
                 return Err(failed("the index cannot be written", "its thread has ended"));
             }
             if let Some(reason) = &tables.broken {
+                self.shared.health.index_write_failed(reason);
                 return Err(failed("the index cannot be written", reason));
             }
             if tables.flushing.is_none() {
@@ -591,7 +601,7 @@ impl Shared {
 
     /// Has the index rebuilt, if the error says that it is damaged and nobody else writes it.
     fn note_damage(&self, error: &rusqlite::Error) {
-        if is_damage(error) && self.writes.load(Ordering::Relaxed) && !self.damaged.swap(true, Ordering::AcqRel) {
+        if is_damage(error) && self.writes.load(Ordering::Relaxed) && self.damaged.set(error.to_string()).is_ok() {
             tracing::error!(%error, path = %self.path.display(), "the index is damaged");
             // For the next start, should this process end before the index is rebuilt. Without it the damage is met again.
             let _ = open_private(&self.path.with_file_name(DAMAGED)).and_then(|mut note| note.write_all(error.to_string().as_bytes()));

@@ -22,9 +22,9 @@ use crate::port::{Failure, StoreError};
 /// How long a look-up waits for a rebuild, counted from its beginning: who asks later does not wait anew.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before a rebuild that failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// Positions that are read before it is looked whether the store is closing.
-const STRETCH: usize = 50_000;
+const POSITIONS_A_STEP: usize = 50_000;
 
 /// The index in use, and the one that is being built to replace it.
 #[derive(Debug)]
@@ -113,7 +113,11 @@ impl IndexSlot {
 
 impl Drop for IndexSlot {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        {
+            // With the lock that a rebuild holds between looking at this and waiting, so that it misses no notice.
+            let _since = self.shared.since();
+            self.shared.stopping.store(true, Ordering::SeqCst);
+        }
         self.shared.ended.notify_all();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -130,7 +134,7 @@ impl Shared {
     fn rebuild(&self, damaged: &Index) {
         let began = Instant::now();
         let health = &self.around.health;
-        health.set_index(IndexCondition::Rebuilding { why: "it proved damaged".into() });
+        health.set_index(IndexCondition::Rebuilding { why: damaged.damage().unwrap_or_default().to_owned() });
         tracing::warn!(dir = %self.dir.display(), "the index is damaged and is rebuilt from the journal");
         damaged.abandon();
         while !self.stopping.load(Ordering::SeqCst) {
@@ -149,7 +153,7 @@ impl Shared {
                         health.note_damage(corruption);
                     }
                     let since = self.since();
-                    let wait = self.ended.wait_timeout_while(since, RETRY, |_| !self.stopping.load(Ordering::SeqCst));
+                    let wait = self.ended.wait_timeout_while(since, TRY_AGAIN, |_| !self.stopping.load(Ordering::SeqCst));
                     drop(wait.unwrap_or_else(PoisonError::into_inner));
                 }
             }
@@ -170,10 +174,10 @@ impl Shared {
             }
             let head = self.journal.tree()?.head().position;
             let from = index.reaches();
-            if head.get() - from.get().min(head.get()) < STRETCH as u64 {
+            if head.get() - from.get().min(head.get()) < POSITIONS_A_STEP as u64 {
                 break;
             }
-            index.catch_up(&self.journal, from.after(STRETCH))?;
+            index.catch_up(&self.journal, from.after(POSITIONS_A_STEP))?;
             if index.reaches() == from {
                 // The journal ends before its head: the last step says so.
                 break;

@@ -88,7 +88,9 @@ impl Upkeep {
                 self.tidy();
                 continue;
             };
-            if let Err(shortage) = self.shared.space.beyond_reserve() {
+            if let Err(shortage) = self.shared.space.beyond_reserve()
+                && !self.shared.tables().is_pressed
+            {
                 if stopping {
                     // As where it cannot be written: the next start reads the keys again.
                     tracing::warn!(%shortage, "the index was not written");
@@ -105,13 +107,15 @@ impl Upkeep {
                         tracing::info!("the index is written again");
                         self.shared.health.set_paused(None);
                     }
-                    (tables.flushing, tables.broken, tables.paused) = (None, None, false);
+                    (tables.flushing, tables.broken, tables.paused, tables.is_pressed) = (None, None, false, false);
+                    self.shared.health.index_was_written();
                     self.merges_rest = false;
                     self.shared.changed.notify_all();
                 }
                 Err(error) if !stopping => {
                     // The table stays in memory and answers; appends wait once the next one is full as well.
                     tracing::error!(%error, "the index cannot be written; trying again");
+                    self.shared.note_damage(&error);
                     tables.broken = Some(error.to_string());
                     self.shared.changed.notify_all();
                     drop(self.shared.changed.wait_timeout(tables, RETRY).unwrap_or_else(PoisonError::into_inner));
@@ -125,6 +129,7 @@ impl Upkeep {
                     // Nothing is lost: the journal has the keys, and the next start reads them again. No later
                     // table may be written now, because what is before it counts as written too.
                     tracing::error!(%error, "the index was not written");
+                    self.shared.note_damage(&error);
                     return;
                 }
             }
