@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 use cauri_domain::fold::LedgerRules;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
+use cauri_event_schemas::record::ENGINE_COMMANDS;
 use cauri_event_store::{EventStore, Sharing, StoreError};
 use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus};
-use crate::ledger::ENGINE_COMMANDS;
 use crate::sequencer::{Gauges, Input, Reply, Request, Sequencer};
 use crate::submission::{Answer, CommandEnvelope, Mode, Rejected, SubmitError, places};
 

@@ -18,7 +18,7 @@ use cauri_domain::journal::{self, CloseJournal, Journal};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
-use cauri_event_schemas::record::ENGINE;
+use cauri_event_schemas::record::{ENGINE, ENGINE_COMMANDS};
 use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
 use cauri_event_store::{CheckedBatch, Corruption, EventStore, Lookup, StoreError};
 use cqrs_es::Aggregate;
@@ -30,9 +30,6 @@ use crate::submission::{Accepted, CommandEnvelope, Outcome, Refused};
 
 /// Changes whenever the shape of a snapshot changes; a snapshot of another shape is ignored.
 const SNAPSHOT_FORMAT: u32 = 2;
-
-/// Ids of the engine's own commands begin so; no caller's may.
-pub(crate) const ENGINE_COMMANDS: &str = "hold-expiry/";
 
 /// Everything that deciding looks at, at the position of the last decided event.
 pub(crate) struct Ledger {

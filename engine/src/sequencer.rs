@@ -174,7 +174,7 @@ impl Sequencer {
         let since_snapshot = tree.head().position.get() - from_snapshot.get();
         tracing::info!(journal = store.name(), head = %tree.head().position, %from_snapshot, accounts = ledger.balances().accounts().len(), "recovered");
 
-        let snapshots = SnapshotThread::start(store.clone());
+        let snapshots = SnapshotThread::start(store.clone(), from_snapshot);
         let inline = BatchWriter { store: store.clone(), tree, snapshots, gauges: gauges.clone() };
         let mut sequencer = Self {
             durable: ledger.mark(0),
@@ -243,7 +243,7 @@ impl Sequencer {
             let _ = request.reply.send(Err(answer));
         }
         if reason.is_none()
-            && self.since_snapshot > 0
+            && self.inline.snapshots.given() < self.durable_head.position
             // Where others append, their tail may have been read in part.
             && self.ledger.position() == self.durable_head.position
             && let Some(state) = self.ledger.snapshot()
@@ -770,10 +770,13 @@ fn replay_tail(store: &dyn EventStore, ledger: &mut Ledger, head: Head) -> Resul
 struct SnapshotThread {
     sender: Sender<Snapshot>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// Where the newest snapshot stands that the thread was given and did not skip.
+    given: Arc<AtomicU64>,
 }
 
 impl SnapshotThread {
-    fn start(store: Arc<dyn EventStore>) -> Self {
+    /// `newest` is where the newest snapshot stands that is kept already.
+    fn start(store: Arc<dyn EventStore>, newest: Position) -> Self {
         let (sender, snapshots) = crossbeam_channel::bounded::<Snapshot>(1);
         let keep = move || {
             for snapshot in snapshots {
@@ -788,12 +791,17 @@ impl SnapshotThread {
             }
         };
         let thread = std::thread::Builder::new().name("cauri-snapshots".into()).spawn(keep).ok();
-        Self { sender, thread: Arc::new(Mutex::new(thread)) }
+        Self { sender, thread: Arc::new(Mutex::new(thread)), given: Arc::new(AtomicU64::new(newest.get())) }
+    }
+
+    fn given(&self) -> Position {
+        Position::new(self.given.load(Ordering::Relaxed))
     }
 
     fn save(&self, snapshot: Snapshot) {
-        if snapshot.head.position > Position::ZERO {
-            let _ = self.sender.try_send(snapshot);
+        let position = snapshot.head.position;
+        if position > Position::ZERO && self.sender.try_send(snapshot).is_ok() {
+            self.given.store(position.get(), Ordering::Relaxed);
         }
     }
 

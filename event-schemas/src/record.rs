@@ -173,6 +173,9 @@ impl Serialize for StreamId {
 /// The actor of what nobody asked for: holds that expire.
 pub const ENGINE: &str = "engine";
 
+/// Ids of the engine's own commands begin so; no caller's may.
+pub const ENGINE_COMMANDS: &str = "hold-expiry/";
+
 /// Who and why: what a record says of the command that caused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

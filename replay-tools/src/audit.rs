@@ -311,6 +311,7 @@ impl Audit {
         for suspect in self.suspects.drain(..) {
             idempotency::settle(&suspect, store, &mut self.findings);
         }
+        self.idempotency.end(store, &mut self.findings);
         self.figures.commands = self.idempotency.commands();
         self.figures.entries = self.transitions.entries();
         self.figures.accounts = self.ledger.accounts().len() as u64;

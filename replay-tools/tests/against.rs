@@ -5,6 +5,7 @@
 mod desk;
 mod scribe;
 
+use cauri_event_store::embedded::EmbeddedStore;
 use cauri_event_store::{ConsistencyToken, Hash, Head, Tree};
 use desk::Desk;
 use scribe::{Scribe, id, shop, transfer, xof};
@@ -180,4 +181,20 @@ fn journals_of_format_1_are_verified_as_they_are() {
     let (code, out, errors) = desk.run(&format!("cauri-replay verify --data DESK/data --against {noted}"));
     assert_eq!(code, 0, "{out}{errors}");
     assert!(before == std::fs::read(desk.journal().join("journal.sqlite")).unwrap(), "verify changed the journal");
+}
+
+#[test]
+fn records_of_format_1_beyond_where_they_are_said_to_end_are_found() {
+    let desk = Desk::empty();
+    std::fs::create_dir_all(desk.journal()).unwrap();
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../event-store/tests/samples/format-1/journal.sqlite");
+    std::fs::copy(sample, desk.journal().join("journal.sqlite")).unwrap();
+    // Opened to append, it becomes one of format 2.
+    drop(EmbeddedStore::open(&desk.journal(), "ledger").unwrap());
+    assert_eq!(desk.run("cauri-replay verify --data DESK/data").0, 0);
+    for change in ["UPDATE meta SET value = '0' WHERE key = 'format_1_until'", "DELETE FROM meta WHERE key = 'format_1_until'"] {
+        rusqlite::Connection::open(desk.journal().join("journal.sqlite")).unwrap().execute(change, []).unwrap();
+        let (code, out, errors) = desk.run("cauri-replay verify --data DESK/data");
+        assert!(code == 1 && out.contains("names no caller"), "{code} {out}{errors}");
+    }
 }

@@ -347,6 +347,9 @@ impl JournalFile {
         let format = value("format_version")?;
         let format: u32 =
             format.parse().map_err(|_| damaged(format!("format_version in the table meta is {format:?}, which is no number")))?;
+        if format == 0 {
+            return Err(damaged("format_version in the table meta is 0, and the first format is 1").into());
+        }
         if format > FORMAT_VERSION {
             return Err(OpenError::NewerFormat { dir: self.dir.clone(), found: format, supported: FORMAT_VERSION });
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cauri_event_schemas::Position;
 use cauri_event_store::conformance::material::{Author, Commit, all, append, batch_after, check};
-use cauri_event_store::embedded::{EmbeddedStore, FORMAT_VERSION};
+use cauri_event_store::embedded::{EmbeddedStore, FORMAT_VERSION, OpenError};
 use cauri_event_store::{Corruption, EventStore, Hash, StoreError, Tree};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -170,6 +170,22 @@ fn damaged_peaks_and_roots_are_corruption_and_never_another_root() {
         match store.root_at(Position::new(asked)) {
             Err(StoreError::Corruption(Corruption { position: found, .. })) => assert_eq!(found.get(), position, "{change}"),
             other => panic!("{change}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_format_that_never_was_is_damage() {
+    for format in ["0", "00", "-1", "2x", ""] {
+        let dir = sample();
+        sql(dir.path(), &format!("UPDATE meta SET value = '{format}' WHERE key = 'format_version'; PRAGMA wal_checkpoint(TRUNCATE)"));
+        for opened in [EmbeddedStore::open(dir.path(), "ledger"), EmbeddedStore::open_read_only(dir.path(), "ledger")] {
+            match opened {
+                Err(OpenError::Store(StoreError::Corruption(corruption))) => {
+                    assert!(corruption.what.contains("format_version"), "{corruption}")
+                }
+                other => panic!("{format:?}: {other:?}"),
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::Position;
+use cauri_event_schemas::record::ENGINE_COMMANDS;
 use cauri_event_store::{EventStore, Lookup};
 use hashbrown::HashTable;
 
@@ -17,6 +18,8 @@ use crate::reading::{Fact, ReadBatch};
 pub(crate) struct Idempotency {
     seen: HashTable<u64>,
     last: Option<u64>,
+    /// The last record that names no caller and is not the engine's own.
+    without_caller: Position,
 }
 
 /// A command that may have been carried out before.
@@ -35,6 +38,9 @@ impl Idempotency {
             return None;
         }
         self.last = Some(fact.command_hash);
+        if fact.caller.is_none() && !batch.command(fact).starts_with(ENGINE_COMMANDS) {
+            self.without_caller = fact.position;
+        }
         if !fact.has_fingerprint {
             let what = format!("the first record of the command {} carries no fingerprint", batch.command(fact));
             findings.at(Check::Idempotency, fact.position, what);
@@ -55,6 +61,14 @@ impl Idempotency {
     /// Looks where a command with this hash would stand, so that it is in the cache when it is looked for.
     pub(crate) fn touch(&self, hash: u64) {
         std::hint::black_box(self.seen.find(hash, |_| false).is_some());
+    }
+
+    /// Does the journal say how far its records of format 1 go? What lies beyond it would not be looked up, and a repeated key be
+    /// taken for a new one.
+    pub(crate) fn end(&self, store: Option<&dyn EventStore>, findings: &mut Findings) {
+        let Some(until) = store.map(EventStore::format_1_until).filter(|until| self.without_caller > *until) else { return };
+        let what = format!("the record names no caller, as those of journal format 1 do, and this journal says that they end at {until}");
+        findings.at(Check::Idempotency, self.without_caller, what);
     }
 
     /// How many commands were carried out.

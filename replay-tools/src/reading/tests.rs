@@ -206,6 +206,18 @@ fn dates_that_do_not_exist_are_left_to_the_careful_reading() {
     }
 }
 
+#[test]
+fn a_caller_that_nobody_can_be_is_left_to_the_careful_reading() {
+    let event = EntryEvent::HoldExpired(HoldExpired { effective_at: Timestamp::UNIX_EPOCH, transfers: [transfer()].into() });
+    let mut record = recorded(event);
+    Arc::make_mut(&mut record.metadata).caller = Some(parsed("https://id.example awa"));
+    let (line, seed) = (String::from_utf8(record.to_bytes()).expect("text"), Seed::default());
+    assert!(strictly(line.as_bytes(), &seed).is_some());
+    for caller in ["awa", " awa", "https://id.example ", " ", "import/", "import/\u{e4}"] {
+        assert_eq!(strictly(line.replace("https://id.example awa", caller).as_bytes(), &seed), None, "{caller:?}");
+    }
+}
+
 fn transfer() -> Transfer {
     Transfer { amount: Money::from_minor(1, Currency::XOF), credit: parsed("a"), debit: parsed("b"), reason: None }
 }
