@@ -129,6 +129,12 @@ impl Journal for Frames {
         said
     }
 
+    fn format_1_until(&self) -> Option<Position> {
+        // A journal of format 1 has nothing else. What is no number leads to no record.
+        (self.columns != COLUMNS_OF_FORMAT_1)
+            .then(|| self.meta("format_1_until").ok().and_then(|until| until.parse().ok()).map_or(Position::ZERO, Position::new))
+    }
+
     fn behind(&self, head: Position) -> Result<Option<Position>, StoreError> {
         let last = self.connection.query_row("SELECT last FROM frames ORDER BY first DESC LIMIT 1", [], |row| row.get::<_, i64>(0));
         let last = last.optional().map_err(|error| wrong(head, "the frames cannot be read", &error))?;

