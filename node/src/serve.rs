@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cauri_command_api::telemetry;
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -19,6 +20,9 @@ use crate::node::Node;
 const KEYS_EVERY: Duration = Duration::from_secs(300);
 /// How often recorded durations are put into their buckets; between two scrapes they would pile up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Connections that may wait to be accepted, as far as the system lets them (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
 
 /// Files that journal, index and read models may have open, with room for what opens and closes.
 const FILES_OF_THE_STORE: u64 = 256;
@@ -76,12 +80,22 @@ pub fn listen(http: &HttpArgs) -> Result<std::net::TcpListener, ListenError> {
     if http.allow_missing_keys && !address.ip().is_loopback() {
         return Err(ListenError::NotLoopback { address });
     }
-    let listener = std::net::TcpListener::bind(address).map_err(|source| match source.kind() {
+    bound(address).map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => ListenError::InUse { address },
         _ => ListenError::Refused { address, source },
-    })?;
-    listener.set_nonblocking(true).map_err(|source| ListenError::Refused { address, source })?;
-    Ok(listener)
+    })
+}
+
+/// As the standard library binds, with a longer queue of those who wait to be accepted: a newcomer who finds it full tries
+/// again after a second.
+fn bound(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Serves an open node until SIGTERM or SIGINT, then stops it.
@@ -211,4 +225,18 @@ pub fn log_to_stderr(args: &LogArgs) -> Result<(), Box<dyn Error>> {
     // A test in the same process may have set one.
     drop(set);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newcomers_find_room_while_nobody_is_accepted() {
+        let listener = bound(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let connect = |_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).expect("room in the queue");
+        let waiting: Vec<_> = (0..400).map(connect).collect();
+        assert_eq!(waiting.len(), 400);
+    }
 }
