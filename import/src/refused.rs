@@ -2,10 +2,11 @@
 //!
 //! The first line says what the file is; a file without it is never written over. Every other line is a [`Refused`]. A new
 //! version of the file is written beside it and put in its place when it is whole. What an earlier load left in it stays
-//! until a server has accepted it.
+//! until a server has accepted it, marked where the imported file no longer holds it: a line that was corrected there is
+//! another command, and both would be done. A lock keeps two loads from writing the file at once.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -52,8 +53,15 @@ pub struct Refused {
     /// It is done with all others that name the same, or none of them is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub together: Option<CommandId>,
+    /// The imported file did not hold the command when it was last loaded: its line was corrected or removed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub not_in_file: bool,
     /// The command, without a key.
     pub command: Box<RawValue>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Refused {
@@ -70,6 +78,7 @@ impl Refused {
             key: item.key.clone(),
             attempt: item.attempt.saturating_add(u32::from(remembered)),
             together: item.together.clone(),
+            not_in_file: false,
             command: RawValue::from_string(item.command.clone())?,
         })
     }
@@ -91,6 +100,12 @@ pub enum RefusedFileError {
     /// It was written by somebody else.
     #[error("{} is not a file of refused commands, so it is not written over: move it, or name another with --refused", path.display())]
     NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another load writes it.
+    #[error("another load is using the file of refused commands {}: wait for its end, or name another with --refused", path.display())]
+    InUse {
         /// The file.
         path: PathBuf,
     },
@@ -124,9 +139,38 @@ fn others(count: u64) -> String {
 pub struct RefusedFile {
     path: PathBuf,
     new: BufWriter<NamedTempFile>,
-    added: u64,
-    /// What the old version holds: the next attempt, and whether a server has answered the command since.
-    old: HashMap<Scoped, (u32, bool)>,
+    kept: Kept,
+    /// What the old version holds.
+    old: HashMap<Scoped, Earlier>,
+    _lock: Lock,
+}
+
+/// What is known of a command that an earlier load left.
+#[derive(Debug)]
+struct Earlier {
+    /// The number of the next attempt.
+    attempt: u32,
+    /// A server has answered the command since.
+    answered: bool,
+    /// The file that is loaded holds it.
+    named: bool,
+    not_in_file: bool,
+}
+
+/// What a file of refused commands holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Its commands.
+    pub commands: u64,
+    /// Of them, how many the imported file did not hold when it was last loaded.
+    pub not_in_file: u64,
+}
+
+impl Kept {
+    fn count(&mut self, refused: &Refused) {
+        self.commands += 1;
+        self.not_in_file += u64::from(refused.not_in_file);
+    }
 }
 
 /// A key means a command only in its scope.
@@ -143,21 +187,25 @@ impl RefusedFile {
         name.into()
     }
 
-    /// Reads what an earlier load left at `path`, if anything, and begins the new version.
+    /// Reads what an earlier load left at `path`, if anything, and begins the new version. Until it is finished or dropped
+    /// no other load can begin one.
     ///
     /// # Errors
-    /// When what stands there was not written here, is damaged, or no file can be written beside it.
+    /// When what stands there was not written here, is damaged, or no file can be written beside it; when another load has
+    /// begun a new version.
     pub fn begin(path: &Path) -> Result<Self, RefusedFileError> {
         let failed = |source| RefusedFileError::Io { path: path.to_owned(), source };
+        let lock = Lock::of(path).map_err(failed)?.ok_or_else(|| RefusedFileError::InUse { path: path.to_owned() })?;
         let mut old = HashMap::new();
         for refused in Self::read(path)?.into_iter().flatten() {
             let refused = refused?;
-            old.insert(refused.scoped(), (refused.attempt, false));
+            let Refused { attempt, not_in_file, .. } = refused;
+            old.insert(refused.scoped(), Earlier { attempt, answered: false, named: false, not_in_file });
         }
         let file = tempfile::Builder::new().prefix(".refused-").suffix(".tmp").tempfile_in(directory_of(path)).map_err(failed)?;
         let mut new = BufWriter::new(file);
         write_line(&mut new, &Header { cauri_refused: VERSION }).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), new, added: 0, old })
+        Ok(Self { path: path.to_owned(), new, kept: Kept::default(), old, _lock: lock })
     }
 
     /// The commands of the file at `path`; `None` where there is no file. All of it was read before the first is given out.
@@ -186,14 +234,32 @@ impl RefusedFile {
         }))
     }
 
+    /// The imported file holds the command.
+    pub fn named(&mut self, item: &Item) {
+        if let Some(earlier) = self.earlier(item) {
+            (earlier.named, earlier.not_in_file) = (true, false);
+        }
+    }
+
+    /// The whole of the imported file was read: what was not [named](Self::named) is not in it.
+    pub fn all_named(&mut self) {
+        for earlier in self.old.values_mut() {
+            earlier.not_in_file = !earlier.named;
+        }
+    }
+
     /// The command was accepted: the file no longer holds it.
     pub fn accepted(&mut self, item: &Item) {
+        if let Some(earlier) = self.earlier(item) {
+            earlier.answered = true;
+        }
+    }
+
+    fn earlier(&mut self, item: &Item) -> Option<&mut Earlier> {
         if self.old.is_empty() {
-            return;
+            return None;
         }
-        if let Some((_, answered)) = self.old.get_mut(&(item.source.clone(), item.key.clone())) {
-            *answered = true;
-        }
+        self.old.get_mut(&(item.source.clone(), item.key.clone()))
     }
 
     /// Adds a command that was refused, in place of what the file holds of it.
@@ -201,36 +267,40 @@ impl RefusedFile {
     /// # Errors
     /// When it cannot be written.
     pub fn add(&mut self, mut refused: Refused) -> Result<(), RefusedFileError> {
-        if let Some((attempt, answered)) = self.old.get_mut(&refused.scoped()) {
-            refused.attempt = refused.attempt.max(*attempt);
-            *answered = true;
+        if let Some(earlier) = self.old.get_mut(&refused.scoped()) {
+            refused.attempt = refused.attempt.max(earlier.attempt);
+            refused.not_in_file = earlier.not_in_file;
+            earlier.answered = true;
         }
-        self.added += 1;
+        self.kept.count(&refused);
         write_line(&mut self.new, &refused).map_err(|source| RefusedFileError::Io { path: self.path.clone(), source })
     }
 
-    /// Puts the new version in its place, with what the old one holds and no server has answered since. Says how many
-    /// commands it holds; where it would hold none there is no file.
+    /// Puts the new version in its place, with what the old one holds and no server has answered since. Says what it holds;
+    /// where it would hold nothing there is no file.
     ///
     /// # Errors
     /// When it cannot be written; the old version stays then.
-    pub fn finish(mut self) -> Result<u64, RefusedFileError> {
+    pub fn finish(mut self) -> Result<Kept, RefusedFileError> {
         let path = self.path.clone();
         let failed = |source| RefusedFileError::Io { path: path.clone(), source };
-        let mut kept = self.added;
-        if self.old.values().any(|(_, answered)| !answered) {
-            for refused in Self::read(&path)?.into_iter().flatten() {
-                let refused = refused?;
-                if self.old.get(&refused.scoped()).is_some_and(|(_, answered)| !answered) {
-                    kept += 1;
-                    write_line(&mut self.new, &refused).map_err(failed)?;
+        // Read again in any case: a person may have added to it meanwhile, and so may a load where the file system has no locks.
+        for refused in Self::read(&path)?.into_iter().flatten() {
+            let mut refused = refused?;
+            if let Some(earlier) = self.old.get(&refused.scoped()) {
+                if earlier.answered {
+                    continue;
                 }
+                refused.not_in_file = earlier.not_in_file;
             }
+            self.kept.count(&refused);
+            write_line(&mut self.new, &refused).map_err(failed)?;
         }
-        if kept == 0 {
+        let kept = self.kept;
+        if kept.commands == 0 {
             return match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-                _ => Ok(0),
+                _ => Ok(kept),
             };
         }
         let file = self.new.into_inner().map_err(|error| failed(error.into_error()))?;
@@ -263,6 +333,64 @@ fn entries(path: &Path) -> Result<Option<impl Iterator<Item = io::Result<Result<
         serde_json::from_slice(text).map(Some).map_err(|error| BadLine { line, detail: format!("not a refused command: {error}") })
     });
     Ok(Some(all.filter_map(|entry| entry.map(Result::transpose).transpose())))
+}
+
+/// Held by the load that writes a file of refused commands. The system releases it when the process ends, however it ends.
+///
+/// The file of refused commands itself cannot be locked: a new version takes its place.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// The lock of the file at `path`; `None` where another load has it.
+    fn of(path: &Path) -> io::Result<Option<Self>> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        loop {
+            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                // Not every file system has locks. What two loads at once lose there is the other's part of the file.
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            // The load that had the lock may have removed its file between the two calls.
+            if is_at(&file, &path)? {
+                return Ok(Some(Self { path, _file: file }));
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if cfg!(unix) {
+            // Where it stays, the next load takes it over.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let held = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Elsewhere the file is never removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -332,7 +460,7 @@ mod tests {
         second.accepted(&item("a", 1));
         second.add(refused("d", 4)).expect("added");
         second.add(refused("b", 0)).expect("added");
-        assert_eq!(second.finish().expect("finished"), 3);
+        assert_eq!(second.finish().expect("finished").commands, 3);
         assert_eq!(held(&path), [("d".into(), 5), ("b".into(), 1), ("c".into(), 1)]);
         let mut third = RefusedFile::begin(&path).expect("begun");
         third.add(refused("d", 0)).expect("added");
@@ -347,7 +475,7 @@ mod tests {
         written(&path, &["a"]);
         let mut second = RefusedFile::begin(&path).expect("begun");
         second.accepted(&Item { source: None, ..item("a", 1) });
-        assert_eq!(second.finish().expect("finished"), 1);
+        assert_eq!(second.finish().expect("finished").commands, 1);
     }
 
     #[test]
@@ -357,8 +485,80 @@ mod tests {
         written(&path, &["a"]);
         let mut second = RefusedFile::begin(&path).expect("begun");
         second.accepted(&item("a", 1));
-        assert_eq!(second.finish().expect("finished"), 0);
+        assert_eq!(second.finish().expect("finished"), Kept::default());
         assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+    }
+
+    #[test]
+    fn what_the_loaded_file_no_longer_holds_is_marked_until_it_does_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("refused");
+        let marked = || {
+            let read = RefusedFile::read(&path).expect("readable").into_iter().flatten().map(|refused| refused.expect("good"));
+            read.filter(|refused| refused.not_in_file).map(|refused| refused.key.to_string()).collect::<Vec<_>>()
+        };
+        written(&path, &["a", "b", "c"]);
+        assert!(marked().is_empty());
+
+        // `b` was corrected: the file holds `d` instead, which is refused as well; `c` is in it and was not decided.
+        let mut second = RefusedFile::begin(&path).expect("begun");
+        for key in ["a", "c", "d"] {
+            second.named(&item(key, 0));
+        }
+        second.add(refused("a", 0)).expect("added");
+        second.add(refused("d", 0)).expect("added");
+        second.all_named();
+        assert_eq!(second.finish().expect("finished"), Kept { commands: 4, not_in_file: 1 });
+        assert_eq!(marked(), ["b"]);
+
+        // A retry does not read the file, and a load that stopped has not read all of it.
+        let mut retry = RefusedFile::begin(&path).expect("begun");
+        retry.add(refused("b", 1)).expect("added");
+        retry.named(&item("c", 0));
+        assert_eq!(retry.finish().expect("finished"), Kept { commands: 4, not_in_file: 1 });
+        assert_eq!(marked(), ["b"]);
+
+        let mut again = RefusedFile::begin(&path).expect("begun");
+        for key in ["a", "b", "c", "d"] {
+            again.named(&item(key, 0));
+        }
+        again.all_named();
+        assert_eq!(again.finish().expect("finished"), Kept { commands: 4, not_in_file: 0 });
+        assert!(marked().is_empty());
+    }
+
+    #[test]
+    fn what_was_added_since_the_load_began_is_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("refused");
+        let line = |key: &str| format!("{}\n", serde_json::to_string(&refused(key, 0)).expect("JSON"));
+        for there_before in [true, false] {
+            written(&path, &["a"]);
+            let text = std::fs::read_to_string(&path).expect("written");
+            if !there_before {
+                std::fs::remove_file(&path).expect("removed");
+            }
+            let mut load = RefusedFile::begin(&path).expect("begun");
+            std::fs::write(&path, text + &line("b")).expect("added to");
+            load.accepted(&item("a", 1));
+            load.finish().expect("finished");
+            assert_eq!(held(&path).last(), Some(&("b".into(), 1)), "was there a file before: {there_before}");
+            std::fs::remove_file(&path).expect("removed");
+        }
+    }
+
+    #[test]
+    fn two_loads_do_not_write_one_file_at_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("refused");
+        let mut first = RefusedFile::begin(&path).expect("begun");
+        first.add(refused("a", 0)).expect("added");
+        let error = RefusedFile::begin(&path).expect_err("the first has not ended");
+        assert!(matches!(error, RefusedFileError::InUse { .. }) && error.to_string().contains("another load"), "{error}");
+        RefusedFile::begin(&directory.path().join("other")).expect("another file is free");
+        first.finish().expect("finished");
+        assert_eq!(held(&path), [("a".into(), 1)]);
+        RefusedFile::begin(&path).expect("the first has ended");
     }
 
     #[test]
