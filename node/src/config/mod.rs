@@ -40,7 +40,8 @@ pub enum Command {
     /// Send a file of commands to a running server
     #[command(
         after_help = "Exit codes: 0 every command is in the journal; 1 loading did not begin or stopped; 3 lines are bad and nothing was \
-        sent;\n4 commands were refused or not done; 5 bad lines were skipped; 130 stopped by a signal"
+        sent;\n4 commands were refused or not done; 5 bad lines were skipped; 6 without --source, some commands are new and some lines \
+        were not done because equal ones had been loaded; 130 stopped by a signal"
     )]
     Load(LoadArgs),
     /// Print a token of the data directory's development issuer, and nothing else

@@ -20,26 +20,30 @@ use std::time::{Duration, Instant};
 use cauri_command_api::auth::role::Role;
 use cauri_import::check::{Check, Checked};
 use cauri_import::finding::{BadLine, Findings};
-use cauri_import::refused::{Refused, RefusedFile, RefusedFileError};
+use cauri_import::refused::{Kept, Refused, RefusedFile, RefusedFileError};
 use cauri_import::row::{Draft, Item, Keyed, Row};
 use cauri_import::source::SourceName;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-pub use self::summary::{Plan, RefusedUnder, Summary};
+pub use self::summary::{Lines, Plan, RefusedUnder, Summary};
 use crate::config::LoadArgs;
 use crate::load::sender::{Sender, Sending};
 use crate::serve::wait_for_signal;
 use crate::{paysim, token};
 
-/// The exit codes of `cauri load` besides 0 (every command is in the journal), 1 (loading did not begin, or stopped before
-/// the end) and 2 (the command line is wrong).
+/// The exit codes of `cauri load` besides 1 (loading did not begin, or stopped before the end) and 2 (the command line is
+/// wrong).
 pub mod exit {
+    /// Every command is in the journal.
+    pub const DONE: u8 = 0;
     /// Lines are bad, and nothing was sent.
     pub const BAD_LINES: u8 = 3;
     /// All was sent; something was refused, or not done.
     pub const REFUSED: u8 = 4;
     /// Bad lines were skipped; everything else is in the journal.
     pub const SKIPPED: u8 = 5;
+    /// All was sent and accepted, without a source: some commands are new, and some may be of another file.
+    pub const IN_DOUBT: u8 = 6;
     /// Somebody asked to stop.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -194,10 +198,11 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode, Box<dyn Error>> {
     if loaded.is_ok() || summary.commands > 0 {
         let _ = writeln!(io::stdout(), "{summary}");
     }
+    if let Some(doubt) = summary.doubt() {
+        eprintln!("cauri load: {doubt}");
+    }
     let code = match loaded {
-        Ok(()) if summary.refusals() > 0 || summary.not_done > 0 => exit::REFUSED,
-        Ok(()) if summary.bad_lines > 0 => exit::SKIPPED,
-        Ok(()) => return Ok(ExitCode::SUCCESS),
+        Ok(()) => summary.exit_code(),
         Err(error @ LoadError::BadLines { .. }) => {
             eprintln!("cauri: {error}");
             exit::BAD_LINES
@@ -242,10 +247,14 @@ pub fn load(args: &LoadArgs, token: &str, stop: &AtomicBool, summary: &mut Summa
     let sent = Sender::new(args, sending).send_all(groups.all);
     summary.took = began.elapsed();
     groups.bar.finish_and_clear();
+    if sent.is_ok() && !args.retry_refused {
+        refused.all_named();
+    }
     // What was refused is kept, even where loading stopped.
     let finished = refused.finish();
-    if let Ok(count @ 1..) = finished {
+    if let Ok(Kept { commands: count @ 1.., not_in_file }) = finished {
         summary.kept = Some((kept, count));
+        summary.not_in_file = not_in_file;
     }
     sent?;
     finished?;
@@ -263,7 +272,9 @@ pub fn plan(args: &LoadArgs) -> Result<Plan, LoadError> {
         check_refused(&kept)?;
         let mut plan = Plan::default();
         for refused in refused(&kept)? {
-            *plan.commands.entry(format!("refused as {}", refused?.code)).or_default() += 1;
+            let refused = refused?;
+            plan.not_in_file += u64::from(refused.not_in_file);
+            *plan.commands.entry(format!("refused as {}", refused.code)).or_default() += 1;
         }
         return Ok(plan);
     }
@@ -308,6 +319,7 @@ fn groups(args: &LoadArgs, path: &Path, kept: &Path, summary: &mut Summary) -> R
         return Err(LoadError::BadLines { path: path.to_owned(), count: summary.bad_lines });
     }
     let source = source(args, path, &checked)?;
+    summary.unnamed_source = args.source.is_none() && source.is_some();
     let mut keyed = Keyed::new(source);
     let (bar, rows) = rows(args, path, "sending")?;
     let path = path.to_owned();

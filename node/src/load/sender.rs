@@ -14,15 +14,23 @@ use serde::Deserialize;
 use super::{LoadError, Summary};
 use crate::config::LoadArgs;
 
-/// One request. The server answers within half of it, or says that it does not know.
-const TIME_OUT: Duration = Duration::from_secs(75);
-/// How often a full server is asked again: about as many seconds.
-const MOST_TIMES_FULL: u32 = 300;
+/// One request. A server may take its `--request-timeout` three times: until the body has arrived, until a large request has
+/// its turn, and until its commands are durable or it says that it does not know. This is more than three times the default.
+/// With a longer one the same keys are sent again, which does nothing twice.
+const TIME_OUT: Duration = Duration::from_secs(120);
+/// How long one request is repeated to a server that takes nothing at the moment.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(300);
+/// Until such a request is repeated, unless the server says when.
+const WAIT: Duration = Duration::from_secs(1);
+/// Sooner than this nothing is sent again, whatever `Retry-After` says.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+/// How often somebody who waits looks whether to stop.
+const LOOK: Duration = Duration::from_millis(100);
 /// How often a request without a known outcome is sent again, each time after twice as long.
 const MOST_TIMES_UNKNOWN: u32 = 8;
 /// Longer than this nobody is waited for, whatever `Retry-After` says.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How often a person who has no progress bar is shown how far it is.
+/// How often a person who has no progress bar is shown how far it is, and anybody that the server still takes nothing.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(10);
 /// The largest answer that is read.
 const MOST_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
@@ -43,6 +51,9 @@ pub struct Sender<'a> {
     refused: &'a mut RefusedFile,
     summary: &'a mut Summary,
     answered: bool,
+    longest_refusal: Duration,
+    /// Why the server took nothing, and when that was last shown.
+    shown: Option<(String, Instant)>,
 }
 
 /// What is read of an answer to a bulk request.
@@ -146,6 +157,8 @@ impl<'a> Sender<'a> {
             refused,
             summary,
             answered: false,
+            longest_refusal: LONGEST_REFUSAL,
+            shown: None,
         }
     }
 
@@ -157,6 +170,9 @@ impl<'a> Sender<'a> {
         let mut batch: Vec<Item> = Vec::with_capacity(self.batch);
         for group in groups {
             let group = group?;
+            if !self.retry {
+                group.iter().for_each(|item| self.refused.named(item));
+            }
             let (Some(last), Some(next)) = (batch.last(), group.first()) else {
                 batch.extend(group);
                 continue;
@@ -174,7 +190,7 @@ impl<'a> Sender<'a> {
 
     /// Sends one request until it has an outcome.
     fn send(&mut self, mut items: Vec<Item>) -> Result<(), LoadError> {
-        let (mut full, mut unknown) = (0, 0);
+        let (mut refused_since, mut unknown) = (None, 0);
         while !items.is_empty() {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(LoadError::Interrupted { line: self.summary.last_line });
@@ -197,6 +213,7 @@ impl<'a> Sender<'a> {
                 200 | 412 | 422 => {
                     let answer: Answer = serde_json::from_slice(&reply.body).map_err(|_| strange(&reply))?;
                     items = self.settle(items, answer, atomic)?;
+                    refused_since = None;
                 }
                 400 => items = self.without_mistakes(items, &reply)?,
                 401 | 403 => return Err(LoadError::NotLetIn { status: reply.status, detail: reply.problem().detail }),
@@ -214,12 +231,9 @@ impl<'a> Sender<'a> {
                     let detail = reply.problem().detail;
                     self.mistake(BadLine { line: items.remove(0).line, detail })?;
                 }
-                503 => {
-                    full += 1;
-                    if full > MOST_TIMES_FULL {
-                        return Err(self.gave_up(&reply.problem().detail));
-                    }
-                    std::thread::sleep(reply.retry_after.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT));
+                408 | 429 | 503 => {
+                    let since = *refused_since.get_or_insert_with(Instant::now);
+                    self.wait_for_room(since, &reply)?;
                 }
                 500 | 502 | 504 => {
                     unknown += 1;
@@ -236,10 +250,41 @@ impl<'a> Sender<'a> {
         if times > MOST_TIMES_UNKNOWN {
             return Err(self.gave_up(detail));
         }
-        let wait = Duration::from_millis(250) * 2_u32.saturating_pow(times - 1);
+        let wait = (Duration::from_millis(250) * 2_u32.saturating_pow(times - 1)).min(LONGEST_WAIT);
         self.bar.suspend(|| eprintln!("cauri load: {detail}; asking again in {wait:?}"));
-        std::thread::sleep(wait.min(LONGEST_WAIT));
+        self.pause(wait);
         Ok(())
+    }
+
+    /// Nothing was done: the server is full, the subject has too many requests, the body came too slowly, or the server
+    /// decides no commands.
+    fn wait_for_room(&mut self, since: Instant, reply: &Reply) -> Result<(), LoadError> {
+        let detail = match reply.problem().detail {
+            detail if detail.is_empty() => format!("the server answered {}", reply.status),
+            detail => detail,
+        };
+        let wait = reply.retry_after.unwrap_or(WAIT).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        if since.elapsed() + wait > self.longest_refusal {
+            return Err(self.gave_up(&detail));
+        }
+        let is_known = |(shown, at): &(String, Instant)| *shown == detail && at.elapsed() < BETWEEN_REPORTS;
+        if !self.shown.as_ref().is_some_and(is_known) {
+            self.bar.suspend(|| eprintln!("cauri load: {detail}; asking again until it is taken"));
+            self.shown = Some((detail, Instant::now()));
+        }
+        self.pause(wait);
+        Ok(())
+    }
+
+    /// Sleeps, unless somebody asks to stop.
+    fn pause(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        while let Some(rest) = until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::sleep(rest.min(LOOK));
+        }
     }
 
     fn gave_up(&self, detail: &str) -> LoadError {
@@ -299,7 +344,12 @@ impl<'a> Sender<'a> {
             match &*result.status {
                 "accepted" => {
                     summary.accepted += 1;
-                    summary.replayed += u64::from(result.replayed);
+                    if result.replayed {
+                        summary.replayed += 1;
+                        summary.replayed_lines.add(item.line);
+                    } else {
+                        summary.new += 1;
+                    }
                     self.refused.accepted(&item);
                     continue;
                 }
@@ -309,6 +359,7 @@ impl<'a> Sender<'a> {
                         (under.line, under.detail) = (item.line, result.detail.clone());
                     }
                     under.count += 1;
+                    summary.new += u64::from(!result.replayed && result.journal_position.is_some());
                     under.replayed += u64::from(result.replayed);
                 }
                 _ => {
@@ -377,4 +428,108 @@ fn strange(reply: &Reply) -> LoadError {
     let detail = reply.problem().detail;
     let detail = if detail.is_empty() { String::from_utf8_lossy(&reply.body).chars().take(200).collect() } else { detail };
     LoadError::Strange { status: reply.status, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::thread::JoinHandle;
+
+    use cauri_import::source::SourceName;
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::config::{Cli, Command};
+
+    const ACCEPTED: &str = r#"{"results":[{"index":0,"status":"accepted","journal_position":1}]}"#;
+
+    /// A server that gives these answers one after another, the last for ever, and then says how many it gave.
+    fn server(answers: &'static [(u16, &'static str, &'static str)], stop: Arc<AtomicBool>) -> (String, JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let thread = std::thread::spawn(move || {
+            let mut given = 0;
+            loop {
+                let (mut stream, _) = listener.accept().expect("a request");
+                if stop.load(Ordering::Relaxed) {
+                    return given;
+                }
+                let mut request = Vec::new();
+                while !request.ends_with(b"}\n") {
+                    let mut bytes = [0; 4096];
+                    let count = stream.read(&mut bytes).expect("a request");
+                    assert_ne!(count, 0, "{}", String::from_utf8_lossy(&request));
+                    request.extend_from_slice(&bytes[..count]);
+                }
+                let (status, headers, body) = answers[given.min(answers.len() - 1)];
+                given += 1;
+                let head = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                stream.write_all(format!("{head}{body}").as_bytes()).expect("answered");
+            }
+        });
+        (url, thread)
+    }
+
+    /// Sends one command; says what came of it, how many answers were given and how long it took.
+    fn sent(answers: &'static [(u16, &'static str, &'static str)], longest: Duration) -> (Result<(), LoadError>, Summary, usize, Duration) {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (url, server) = server(answers, Arc::clone(&ended));
+        let directory = tempfile::tempdir().expect("a directory");
+        let Command::Load(args) = Cli::parse_from(["cauri", "load", "--url", &url, "file"]).command else { panic!("not `load`") };
+        let mut refused = RefusedFile::begin(&directory.path().join("refused")).expect("begun");
+        let (stop, mut summary) = (AtomicBool::new(false), Summary::default());
+        let path = Path::new("file");
+        let sending = Sending { token: "t", path, stop: &stop, bar: ProgressBar::hidden(), refused: &mut refused, summary: &mut summary };
+        let mut sender = Sender::new(&args, sending);
+        sender.longest_refusal = longest;
+        let item = Item {
+            line: 1,
+            source: Some(SourceName::unnamed()),
+            key: "k".parse().expect("a key"),
+            attempt: 0,
+            together: None,
+            command: r#"{"op":"freeze_account","address":"a"}"#.into(),
+        };
+        let began = Instant::now();
+        let done = sender.send_all(std::iter::once(Ok(vec![item])));
+        let took = began.elapsed();
+        ended.store(true, Ordering::Relaxed);
+        drop(std::net::TcpStream::connect(url.trim_start_matches("http://")).expect("connected"));
+        (done, summary, server.join().expect("it ended"), took)
+    }
+
+    #[test]
+    fn a_server_that_takes_nothing_at_the_moment_is_asked_again() {
+        const ANSWERS: &[(u16, &str, &str)] = &[
+            (503, "retry-after: 0\r\n", r#"{"detail":"full"}"#),
+            (429, "retry-after: 1\r\n", r#"{"detail":"too many"}"#),
+            (408, "retry-after: 0\r\n", ""),
+            (200, "", ACCEPTED),
+        ];
+        let (done, summary, answers, took) = sent(ANSWERS, Duration::from_secs(60));
+        done.expect("it was taken in the end");
+        assert_eq!((summary.accepted, answers), (1, 4));
+        assert!(took >= Duration::from_secs(1) + 2 * SHORTEST_WAIT, "`Retry-After` is not heeded: {took:?}");
+    }
+
+    #[test]
+    fn a_server_that_takes_nothing_for_too_long_is_given_up_whatever_its_retry_after() {
+        for answers in [
+            &[(503, "retry-after: 0\r\n", r#"{"detail":"the clock leapt"}"#)][..],
+            &[(503, "retry-after: 86400\r\n", r#"{"detail":"the clock leapt"}"#)],
+        ] {
+            let (done, _, given, took) = sent(answers, Duration::from_secs(1));
+            let error = done.expect_err("it takes nothing");
+            assert!(matches!(&error, LoadError::GaveUp { detail, .. } if detail == "the clock leapt"), "{error}");
+            assert!((1..=11).contains(&given) && took < Duration::from_secs(10), "{given} answers in {took:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_may_take_as_long_as_the_server_may() {
+        let Command::Serve(args) = Cli::parse_from(["cauri", "serve"]).command else { panic!("not `serve`") };
+        assert!(TIME_OUT > 3 * args.http.request_timeout, "{:?}", args.http.request_timeout);
+    }
 }

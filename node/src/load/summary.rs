@@ -8,6 +8,8 @@ use std::time::Duration;
 use cauri_import::check::Checked;
 use cauri_import::source::SourceName;
 
+use super::exit;
+
 /// The commands that were refused under one code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedUnder {
@@ -21,15 +23,57 @@ pub struct RefusedUnder {
     pub detail: String,
 }
 
+/// Lines of a file, as they are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    ranges: Vec<(u64, u64)>,
+    /// Ranges that are not shown.
+    more: u64,
+}
+
+impl Lines {
+    /// Ranges that are shown.
+    const MOST: usize = 20;
+
+    /// Adds a line behind those that were added before.
+    pub fn add(&mut self, line: u64) {
+        if let Some((first, last)) = self.ranges.last_mut()
+            && (*first..=last.saturating_add(1)).contains(&line)
+        {
+            *last = line.max(*last);
+        } else if self.ranges.len() < Self::MOST {
+            self.ranges.push((line, line));
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (first, last)) in self.ranges.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            if first == last { write!(f, "{comma}{first}")? } else { write!(f, "{comma}{first}-{last}")? }
+        }
+        if self.more > 0 { write!(f, " and others") } else { Ok(()) }
+    }
+}
+
 /// What became of a file's commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// No source was named, so that equal lines of any two files are one command.
+    pub unnamed_source: bool,
     /// Sent and answered.
     pub commands: u64,
     /// In the journal.
     pub accepted: u64,
     /// Of the accepted, how many an earlier load had sent; they were not done again.
     pub replayed: u64,
+    /// Where those stand.
+    pub replayed_lines: Lines,
+    /// Decided now, and not in an earlier load: accepted, or refused with a record.
+    pub new: u64,
     /// Refused, by code.
     pub refused: BTreeMap<String, RefusedUnder>,
     /// Not done because of another command of an atomic request, or because of the stream's version.
@@ -40,6 +84,8 @@ pub struct Summary {
     pub last_line: u64,
     /// Where the refused commands are kept, and how many.
     pub kept: Option<(PathBuf, u64)>,
+    /// Of the kept, how many the file did not hold when it was last loaded.
+    pub not_in_file: u64,
     /// From the first to the last.
     pub took: Duration,
 }
@@ -48,6 +94,32 @@ impl Summary {
     /// How many commands were refused.
     pub fn refusals(&self) -> u64 {
         self.refused.values().map(|refused| refused.count).sum()
+    }
+
+    /// What the exit code says of a load that came to its end.
+    pub fn exit_code(&self) -> u8 {
+        if self.refusals() > 0 || self.not_done > 0 {
+            exit::REFUSED
+        } else if self.doubt().is_some() {
+            exit::IN_DOUBT
+        } else if self.bad_lines > 0 {
+            exit::SKIPPED
+        } else {
+            exit::DONE
+        }
+    }
+
+    /// What a person has to look at where some lines were replays, others were new, and no source was named: whether the
+    /// replays are lines of this file that were loaded earlier, or payments of another file that merely read the same.
+    pub fn doubt(&self) -> Option<String> {
+        (self.unnamed_source && self.replayed > 0 && self.new > 0).then(|| {
+            format!(
+                "no --source is given, and {} of the commands are new while {} were NOT done now, because equal ones were loaded \
+                 before, from this file or from another (lines {}). If they are payments of their own, load those lines alone with \
+                 a --source of their own",
+                self.new, self.replayed, self.replayed_lines
+            )
+        })
     }
 }
 
@@ -72,6 +144,14 @@ impl fmt::Display for Summary {
         }
         if let Some((path, count)) = &self.kept {
             writeln!(f, "kept       {count:>12} in {}; --retry-refused sends them anew", path.display())?;
+            if self.not_in_file > 0 {
+                writeln!(
+                    f,
+                    "  {:>9} of them are no longer in the file that was loaded (\"not_in_file\":true): remove them if you corrected \
+                     them there, or --retry-refused does them as well",
+                    self.not_in_file
+                )?;
+            }
         }
         write!(f, "took       {seconds:>11.1}s, {:.0} commands/s", self.commands as f64 / seconds)
     }
@@ -88,6 +168,8 @@ pub struct Plan {
     pub repeated: u64,
     /// Lines that hold no command that can be sent.
     pub bad_lines: u64,
+    /// Of commands that would be sent anew, how many the file did not hold when it was last loaded.
+    pub not_in_file: u64,
     /// In whose scope they would be sent; the caller's own if absent.
     pub source: Option<SourceName>,
 }
@@ -100,6 +182,7 @@ impl Plan {
             with_key: checked.with_key,
             repeated,
             bad_lines: checked.bad.count(),
+            not_in_file: 0,
             source,
         }
     }
@@ -118,10 +201,43 @@ impl fmt::Display for Plan {
         if self.bad_lines > 0 {
             writeln!(f, "bad lines  {:>12}", self.bad_lines)?;
         }
+        if self.not_in_file > 0 {
+            writeln!(f, "not in file{:>12} (remove those that you corrected there)", self.not_in_file)?;
+        }
         match &self.source {
             Some(source) => writeln!(f, "scope      import/{source}")?,
             None => writeln!(f, "scope      the caller's own")?,
         }
         write!(f, "nothing was sent")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_shown_in_ranges_and_not_without_end() {
+        let shown = |lines: &[u64]| {
+            let mut all = Lines::default();
+            lines.iter().for_each(|line| all.add(*line));
+            all.to_string()
+        };
+        assert_eq!(shown(&[3]), "3");
+        // A row of PaySim is several commands.
+        assert_eq!(shown(&[1, 1, 2, 3, 7, 7, 9, 10]), "1-3, 7, 9-10");
+        let odd: Vec<u64> = (0..1_000).map(|number| 2 * number + 1).collect();
+        assert!(shown(&odd).ends_with(", 37, 39 and others"), "{}", shown(&odd));
+    }
+
+    #[test]
+    fn only_replays_among_new_ones_of_no_named_source_are_in_doubt() {
+        let of = |unnamed_source, replayed, new| Summary { unnamed_source, replayed, new, ..Summary::default() };
+        assert_eq!(of(true, 5, 1).exit_code(), exit::IN_DOUBT);
+        for quiet in [of(true, 5, 0), of(true, 0, 5), of(false, 5, 1)] {
+            assert_eq!((quiet.doubt(), quiet.exit_code()), (None, exit::DONE));
+        }
+        assert_eq!(Summary { bad_lines: 1, ..of(true, 5, 1) }.exit_code(), exit::IN_DOUBT, "more than the bad lines is uncertain");
+        assert_eq!(Summary { not_done: 1, ..of(true, 5, 1) }.exit_code(), exit::REFUSED);
     }
 }
