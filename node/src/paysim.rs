@@ -1,7 +1,7 @@
 //! PaySim: a month of simulated mobile money as CSV, read as commands.
 //!
 //! PaySim's balances are not a ledger: most of its rows do not add up. Of a row the type, the amount, the parties and the
-//! hour are used, and the balance before it once: as the opening balance of a customer who is seen for the first time.
+//! hour are used, and the balance before it once: as the opening balance of a customer who pays for the first time.
 //!
 //! | row | debit | credit |
 //! |---|---|---|
@@ -10,15 +10,16 @@
 //! | `PAYMENT` | `customers:<nameOrig>:wallet` | `merchants:<nameDest>:available` |
 //! | `TRANSFER` | `customers:<nameOrig>:wallet` | `customers:<nameDest>:wallet` |
 //! | `DEBIT` | `customers:<nameOrig>:wallet` | `banks:<nameDest>:settlement` |
-//! | first sight of a payer | `equity:paysim:opening` | `customers:<nameOrig>:wallet` |
+//! | first row of a payer | `equity:paysim:opening` | `customers:<nameOrig>:wallet` |
 //!
 //! Customers and merchants have a floor of zero, agents and banks none: what they hold is outside of PaySim.
 //! PaySim names no currency. The default is USD because its amounts have two decimals, which USD keeps as they are; a
 //! currency with fewer is possible, and amounts are then rounded half to even.
 //!
 //! Keys follow the import rule: the command of a row gets the key of the row's content, an account is opened once, and a payer
-//! has one opening balance, whatever else the file holds. A file that gives a payer another opening balance is refused that
-//! command, because its key was used.
+//! has one opening balance, whatever else the file holds: that of its own first row, whether or not rows of others moved
+//! money to it before. A file that gives a payer another opening balance is refused that command, because its key was used.
+//! A first row with the balance 0 posts none and uses no key: a file that begins behind that row does.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -62,7 +63,7 @@ pub fn rows<R: Read>(reader: R, currency: Currency) -> Result<impl Iterator<Item
         let found: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
         return Err(format!("this is no file of PaySim: its first line is `{}`, not `{}`", found.join(","), HEADER.join(",")));
     }
-    let mut chart = Chart { currency, known: HashSet::new() };
+    let mut chart = Chart { currency, known: HashSet::new(), payers: HashSet::new() };
     let rows = csv.into_byte_records().map(move |record| {
         let record = match record {
             Ok(record) => record,
@@ -188,10 +189,14 @@ fn shown(record: &csv::ByteRecord, column: usize) -> String {
     String::from_utf8_lossy(record.get(column).unwrap_or_default()).chars().take(40).collect()
 }
 
-/// Which accounts were opened by the rows so far.
+/// What the rows so far have prepared.
 struct Chart {
     currency: Currency,
+    /// The accounts that were opened.
     known: HashSet<String>,
+    /// The customers in whose name a row stood. One that is only known as a destination has no opening balance yet: whether it
+    /// gets one must not depend on the other rows that a file happens to hold.
+    payers: HashSet<String>,
 }
 
 impl Chart {
@@ -205,8 +210,8 @@ impl Chart {
             Kind::Transfer => format!("customers:{}:wallet", row.destination),
             Kind::Debit => format!("banks:{}:settlement", row.destination),
         };
-        let new_customer = self.open(&mut drafts, line, &customer);
-        if new_customer && row.opening.is_positive() {
+        self.open(&mut drafts, line, &customer);
+        if self.payers.insert(row.origin.clone()) && row.opening.is_positive() {
             const OPENING: &str = "equity:paysim:opening";
             self.open(&mut drafts, line, OPENING);
             let opening = json!({
@@ -232,9 +237,9 @@ impl Chart {
     }
 
     /// Opens an account the first time that it is seen.
-    fn open(&mut self, drafts: &mut Vec<Draft>, line: u64, address: &str) -> bool {
+    fn open(&mut self, drafts: &mut Vec<Draft>, line: u64, address: &str) {
         if !self.known.insert(address.to_owned()) {
-            return false;
+            return;
         }
         let (kind, floor) = match address.split(':').next() {
             Some("customers" | "merchants") => ("liability", Some("0")),
@@ -248,7 +253,6 @@ impl Chart {
         }
         let content = Content::of("paysim-account", format!("{address},{}", self.currency).as_bytes());
         drafts.push(draft(line, "open_account", content, &open));
-        true
     }
 }
 
@@ -395,6 +399,7 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
         let Err(reason) = rows("date;amount\n".as_bytes(), Currency::USD).map(drop) else { panic!("it was taken") };
         assert!(reason.contains("this is no file of PaySim"), "{reason}");
     }
+
     const PAY: &str = "1,PAYMENT,9839.64,C1,170136.0,160296.36,M1,0.0,0.0,0,0";
     const CASH: &str = "2,CASH_IN,100.5,C1,160296.36,160396.86,A1,5.0,5.0,0,0";
     const OTHER: &str = "3,TRANSFER,181.0,C2,181.0,0.0,C3,0.0,0.0,1,0";
@@ -406,6 +411,19 @@ step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,n
             let after = keyed(&rows);
             assert!(before.iter().all(|(key, command)| after.get(key) == Some(command)), "{rows:?}");
             assert_eq!(after.len(), before.len() + 4, "two accounts, an opening balance and the row");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_file_in_any_order_has_only_commands_of_the_whole() {
+        // The payer of the second row is known from the first, as the destination of somebody else's payment.
+        const TO_PAYER: &str = "1,TRANSFER,181.0,C2,181.0,0.0,C1,0.0,0.0,0,0";
+        let whole = keyed(&[TO_PAYER, PAY, CASH]);
+        assert_eq!(whole.values().filter(|command| command.contains("opening balance")).count(), 2, "each payer has one");
+        for part in [&[PAY, CASH][..], &[PAY, TO_PAYER, CASH], &[PAY, CASH, TO_PAYER], &[PAY], &[TO_PAYER]] {
+            for (key, command) in keyed(part) {
+                assert_eq!(whole.get(&key), Some(&command), "{part:?}");
+            }
         }
     }
 
