@@ -11,7 +11,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::headers::{
-    CAURI_CAUSATION_ID, CAURI_CORRELATION_ID, CAURI_POSITION, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, TRACEPARENT, X_REQUEST_ID,
+    CAURI_CAUSATION_ID, CAURI_CORRELATION_ID, CAURI_IMPORT, CAURI_ON_BEHALF_OF, CAURI_POSITION, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED,
+    TRACEPARENT, X_REQUEST_ID,
 };
 
 /// How long a browser may remember the answer to a preflight request.
@@ -105,6 +106,8 @@ impl Origins {
                 CONTENT_TYPE,
                 IF_MATCH,
                 IDEMPOTENCY_KEY,
+                CAURI_ON_BEHALF_OF,
+                CAURI_IMPORT,
                 CAURI_CORRELATION_ID,
                 CAURI_CAUSATION_ID,
                 HeaderName::from_static("cauri-min-position"),
@@ -116,6 +119,7 @@ impl Origins {
                 LOCATION,
                 RETRY_AFTER,
                 WWW_AUTHENTICATE,
+                IDEMPOTENCY_KEY,
                 IDEMPOTENCY_REPLAYED,
                 CAURI_POSITION,
                 HeaderName::from_static("cauri-as-of-position"),

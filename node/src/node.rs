@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
 use cauri_command_api::auth::issuer::{DevIssuer, IssuerError};
 use cauri_command_api::auth::jwks::{Jwks, JwksError, JwksSource};
 use cauri_command_api::auth::token::Verifier;
@@ -19,6 +18,7 @@ use cauri_query_api::QueryState;
 
 use crate::config::ServeArgs;
 use crate::data::{DataDir, JOURNAL};
+use crate::listener::Routes;
 
 /// Why a data directory cannot be put to work.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,7 @@ impl Node {
     }
 
     /// Everything that it answers over HTTP.
-    pub fn router(&self, args: &ServeArgs) -> Router {
+    pub fn routes(&self, args: &ServeArgs) -> Routes {
         let mut queries = QueryState::new(self.reads.clone(), Arc::clone(self.engine.store()), Arc::clone(&self.verifier));
         queries.limits.body_time = args.http.request_timeout;
         queries.limits.in_flight = args.http.max_queries;
@@ -111,10 +111,11 @@ impl Node {
         let lag = ReadyCheck { name: "read_models", check: Box::new(move || read_models(&runner.status(), most)) };
         let state = ApiState::new(self.engine.clone(), Arc::clone(&self.verifier), args.http.limits(), vec![lag]);
         let router = router_with(state, cauri_query_api::router(queries));
-        match origins.cors() {
+        let router = match origins.cors() {
             Some(cors) => router.layer(cors),
             None => router,
-        }
+        };
+        Routes::new(router, &origins)
     }
 
     /// Finishes the batch in hand and ends all threads. It blocks.

@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{HttpArgs, LogArgs, LogFormat, ServeArgs};
-use crate::listener;
-use crate::memory;
+use crate::listener::{self, Traffic};
+use crate::memory::{self, Idleness};
 use crate::node::Node;
 
 /// How often keys that the issuer withdrew are noticed.
@@ -107,9 +107,10 @@ pub fn serve(node: Node, listener: std::net::TcpListener, args: &ServeArgs) -> R
     let served = runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;
         tracing::info!(address = %listener.local_addr()?, data = %node.data.path().display(), head = %node.engine.store().follow().head(), "serving");
-        keep(&node);
+        let routes = node.routes(args);
+        keep(&node, routes.traffic());
         let connections = connections_within(open_files(), args.http.max_connections);
-        listener::serve(listener, node.router(args), args.http.bounds(connections), told_to_stop()).await;
+        listener::serve(listener, routes, args.http.bounds(connections), told_to_stop()).await;
         Ok::<(), std::io::Error>(())
     });
     let store = Arc::clone(node.engine.store());
@@ -144,7 +145,7 @@ fn connections_within(open_files: u64, wanted: usize) -> usize {
 }
 
 /// What has to be done every now and then.
-fn keep(node: &Node) {
+fn keep(node: &Node, traffic: Arc<Traffic>) {
     let verifier = Arc::clone(&node.verifier);
     tokio::spawn(async move {
         let mut every = tokio::time::interval(KEYS_EVERY);
@@ -161,14 +162,13 @@ fn keep(node: &Node) {
     let store = Arc::clone(node.engine.store());
     tokio::spawn(async move {
         let mut every = tokio::time::interval(UPKEEP_EVERY);
-        let mut head = store.follow().head();
+        let mut idleness = Idleness::default();
         loop {
             every.tick().await;
             if let Some(recorder) = telemetry::recorder() {
                 recorder.run_upkeep();
             }
-            let before = std::mem::replace(&mut head, store.follow().head());
-            if head == before {
+            if idleness.begins(store.follow().head().position, traffic.begun(), traffic.under_way()) {
                 // A panic of it was reported when it happened.
                 let _ = tokio::task::spawn_blocking(memory::return_free).await;
             }

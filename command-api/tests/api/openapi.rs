@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use axum::http::Method;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request};
+use axum::routing::get;
 use cauri_command_api::openapi::{COMMITTED, Example, answered, story};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
@@ -11,6 +14,8 @@ use tokio::net::TcpStream;
 
 use crate::support::{Api, token};
 use cauri_command_api::auth::role::Role;
+use cauri_command_api::origin::Origins;
+use tower::ServiceExt as _;
 
 /// The id that the recorded requests have, so that recorded problems do not change from run to run.
 const REQUEST_ID: &str = "01957f00-0000-7000-8000-0000000000ff";
@@ -105,7 +110,7 @@ async fn every_example_of_the_document_gets_the_status_that_it_says() {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake::<_, Full<hyper::body::Bytes>>(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let mut request = hyper::Request::builder().method(found.method.clone()).uri(&found.path).header("host", "ledger");
+        let mut request = Request::builder().method(found.method.clone()).uri(&found.path).header("host", "ledger");
         request = request.header("authorization", format!("Bearer {}", token(&[Role::Admin])));
         for (header, value) in &found.headers {
             request = request.header(header, value);
@@ -224,5 +229,47 @@ async fn what_the_schema_forbids_is_refused() {
         assert!(!validator.is_valid(&body), "the schema allows {body}");
         let answer = api.post("/v1/entries").json(&body).send().await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.text);
+    }
+}
+
+/// The headers that a description names, in lower case: of requests and of answers.
+fn headers_of(described: &Value, requests: &mut Vec<String>, answers: &mut Vec<String>) {
+    match described {
+        Value::Object(members) => {
+            if let (Some("header"), Some(name)) = (described["in"].as_str(), described["name"].as_str()) {
+                requests.push(name.to_lowercase());
+            }
+            for (name, member) in members {
+                match member.as_object().filter(|_| name == "headers") {
+                    Some(headers) => answers.extend(headers.keys().map(|name| name.to_lowercase())),
+                    None => headers_of(member, requests, answers),
+                }
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|one| headers_of(one, requests, answers)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn pages_of_listed_origins_may_send_and_read_every_header_of_the_description() {
+    let (mut requests, mut answers) = (Vec::new(), Vec::new());
+    headers_of(&committed(), &mut requests, &mut answers);
+    assert!(requests.contains(&"if-match".into()) && answers.contains(&"etag".into()), "{requests:?} {answers:?}");
+    let origins: Origins = ["https://app.example".parse().unwrap()].into_iter().collect();
+    let router = Router::new().route("/v1/head", get(|| async {})).layer(origins.cors().unwrap());
+    let listed = |headers: &HeaderMap, name: &str| -> Vec<String> {
+        headers[name].to_str().unwrap().split(',').map(|name| name.trim().to_lowercase()).collect()
+    };
+    for (method, name, wanted) in
+        [(Method::OPTIONS, "access-control-allow-headers", requests), (Method::GET, "access-control-expose-headers", answers)]
+    {
+        let request = Request::builder().method(method).uri("/v1/head").header("origin", "https://app.example");
+        let request = request.header("access-control-request-method", "POST").body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        let listed = listed(answer.headers(), name);
+        for header in wanted {
+            assert!(listed.contains(&header), "{header} is not in {name}: {listed:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use super::table::{Peer, Place};
 pub(super) enum Phase {
     /// It has not sent the head of its first request.
     New,
-    /// It has sent nothing since its last answer.
+    /// It has sent nothing since its last answer. The client may still be taking that answer.
     Idle,
     /// It has sent part of a head after an answer, or of a body after an answer that did not need it.
     Head,
@@ -34,7 +34,8 @@ pub(super) enum Phase {
 pub(super) enum Order {
     /// Finish what is being answered, then close.
     Finish,
-    /// Close now, or within a moment where an answer has begun.
+    /// Close: at once where no whole request has come, behind the answer where one has come since the order was given, and in
+    /// a moment where the client has not taken all of the last answer.
     Close,
 }
 
@@ -92,14 +93,16 @@ impl Link {
         (phase, Duration::from_millis(state >> 2))
     }
 
-    /// Whether not a whole head has arrived, so that nobody waits for an answer.
-    pub(super) fn waits_for_a_head(&self) -> bool {
-        matches!(self.phase().0, Phase::New | Phase::Head)
-    }
-
     fn received(&self) {
         if self.phase().0 == Phase::Idle {
             self.set(Phase::Head);
+        }
+    }
+
+    /// The client has taken something. Of the answer before, where the connection counts as idle: its time begins anew.
+    fn sent(&self) {
+        if self.phase().0 == Phase::Idle {
+            self.set(Phase::Idle);
         }
     }
 
@@ -136,23 +139,63 @@ impl Link {
     }
 }
 
-/// A request that is being answered, from its head to the end of the answer's body.
-pub(super) struct Answering(Arc<Link>);
+/// The requests of all connections, without those that ask for health.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    begun: AtomicU64,
+    under_way: AtomicUsize,
+}
+
+impl Traffic {
+    /// How many have begun so far.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// How many are being answered. A WebSocket is not.
+    pub fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that counts as under way.
+pub(super) struct UnderWay(Arc<Traffic>);
+
+impl UnderWay {
+    pub(super) fn of(traffic: &Arc<Traffic>) -> Self {
+        traffic.begun.fetch_add(1, Ordering::Relaxed);
+        traffic.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(traffic))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that is being answered, from its head until the connection has all of the answer's body.
+pub(super) struct Answering {
+    link: Arc<Link>,
+    _under_way: Option<UnderWay>,
+}
 
 impl Answering {
-    pub(super) fn of(link: &Arc<Link>) -> Self {
+    pub(super) fn of(link: &Arc<Link>, under_way: Option<UnderWay>) -> Self {
         link.set(Phase::Busy);
-        Self(Arc::clone(link))
+        Self { link: Arc::clone(link), _under_way: under_way }
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.set(Phase::Idle);
+        self.link.set(Phase::Idle);
     }
 }
 
-/// The body of an answer; when it has been sent the connection is idle.
+/// The body of an answer. It is dropped when the connection has taken all of it, not when the client has: the rest is in the
+/// connection's buffer, and while that is being sent the connection counts as idle since the last byte that was taken.
 pub(super) struct Tracked {
     body: Body,
     _answering: Answering,
@@ -209,7 +252,9 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(context, bytes)
+        let written = ready!(self.stream.as_mut().poll_write(context, bytes))?;
+        self.link.sent();
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -221,7 +266,9 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write_vectored(context, parts)
+        let written = ready!(self.stream.as_mut().poll_write_vectored(context, parts))?;
+        self.link.sent();
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

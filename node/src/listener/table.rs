@@ -274,7 +274,9 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.table.places();
-        let left = self.link.is_leaving();
+        // The task may outlive the socket, as when a WebSocket ends first. Marked as leaving, it is not counted as one when
+        // it is chosen to be closed later.
+        let left = !self.link.leave();
         places.all.leave(left);
         if self.link.in_reserve {
             places.in_reserve.leave(left);
@@ -342,7 +344,7 @@ mod tests {
     fn where_nobody_waits_a_newcomer_gets_a_reserved_place() {
         let table = Table::new(bounds(1, 1));
         let only = enter(&table, "192.0.2.1").expect("a place");
-        let _request = super::super::connection::Answering::of(&only.link);
+        let _request = super::super::connection::Answering::of(&only.link, None);
         let mut held = Vec::new();
         for _ in 0..RESERVE {
             let newcomer = enter(&table, "192.0.2.2").expect("a reserved place");
@@ -369,5 +371,21 @@ mod tests {
         }
         assert!(!other.link.is_leaving());
         assert!(held.len() <= 2);
+    }
+
+    #[test]
+    fn a_connection_whose_socket_ended_first_does_not_count_as_leaving() {
+        let table = Table::new(Bounds { idle: Duration::ZERO, head: Duration::ZERO, ..bounds(2, 2) });
+        let Entered { place, registered, .. } = enter(&table, "192.0.2.1").expect("a place");
+        drop(place);
+        table.close_late();
+        table.make_room();
+        drop(registered);
+        let counts = |count: Count| (count.taken, count.leaving);
+        assert_eq!(counts(table.places().all), (0, 0));
+        // With a count that has gone wrong there would be three places for two connections.
+        let _held = [enter(&table, "192.0.2.1").expect("a place"), enter(&table, "192.0.2.1").expect("a place")];
+        assert_eq!(counts(table.places().all), (2, 0));
+        assert_eq!(table.places().ordinary(), 2);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 use cauri_command_api::auth::role::Role;
@@ -19,8 +20,7 @@ fn agent() -> ureq::Agent {
 fn what_is_written_by_rest_is_read_by_graphql() {
     let data = tempfile::tempdir().expect("a directory");
     let served = Served::at(data.path(), &[]);
-    let args = serve_args(data.path(), &[]);
-    let token = issue(&args.data, &args.trust, "awa", &[Role::Operator], Duration::from_secs(600)).expect("a token");
+    let token = issue_for(data.path());
     let post = |path: &str, body: Value| -> (u16, Value) {
         let request = agent().post(format!("{}{path}", served.url())).header("authorization", format!("Bearer {token}"));
         let key = body["address"].as_str().unwrap_or("payment-1").to_owned();
@@ -103,6 +103,11 @@ fn a_head_that_does_not_come_is_not_waited_for() {
     served.stop();
 }
 
+fn issue_for(data: &Path) -> String {
+    let args = serve_args(data, &[]);
+    issue(&args.data, &args.trust, "awa", &[Role::Operator], Duration::from_secs(600)).expect("a token")
+}
+
 /// Whether `/healthz` is answered with 200 within a second.
 fn is_healthy(served: &Served) -> bool {
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(1)));
@@ -150,8 +155,7 @@ fn a_client_that_takes_nothing_of_its_answers_holds_no_connection_for_ever() {
 fn where_every_connection_is_busy_health_is_told_and_others_are_turned_away() {
     let data = tempfile::tempdir().expect("a directory");
     let served = Served::at(data.path(), &["--max-connections", "1"]);
-    let args = serve_args(data.path(), &[]);
-    let token = issue(&args.data, &args.trust, "awa", &[Role::Operator], Duration::from_secs(600)).expect("a token");
+    let token = issue_for(data.path());
     let mut busy = TcpStream::connect(served.address).expect("connected");
     let request = format!(
         "POST /v1/entries HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
@@ -308,13 +312,17 @@ fn pages_of_listed_origins_and_of_no_others_may_use_the_api() {
             let preflight = asked_by_page(&served, "OPTIONS", path, origin);
             assert!(preflight.starts_with("http/1.1 200"), "{preflight}");
             assert!(preflight.contains(&format!("access-control-allow-origin: {origin}\r\n")), "{preflight}");
-            for header in ["authorization", "content-type", "idempotency-key", "if-match", "cauri-min-position"] {
+            for header in
+                ["authorization", "content-type", "idempotency-key", "if-match", "cauri-min-position", "cauri-on-behalf-of", "cauri-import"]
+            {
                 let allowed = preflight.lines().find(|line| line.starts_with("access-control-allow-headers:"));
                 assert!(allowed.is_some_and(|line| line.contains(header)), "{header}: {preflight}");
             }
             let answer = asked_by_page(&served, "GET", path, origin);
             assert!(answer.contains(&format!("access-control-allow-origin: {origin}\r\n")), "an error is shown as well: {answer}");
-            for header in ["etag", "location", "retry-after", "idempotency-replayed", "cauri-position", "cauri-as-of-position"] {
+            for header in
+                ["etag", "location", "retry-after", "idempotency-key", "idempotency-replayed", "cauri-position", "cauri-as-of-position"]
+            {
                 let exposed = answer.lines().find(|line| line.starts_with("access-control-expose-headers:"));
                 assert!(exposed.is_some_and(|line| line.contains(header)), "{header}: {answer}");
             }
@@ -328,6 +336,30 @@ fn pages_of_listed_origins_and_of_no_others_may_use_the_api() {
             assert!(!answer.contains("access-control-allow-origin"), "{foreign}: {answer}");
         }
     }
+    served.stop();
+}
+
+#[test]
+fn a_page_can_read_that_there_is_no_place_for_it() {
+    let data = tempfile::tempdir().expect("a directory");
+    let served = Served::at(data.path(), &["--max-connections", "1", "--cors-origin", "https://app.example"]);
+    let token = issue_for(data.path());
+    let mut busy = TcpStream::connect(served.address).expect("connected");
+    let request = format!(
+        "POST /v1/entries HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: 2\r\nconnection: close\r\n\r\n{{"
+    );
+    busy.write_all(request.as_bytes()).expect("half a request");
+    std::thread::sleep(Duration::from_millis(200));
+    let preflight = asked_by_page(&served, "OPTIONS", "/v1/entries", "https://app.example");
+    assert!(preflight.starts_with("http/1.1 200") && preflight.contains("connection: close"), "{preflight}");
+    for (origin, may_read) in [("https://app.example", true), ("https://evil.example", false)] {
+        let answer = asked_by_page(&served, "GET", "/v1/head", origin);
+        assert!(answer.starts_with("http/1.1 503") && answer.contains("\"overloaded\""), "{answer}");
+        assert_eq!(answer.contains(&format!("access-control-allow-origin: {origin}\r\n")), may_read, "{answer}");
+    }
+    assert!(is_healthy(&served));
+    drop(busy);
     served.stop();
 }
 

@@ -40,8 +40,8 @@ impl Served {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
                 let bounds = args.http.bounds(args.http.max_connections);
-                let router = node.router(&args);
-                listener::serve(listener, router, bounds, async move { drop(ended.await) }).await;
+                let routes = node.routes(&args);
+                listener::serve(listener, routes, bounds, async move { drop(ended.await) }).await;
             });
             node.stop();
         });
