@@ -99,7 +99,9 @@ problems! {
     INTERNAL: "internal", 500, "Something went wrong here",
         "An error that has no better name. The log has it under the request id in `instance`. Nothing says whether the command was done: retry with the same `Idempotency-Key`.";
     JOURNAL_CORRUPT: "journal_corrupt", 500, "The journal contradicts itself",
-        "What is stored is not what was written; `detail` names the position. The engine has stopped and takes no more commands. Run `cauri-replay verify`, restore from a copy.";
+        "To decide the command something was read that is not what was written; `detail` names the position. The engine has stopped and takes no more commands. Run `cauri-replay verify`, restore from a copy.";
+    JOURNAL_DAMAGED: "journal_damaged", 500, "A record is damaged",
+        "A record that was read is not what was written; `detail` names the position. Commands and reads that do not need it are answered. Run `cauri-replay verify`, restore from a copy.";
     CLOCK_GAP: "clock_gap", 503, "The clock leapt ahead",
         "This server's clock is further ahead than time can have passed. Nothing was done: no new command is decided and no hold expires until the clock is right again, the kernel reports it as synchronised (for up to 31 days), or an admin accepts it with `POST /v1/clock/accept-gap`. Queries and retries of earlier commands are answered. Retry with the same `Idempotency-Key` after `Retry-After`.";
     NOT_DONE: "not_done", 503, "It was not done",

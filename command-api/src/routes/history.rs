@@ -67,7 +67,7 @@ pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: Strea
         Ok(Ok(history)) => history,
         Ok(Err(StoreError::Failure(failure))) => return Err(headers.tell(Problem::not_done(failure.to_string()))),
         Ok(Err(StoreError::Corruption(corruption))) => {
-            return Err(headers.tell(Problem::of(&kind::JOURNAL_CORRUPT, corruption.to_string())));
+            return Err(headers.tell(Problem::of(&kind::JOURNAL_DAMAGED, corruption.to_string())));
         }
         Err(error) => return Err(Problem::internal(headers.request_id(), error)),
     };

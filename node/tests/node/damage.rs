@@ -135,7 +135,7 @@ fn a_damaged_frame_is_named_by_queries_readiness_and_metrics() {
     assert!(named["code"] == "JOURNAL_DAMAGED" && named["position"] == position, "{answer}");
     let (status, history) = shop.get(&format!("/v1/entries/{}", entry["id"].as_str().expect("an id")));
     assert!(
-        status == 500 && history.contains("journal_corrupt") && history.contains(&format!("position {position}")),
+        status == 500 && history.contains("\"journal_damaged\"") && history.contains(&format!("position {position}")),
         "{status} {history}"
     );
     shop.ready(503, "store", &format!("journal_damaged: corrupt at position {position}"));

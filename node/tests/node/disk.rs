@@ -22,9 +22,10 @@ struct Small {
 }
 
 impl Small {
-    /// `None` where this machine lets nobody mount.
+    /// `None` where this machine lets nobody mount. Whatever fails after the mount fails the test.
     fn start(dir: &Path, megabytes: u32) -> Option<Self> {
         let script = "mount -t tmpfs -o size=$2m tmpfs \"$1\" || exit 99
+            echo mounted
             \"$0\" token --data \"$1/d\" --role admin || exit 98
             exec \"$0\" serve --data \"$1/d\" --listen 127.0.0.1:0 2>&1";
         let mut server = Command::new("unshare")
@@ -35,19 +36,25 @@ impl Small {
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        let mut lines = BufReader::new(server.stdout.take()?).lines();
+        let mut lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
+        if lines.next().and_then(Result::ok).as_deref() != Some("mounted") {
+            let _ = server.kill();
+            let _ = server.wait();
+            println!("skipped: this machine lets nobody mount a file system of his own (unshare -Urm)");
+            return None;
+        }
         let token = lines.next().and_then(Result::ok);
+        let mut said = Vec::new();
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let after = line.split("address=").nth(1)?;
-            Some(after.split_whitespace().next()?.to_owned())
+            let address = line.split("address=").nth(1).and_then(|after| after.split_whitespace().next()).map(str::to_owned);
+            said.push(line);
+            address
         });
         // Whatever it says from here on is read, so that it is never held up.
         std::thread::spawn(move || lines.for_each(drop));
         let (Some(token), Some(address)) = (token, address) else {
             let _ = server.kill();
-            let _ = server.wait();
-            println!("skipped: this machine lets nobody mount a file system of his own (unshare -Urm)");
-            return None;
+            panic!("the server did not start: {:?}\n{}", server.wait(), said.join("\n"));
         };
         let mount = PathBuf::from(format!("/proc/{}/root{}", server.id(), dir.display()));
         Some(Self { server, url: format!("http://{address}"), token, mount })
