@@ -18,7 +18,7 @@ pub enum ErrorCode {
     Unauthenticated,
     /// The token is good, its roles do not suffice.
     Forbidden,
-    /// The read models have not reached the position that was asked for; try again.
+    /// The read models have not reached the position that was asked for, or its token could not be checked in time; try again.
     PositionNotReached,
     /// The token belongs to another history of the journal, which was restored from an older copy; ask without it.
     OtherHistory,
@@ -106,6 +106,13 @@ pub enum QueryError {
         /// Where they are.
         reached: Position,
     },
+    /// Whether the consistency token is of this history of the journal was not found out in time.
+    TokenNotChecked {
+        /// The position of the token; of several, the furthest.
+        wanted: Position,
+        /// How long the query waited.
+        limit: Duration,
+    },
     /// The consistency token is of another history of the journal.
     OtherHistory {
         /// The position of the token.
@@ -152,7 +159,7 @@ impl QueryError {
             Self::ForeignOrigin => ErrorCode::Forbidden,
             Self::NotLetIn(problem) if problem.status() == 403 => ErrorCode::Forbidden,
             Self::NotLetIn(_) => ErrorCode::Unauthenticated,
-            Self::PositionNotReached { .. } | Self::NotBuilt(_) => ErrorCode::PositionNotReached,
+            Self::PositionNotReached { .. } | Self::TokenNotChecked { .. } | Self::NotBuilt(_) => ErrorCode::PositionNotReached,
             Self::OtherHistory { .. } => ErrorCode::OtherHistory,
             Self::TooComplex(_) => ErrorCode::TooComplex,
             Self::TimedOut(_) => ErrorCode::TimedOut,
@@ -173,6 +180,10 @@ impl QueryError {
             Self::PositionNotReached { wanted, reached } => {
                 format!("the read models are at position {reached}, {wanted} was asked for; try again")
             }
+            Self::TokenNotChecked { wanted, limit } => format!(
+                "the journal did not show within {} s whether the consistency token of position {wanted} belongs to it; try again",
+                limit.as_secs_f32()
+            ),
             Self::OtherHistory { wanted, token, journal, head } => {
                 let found = match journal {
                     Some(journal) => format!("has the root {token}… at position {wanted}, the journal has {journal}…"),
@@ -202,6 +213,7 @@ impl QueryError {
                 values.set("asOfPosition", reached.get());
                 values.set("lag", wanted.get().saturating_sub(reached.get()));
             }
+            Self::TokenNotChecked { wanted, .. } => values.set("wanted", wanted.get()),
             Self::OtherHistory { wanted, token, journal, head } => {
                 values.set("wanted", wanted.get());
                 values.set("tokenRoot", token.to_string());

@@ -31,7 +31,8 @@ pub struct Limits {
     pub complexity: usize,
     /// How long a query may take, waiting for a position not counted.
     pub query_time: Duration,
-    /// How long a query waits until the read models have reached the position that it asks for.
+    /// How long a query waits until the read models have reached the position that it asks for, and how long for the journal to
+    /// show whether its consistency tokens belong to it.
     pub position_wait: Duration,
     /// Queries that read at once; others wait for their turn within their own `query_time`.
     pub queries: usize,

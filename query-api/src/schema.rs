@@ -1,5 +1,6 @@
 //! The schema, and what happens around the execution of every operation.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -142,8 +143,11 @@ impl Extension for Conductor {
             let sources = scope.sources();
             let root = match root {
                 Some(root) => Some(root),
-                // Where the journal cannot be read there the log says why, and the answer has no token.
-                None => sources.root_at(position).await.ok().flatten(),
+                // Where the journal cannot be read there the log says why; then, and where it takes too long, the answer has no
+                // token.
+                None => {
+                    tokio::time::timeout(sources.limits.position_wait, sources.root_at(position)).await.ok().and_then(Result::ok).flatten()
+                }
             };
             if let Some(root) = root {
                 let token = ConsistencyToken { journal: sources.store.name().to_owned(), position, root };
@@ -166,19 +170,29 @@ async fn run(ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: Nex
 async fn wait(plan: &Plan, scope: &Scope) -> Result<(), QueryError> {
     let sources = scope.sources();
     let Wanted { furthest: Some(furthest), tokens } = plan.wanted(sources.store.name())? else { return Ok(()) };
-    let mut beyond = Vec::new();
-    for token in tokens {
-        match sources.root_at(token.position).await? {
-            Some(_) => sources.belongs(&token).await?,
-            None => beyond.push(token),
-        }
-    }
+    let looked = furthest_of(&tokens);
+    let beyond = in_time(sources, looked, sources.beyond(tokens)).await?;
     let reached = scope.wait_for(furthest).await;
     // Beyond the head: either the journal has grown by now, or it is shorter than it once was.
-    for token in beyond {
-        sources.belongs(&token).await?;
-    }
+    let looked = furthest_of(&beyond);
+    in_time(sources, looked, async {
+        for token in &beyond {
+            sources.belongs(token).await?;
+        }
+        Ok(())
+    })
+    .await?;
     reached
+}
+
+fn furthest_of(tokens: &[ConsistencyToken]) -> Position {
+    tokens.iter().map(|token| token.position).max().unwrap_or_default()
+}
+
+/// What looks into the journal at tokens, the furthest of them at `wanted`, for as long as a query may wait for a position.
+async fn in_time<T>(sources: &Sources, wanted: Position, looking: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+    let limit = sources.limits.position_wait;
+    tokio::time::timeout(limit, looking).await.unwrap_or(Err(QueryError::TokenNotChecked { wanted, limit }))
 }
 
 #[cfg(test)]

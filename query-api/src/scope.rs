@@ -116,7 +116,9 @@ impl Scope {
         let Sources { reads, limits, .. } = &self.window.sources;
         // The answer is not asked for: the snapshot itself is what has to show the position.
         reads.wait_for(wanted, limits.position_wait).await;
-        let reached = self.position().await?;
+        // Execution, which has its own bound, has not begun: without one here the turn to read would be waited for for ever.
+        let opened = tokio::time::timeout(limits.query_time, self.position()).await;
+        let reached = opened.unwrap_or(Err(QueryError::TimedOut(limits.query_time)))?;
         if reached < wanted { Err(QueryError::PositionNotReached { wanted, reached }) } else { Ok(()) }
     }
 }
