@@ -41,7 +41,7 @@ pub type AccountConnection = Connection<String, Account, AsOf>;
 
 /// Every operation is answered out of one snapshot of the read models: all its fields are as of one position, which the answer states (`asOfPosition`, also in the `extensions` of the answer and in the header `Cauri-As-Of-Position`).
 ///
-/// `minPosition` takes the `position` that the answer of a command carries (or a plain position of this journal): the operation waits until the read models show it, and fails with the code `POSITION_NOT_REACHED` if that takes too long. A token belongs to one history of the journal: after the journal was restored from an older copy it fails with the code `OTHER_HISTORY`, where a plain position would be taken for one of the new history. Given on several fields, or in the header `Cauri-Min-Position` as well, the furthest one counts.
+/// `minPosition` takes the `position` that the answer of a command carries (or a plain position of this journal): the operation waits until the read models show it, and fails with the code `POSITION_NOT_REACHED` if that takes too long, or if the journal does not show in time whether a token belongs to it. A token belongs to one history of the journal: after the journal was restored from an older copy it fails with the code `OTHER_HISTORY`, where a plain position would be taken for one of the new history. Given on several fields, or in the header `Cauri-Min-Position` as well, the furthest one counts.
 #[Object]
 #[allow(clippy::too_many_arguments, reason = "arguments of the schema")]
 impl Query {

@@ -131,6 +131,18 @@ fn the_reference_of_bounds_is_the_code() {
 
 /// Those bounds of the page that are no constants of the code.
 #[test]
+fn every_page_of_the_reference_is_named_in_the_readme() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("a README");
+    let pages = std::fs::read_dir(root.join("docs/reference")).expect("a folder").map(|page| page.expect("a page").file_name());
+    let pages: Vec<String> = pages.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".md")).collect();
+    assert!(pages.len() > 5, "{pages:?}");
+    for page in pages {
+        assert!(readme.contains(&format!("(docs/reference/{page})")), "{page}");
+    }
+}
+
+#[test]
 fn texts_are_as_long_as_the_reference_says() {
     let fits = |longest: usize, fits: fn(&str) -> bool| {
         assert!(fits(&"a".repeat(longest)) && !fits(&"a".repeat(longest + 1)) && !fits(""), "{longest} characters");
