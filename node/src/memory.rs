@@ -10,20 +10,34 @@ use cauri_event_schemas::Position;
 /// More than mimalloc takes from its own pages.
 const LARGE_BLOCK: usize = 32 << 20;
 
-/// Notices that a process has become idle: since the last look nothing was appended and no request has begun, and none is
-/// being answered.
+/// Looks in a row at which nothing may have happened. The read models' writer frees its caches when it has had nothing to do
+/// for five seconds, so that at the first look, five seconds after the last change, they may not be free yet.
+const LOOKS: u32 = 2;
+
+/// What changes while a process is busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// The journal's head.
+    pub head: Position,
+    /// The positions of all read models, added up.
+    pub shown: u64,
+    /// How many requests have begun.
+    pub begun: u64,
+}
+
+/// Notices that a process has become idle.
 #[derive(Debug, Default)]
 pub struct Idleness {
-    seen: (Position, u64),
-    noticed: bool,
+    seen: Activity,
+    quiet: u32,
 }
 
 impl Idleness {
-    /// Looks at the journal's head, the number of requests that have begun, and how many are being answered. `true` once in
-    /// each idle period.
-    pub fn begins(&mut self, head: Position, begun: u64, under_way: usize) -> bool {
-        let is_idle = std::mem::replace(&mut self.seen, (head, begun)) == (head, begun) && under_way == 0;
-        !std::mem::replace(&mut self.noticed, is_idle) && is_idle
+    /// Looks at what has been done, and how many requests are being answered. `true` once in each idle period.
+    pub fn begins(&mut self, activity: Activity, under_way: usize) -> bool {
+        let is_quiet = std::mem::replace(&mut self.seen, activity) == activity && under_way == 0;
+        self.quiet = if is_quiet { self.quiet.saturating_add(1) } else { 0 };
+        self.quiet == LOOKS
     }
 }
 
@@ -54,14 +68,19 @@ mod tests {
     #[test]
     fn a_process_becomes_idle_once_and_not_while_it_answers() {
         let mut idleness = Idleness::default();
-        let mut begins = |head, begun, under_way| idleness.begins(Position::new(head), begun, under_way);
-        assert!(!begins(5, 0, 0), "something was appended since the last look");
-        assert!(begins(5, 0, 0));
-        assert!(!begins(5, 0, 0), "once is enough");
-        assert!(!begins(5, 7, 1), "queries append nothing");
-        assert!(!begins(5, 7, 1), "a long one is being answered");
-        assert!(begins(5, 7, 0));
-        assert!(!begins(6, 8, 0) && !begins(6, 9, 0), "requests came and went between two looks");
-        assert!(begins(6, 9, 0));
+        let mut begins = |head, shown, begun, under_way| {
+            let activity = Activity { head: Position::new(head), shown, begun };
+            idleness.begins(activity, under_way)
+        };
+        // Something was appended, then read models caught up, and then nothing happened.
+        let looks = [(5, 3, 0), (5, 9, 0), (5, 10, 0), (5, 10, 0), (5, 10, 0), (5, 10, 0), (5, 10, 0)];
+        let found = looks.map(|(head, shown, begun)| begins(head, shown, begun, 0));
+        assert_eq!(found, [false, false, false, false, true, false, false], "once, and not at the first quiet look");
+        // Queries append nothing; one of them takes long.
+        let found = [(7, 1), (7, 1), (7, 1), (7, 1), (7, 0), (7, 0), (7, 0)].map(|(begun, under_way)| begins(5, 10, begun, under_way));
+        assert_eq!(found, [false, false, false, false, false, true, false]);
+        // Requests come and go between two looks.
+        let found = [8, 9, 10, 11, 11, 11].map(|begun| begins(5, 10, begun, 0));
+        assert_eq!(found, [false, false, false, false, false, true]);
     }
 }

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{HttpArgs, LogArgs, LogFormat, ServeArgs};
 use crate::listener::{self, Traffic};
-use crate::memory::{self, Idleness};
+use crate::memory::{self, Activity, Idleness};
 use crate::node::Node;
 
 /// How often keys that the issuer withdrew are noticed.
@@ -159,7 +159,7 @@ fn keep(node: &Node, traffic: Arc<Traffic>) {
             }
         }
     });
-    let store = Arc::clone(node.engine.store());
+    let (store, runner) = (Arc::clone(node.engine.store()), Arc::clone(&node.runner));
     tokio::spawn(async move {
         let mut every = tokio::time::interval(UPKEEP_EVERY);
         let mut idleness = Idleness::default();
@@ -168,7 +168,9 @@ fn keep(node: &Node, traffic: Arc<Traffic>) {
             if let Some(recorder) = telemetry::recorder() {
                 recorder.run_upkeep();
             }
-            if idleness.begins(store.follow().head().position, traffic.begun(), traffic.under_way()) {
+            let shown = runner.status().read_models.iter().map(|model| model.position.get()).fold(0, u64::wrapping_add);
+            let activity = Activity { head: store.follow().head().position, shown, begun: traffic.begun() };
+            if idleness.begins(activity, traffic.under_way()) {
                 // A panic of it was reported when it happened.
                 let _ = tokio::task::spawn_blocking(memory::return_free).await;
             }

@@ -147,7 +147,8 @@ mod tests {
         async fn ask(&self) -> Response {
             let plan = Plan::new(vec![self.token.to_string()], Vec::new());
             let request = Request::new("{ asOfPosition }").data(self.sources.scope()).data(plan);
-            schema(self.sources.clone()).execute(request).await
+            let answer = tokio::time::timeout(Duration::from_secs(20), schema(self.sources.clone()).execute(request)).await;
+            answer.expect("an answer, or an error")
         }
     }
 
