@@ -157,3 +157,17 @@ async fn all_of_an_answer_is_as_of_one_position_while_the_ledger_moves() {
     stop.store(true, Ordering::Relaxed);
     writer.join().expect("the writer ends");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_waits_for_a_position_waits_for_its_turn_to_read_no_longer_than_others() {
+    let ledger = Ledger::start();
+    ledger.open("a:b", "asset");
+    ledger.shown().await;
+    // As if others had all turns for ever.
+    let limits = Limits { queries: 0, query_time: Duration::from_millis(200), ..Limits::default() };
+    let api = ledger.api_with(limits);
+    for query in ["{ asOfPosition }", "{ head(minPosition: \"1\") { position } }"] {
+        let answer = tokio::time::timeout(Duration::from_secs(20), api.ask(query)).await.expect("an answer, or an error");
+        assert_eq!(answer.code(), "TIMED_OUT", "{query}: {}", answer.body);
+    }
+}
