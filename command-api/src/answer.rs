@@ -7,16 +7,18 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::account::AccountAction;
 use cauri_domain::entry::EntryAction;
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Accepted, Outcome, Refused};
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::StreamId;
+use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::Head;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
-use crate::problem::Problem;
+use crate::problem::{Problem, kind};
 use crate::state::ApiState;
 use crate::submit::Submitted;
 
@@ -32,6 +34,8 @@ pub enum Status {
     NotApplied,
     /// The stream has another version than the one that was asked for; nothing was written.
     VersionMismatch,
+    /// A rule failed over the command; nothing of it was written. The program has a fault, which its log names.
+    Failed,
 }
 
 /// The answer to an accepted command.
@@ -81,7 +85,7 @@ impl Target {
         match command {
             LedgerCommand::Account(account) => Target::Account(account.address.clone(), matches!(*account.action, AccountAction::Open(_))),
             LedgerCommand::Entry { id, action } => Target::Entry(*id, matches!(**action, EntryAction::Post(_))),
-            LedgerCommand::CloseJournal(_) => Target::Journal,
+            LedgerCommand::Journal(_) => Target::Journal,
         }
     }
 
@@ -100,7 +104,7 @@ impl Target {
     }
 
     /// The same target under the id that an accepted command's records name: one of journal format 1 derived it otherwise.
-    pub(crate) fn into_recorded(self, outcome: &Outcome) -> Self {
+    pub(crate) fn into_recorded(self, outcome: &Outcome<LedgerStream>) -> Self {
         match (self, outcome) {
             (Target::Entry(_, writes), Outcome::Accepted(Accepted { stream: StreamId::Entry(id), .. })) => Target::Entry(*id, writes),
             (target, _) => target,
@@ -108,8 +112,8 @@ impl Target {
     }
 
     /// The entry that a command wrote besides its target.
-    pub(crate) fn besides(&self, written: Option<EntryId>) -> Option<EntryId> {
-        written.filter(|written| self.id() != Some(*written))
+    pub(crate) fn besides(&self, accepted: &Accepted<StreamId>) -> Option<EntryId> {
+        accepted.begun.as_ref().and_then(StreamId::as_entry).filter(|id| self.id() != Some(*id))
     }
 }
 
@@ -130,10 +134,11 @@ pub(crate) fn of_submitted(state: &ApiState, headers: &CommandHeaders, submitted
             let error = format!("the engine did not apply a command of its own because of command {because_of}");
             Problem::internal(headers.request_id(), error).into_response()
         }
+        Outcome::Failed { .. } => headers.tell(rule_failed().with_key(&key)).into_response(),
     }
 }
 
-fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Accepted, head: &Head) -> Response {
+fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Accepted<LedgerStream>, head: &Head) -> Response {
     let position = token(state, head);
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -159,7 +164,7 @@ fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Ac
         position,
         journal_position: accepted.last,
         recorded_at: accepted.recorded_at,
-        entry_id: target.besides(accepted.entry),
+        entry_id: target.besides(accepted),
         idempotency_key: key.clone(),
         replayed: accepted.replayed,
     };
@@ -177,6 +182,11 @@ fn of_refused(state: &ApiState, headers: &CommandHeaders, key: &CommandId, refus
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     response
+}
+
+/// A rule failed over a command: what it said is for the log, and stands there.
+pub(crate) fn rule_failed() -> Problem {
+    Problem::of(&kind::RULE_FAILED, "a rule failed over this command; nothing of it was done")
 }
 
 /// A refusal as a problem.

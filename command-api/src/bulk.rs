@@ -267,6 +267,7 @@ pub(crate) fn items_of_array(bytes: &[u8]) -> Result<Vec<&[u8]>, FieldProblem> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use cauri_domain::kind::KindCommand;
     use serde_json::{Value, json};
 
     use super::*;

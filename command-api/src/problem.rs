@@ -102,6 +102,10 @@ problems! {
         "To decide the command something was read that is not what was written; `detail` names the position. The engine has stopped and takes no more commands. Run `cauri-replay verify`, restore from a copy.";
     JOURNAL_DAMAGED: "journal_damaged", 500, "A record is damaged",
         "A record that was read is not what was written; `detail` names the position. Commands and reads that do not need it are answered. Run `cauri-replay verify`, restore from a copy.";
+    RULE_FAILED: "rule_failed", 500, "A rule failed over the command",
+        "The program has a fault that this command met. Nothing of the command was done, and other commands are decided. The log has what failed, under the key of the command. Sending it again meets the same fault until the program is corrected.";
+    JOURNAL_NEWER: "journal_newer", 503, "The journal is ahead of this program",
+        "A newer version of Cauri wrote to the journal what this one does not know; `detail` names the position. Nothing is damaged. Upgrade this node.";
     CLOCK_GAP: "clock_gap", 503, "The clock leapt ahead",
         "This server's clock is further ahead than time can have passed. Nothing was done: no new command is decided and no hold expires until the clock is right again, the kernel reports it as synchronised (for up to 31 days), or an admin accepts it with `POST /v1/clock/accept-gap`. Queries and retries of earlier commands are answered. Retry with the same `Idempotency-Key` after `Retry-After`.";
     NOT_DONE: "not_done", 503, "It was not done",

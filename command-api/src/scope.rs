@@ -57,7 +57,7 @@ impl Scope {
         headers: &CommandHeaders,
         asked: impl Into<Asked>,
         key: Option<CommandId>,
-    ) -> Result<CommandEnvelope, MissingKey> {
+    ) -> Result<CommandEnvelope<LedgerCommand>, MissingKey> {
         let asked = asked.into();
         let (made, moves_money) = match &asked {
             Asked::Post(post) => (post.id, true),

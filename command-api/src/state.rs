@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use cauri_domain::ledger::Ledger;
 use cauri_engine::Engine;
 use tokio::sync::Semaphore;
 
@@ -64,7 +65,7 @@ pub struct ApiState(Arc<Shared>);
 /// What the clones of an [`ApiState`] share.
 pub struct Shared {
     /// Where commands go.
-    pub engine: Engine,
+    pub engine: Engine<Ledger>,
     /// Who may send them.
     pub auth: AuthState,
     /// How much at a time.
@@ -90,7 +91,7 @@ impl ApiState {
     /// Commands go to `engine` from callers that `verifier` knows, within `limits`.
     ///
     /// Installs the process's recorder of metrics, so that the first request counts.
-    pub fn new(engine: Engine, verifier: Arc<Verifier>, limits: HttpLimits, ready_checks: Vec<ReadyCheck>) -> Self {
+    pub fn new(engine: Engine<Ledger>, verifier: Arc<Verifier>, limits: HttpLimits, ready_checks: Vec<ReadyCheck>) -> Self {
         crate::telemetry::recorder();
         let bulk_permits = Arc::new(Semaphore::new(limits.bulk_in_flight.max(1)));
         Self(Arc::new(Shared {

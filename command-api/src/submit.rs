@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use cauri_domain::LedgerCommand;
 use cauri_domain::ids::CommandId;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 use cauri_event_store::Head;
 use cauri_event_store::health::{BlockedBy, IndexCondition};
@@ -30,7 +32,11 @@ const CLOCK_RETRY: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When there is no outcome; the problem says whether something may have been done.
-pub(crate) async fn submit(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, Problem> {
+pub(crate) async fn submit(
+    state: &ApiState,
+    commands: Vec<CommandEnvelope<LedgerCommand>>,
+    mode: Mode,
+) -> Result<Answer<LedgerStream>, Problem> {
     let _turn = state.commands.enter().ok_or_else(|| Problem::overloaded(POOL_RETRY))?;
     let submitted = tokio::time::timeout(state.limits.time_out, state.engine.submit(commands, mode));
     match submitted.await {
@@ -45,7 +51,7 @@ pub(crate) struct Submitted {
     pub(crate) target: Target,
     /// The idempotency key that it has, the caller's own or one that was made for it.
     pub(crate) key: CommandId,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: Outcome<LedgerStream>,
     /// The head when it was answered.
     pub(crate) head: Head,
 }
@@ -95,10 +101,10 @@ pub(crate) fn meaning(by: BlockedBy) -> &'static str {
 fn no_outcome(state: &ApiState, error: SubmitError) -> Problem {
     match error {
         SubmitError::Rejected(Rejected::QueueFull { .. }) => Problem::overloaded(QUEUE_RETRY),
-        SubmitError::Rejected(too_many @ (Rejected::TooMany { .. } | Rejected::TooManyTransfers { .. })) => {
+        SubmitError::Rejected(too_many @ (Rejected::TooMany { .. } | Rejected::TooLarge { .. })) => {
             Problem::of(&kind::PAYLOAD_TOO_LARGE, too_many.to_string())
         }
-        SubmitError::Rejected(reserved @ Rejected::ReservedId) => {
+        SubmitError::Rejected(reserved @ Rejected::ReservedId(_)) => {
             Problem::validation(vec![FieldProblem::new("reserved_key", "", reserved.to_string())])
         }
         SubmitError::Rejected(Rejected::Stopped) => stopped(),
@@ -129,6 +135,10 @@ fn no_outcome(state: &ApiState, error: SubmitError) -> Problem {
         SubmitError::Corrupt(what) => {
             tracing::error!(what, "the journal contradicts itself; the engine has stopped");
             Problem::of(&kind::JOURNAL_CORRUPT, what)
+        }
+        SubmitError::Newer(what) => {
+            tracing::error!(what, "a newer program wrote to the journal; the engine has stopped");
+            Problem::of(&kind::JOURNAL_NEWER, what)
         }
     }
 }

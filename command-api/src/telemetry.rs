@@ -140,8 +140,8 @@ pub fn scrape(state: &ApiState) -> String {
     ] {
         counter!(name, "journal" => journal.clone()).absolute(count);
     }
-    of_journal("cauri_engine_accounts").set(stats.accounts as f64);
-    of_journal("cauri_engine_open_holds").set(stats.open_holds as f64);
+    of_journal("cauri_engine_accounts").set(stats.state.accounts as f64);
+    of_journal("cauri_engine_open_holds").set(stats.state.open_holds as f64);
     of_journal("cauri_clock_gap_seconds").set(stats.clock.gap.map_or(0, |gap| gap.micros) as f64 / 1e6);
     of_journal("cauri_journal_ahead_seconds").set(stats.clock.journal_ahead_micros as f64 / 1e6);
     of_journal("cauri_journal_position").set(head.position.get() as f64);

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cauri_crash_images::{Event, Honesty, Medium, Recorder};
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Accepted, Engine, EngineConfig, ManualClock, Mode, Outcome, Refused};
-use cauri_event_schemas::{Position, Recorded};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::Recorded;
 use cauri_event_store::conformance::material;
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
-use cauri_event_store::{Corruption, EventStore};
+use cauri_event_store::{EventStore, Unreadable};
 use cauri_projections::digest::digest_of_replay;
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_tests::ask::Asked;
@@ -41,7 +44,7 @@ fn what_was_answered_before_a_power_cut_is_answered_the_same_way_after_it() {
 
 /// What was asked and answered, one submission after another.
 struct Day {
-    answered: Vec<(Vec<Asked>, Vec<Outcome>)>,
+    answered: Vec<(Vec<Asked>, Vec<Outcome<LedgerStream>>)>,
     events: Vec<Event>,
 }
 
@@ -53,12 +56,12 @@ fn runner_in(root: &Path, store: Arc<EmbeddedStore>) -> Runner {
     Runner::start(store, &root.join("read-models/ledger.sqlite"), RunnerConfig::default()).expect("a runner")
 }
 
-fn engine_on(store: Arc<EmbeddedStore>) -> Engine {
+fn engine_on(store: Arc<EmbeddedStore>) -> Engine<Ledger> {
     let clock = Arc::new(ManualClock::at(Timestamp::from_micros(NOW).expect("a time")));
     Engine::start(store, EngineConfig { snapshot_every: 60, clock, ..EngineConfig::default() }).expect("an engine")
 }
 
-fn submit(engine: &Engine, asked: &[Asked]) -> Vec<Outcome> {
+fn submit(engine: &Engine<Ledger>, asked: &[Asked]) -> Vec<Outcome<LedgerStream>> {
     engine.submit_blocking(asked.iter().map(Asked::envelope).collect(), Mode::Each).expect("outcomes").outcomes
 }
 
@@ -111,8 +114,10 @@ impl Day {
         let engine = engine_on(store.clone());
         let runner = runner_in(root, store.clone());
         for (asked, outcomes) in &self.answered[..answered] {
-            let decided = |outcome: &Outcome| matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(Refused { position: Some(_), .. }));
-            let (asked, expected): (Vec<Asked>, Vec<Outcome>) = asked
+            let decided = |outcome: &Outcome<LedgerStream>| {
+                matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(Refused { position: Some(_), .. }))
+            };
+            let (asked, expected): (Vec<Asked>, Vec<Outcome<LedgerStream>>) = asked
                 .iter()
                 .zip(outcomes)
                 .filter(|(_, outcome)| decided(outcome))
@@ -136,7 +141,7 @@ impl Day {
     }
 }
 
-fn as_replay(outcome: &Outcome) -> Outcome {
+fn as_replay(outcome: &Outcome<LedgerStream>) -> Outcome<LedgerStream> {
     match outcome.clone() {
         Outcome::Accepted(accepted) => Outcome::Accepted(Accepted { replayed: true, ..accepted }),
         Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),
@@ -144,9 +149,9 @@ fn as_replay(outcome: &Outcome) -> Outcome {
     }
 }
 
-fn events(store: &dyn EventStore) -> Vec<Result<Recorded<cauri_event_schemas::Event>, Corruption>> {
+fn events(store: &dyn EventStore) -> Vec<Result<Recorded, Unreadable>> {
     let records = store.read_journal(Position::ZERO, usize::MAX).expect("a journal");
-    let decoded = records.iter().flat_map(|record| match record.as_record().decode() {
+    let decoded = records.iter().flat_map(|record| match record.as_record().decode::<Ledger>() {
         Ok(events) => events.into_iter().map(Ok).collect(),
         Err(corruption) => vec![Err(corruption)],
     });

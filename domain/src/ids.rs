@@ -130,6 +130,17 @@ impl CommandKey {
     }
 }
 
+impl CommandKey {
+    /// Appends its text.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        if let Some(caller) = &self.caller {
+            out.extend_from_slice(caller.as_str().as_bytes());
+            out.push(b' ');
+        }
+        out.extend_from_slice(self.id.as_str().as_bytes());
+    }
+}
+
 impl fmt::Display for CommandKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.caller {

@@ -1,22 +1,66 @@
 //! A journal as an aggregate of its own: it can be closed, and then takes no more commands.
 
+use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use cqrs_es::{Aggregate, DomainEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::IllegalTransition;
+use crate::event::{EventSet, Payload};
+use crate::event_types;
+use crate::example;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::text::ShortText;
 
-/// Whether the journal takes commands.
+/// A journal itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Journal {
+pub struct Journal {
+    /// Whether it takes commands.
+    pub status: JournalStatus,
+    /// The parameters of its rules.
+    pub rules: Rules,
+}
+
+/// Whether a journal takes commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JournalStatus {
     /// It does.
     #[default]
     Open,
     /// It does not, for good: its tenant or year lives on in another journal.
     Closed,
+}
+
+/// How far ahead an entry may be dated, in seconds, where the journal does not say otherwise: seven days.
+pub const MAX_FUTURE_SECS: i64 = 7 * 86_400;
+
+/// Parameters of the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// How far ahead of now something may be dated, in seconds.
+    pub max_future_secs: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { max_future_secs: MAX_FUTURE_SECS }
+    }
+}
+
+/// What can be asked of a journal itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalCommand {
+    /// Take no more commands, for good.
+    Close(CloseJournal),
+}
+
+impl JournalCommand {
+    /// What is asked, in one word.
+    pub fn op(&self) -> &'static str {
+        match self {
+            JournalCommand::Close(_) => "close_journal",
+        }
+    }
 }
 
 /// Close the journal for good.
@@ -28,13 +72,12 @@ pub struct CloseJournal {
     pub reason: Option<ShortText>,
 }
 
-/// Everything that can have happened to a journal itself. NOTE: the storage format.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data")]
-pub enum JournalEvent {
-    /// It takes no more commands.
-    #[serde(rename = "journal.closed")]
-    Closed(JournalClosed),
+event_types! {
+    /// Everything that can have happened to a journal itself. NOTE: the storage format.
+    pub enum JournalEvent {
+        /// It takes no more commands.
+        Closed(JournalClosed) = "journal.closed" 1,
+    }
 }
 
 /// `journal.closed`, version 1.
@@ -46,60 +89,61 @@ pub struct JournalClosed {
     pub reason: Option<ShortText>,
 }
 
-impl JournalEvent {
-    /// The event's type, as stored.
-    pub fn name(&self) -> &'static str {
-        match self {
-            JournalEvent::Closed(_) => "journal.closed",
-        }
-    }
-
-    /// The version of the event's shape that this program writes.
-    pub fn schema(&self) -> u32 {
-        match self {
-            JournalEvent::Closed(_) => 1,
-        }
-    }
-}
-
-impl DomainEvent for JournalEvent {
-    fn event_type(&self) -> String {
-        self.name().to_owned()
-    }
-
-    fn event_version(&self) -> String {
-        self.schema().to_string()
+impl Payload for JournalClosed {
+    fn examples() -> Vec<Self> {
+        vec![Self { reason: Some(example::text("exercice 2026 clos, suite dans ledger-2027")) }, Self { reason: None }]
     }
 }
 
 impl Journal {
+    /// A journal that nothing happened to yet.
+    pub fn new(rules: Rules) -> Self {
+        Self { status: JournalStatus::Open, rules }
+    }
+
     /// Every command asks this before anything but idempotency.
+    ///
+    /// # Errors
+    /// When the journal was closed.
     pub fn check_open(&self) -> Result<(), Refusal> {
-        match self {
-            Journal::Open => Ok(()),
-            Journal::Closed => Err(Refusal::new(RefusalCode::JournalClosed, "this journal was closed for good")),
+        match self.status {
+            JournalStatus::Open => Ok(()),
+            JournalStatus::Closed => Err(Refusal::new(RefusalCode::JournalClosed, "this journal was closed for good")),
         }
     }
 }
 
+/// Decides any command for a journal itself.
+///
+/// # Errors
+/// The refusal with precedence.
+pub fn decide(journal: &Journal, command: &JournalCommand) -> Result<JournalEvent, Refusal> {
+    journal.check_open()?;
+    match command {
+        JournalCommand::Close(close) => Ok(JournalEvent::Closed(JournalClosed { reason: close.reason.clone() })),
+    }
+}
+
 /// One match of legal pairs; anything else is a corrupt journal.
+///
+/// # Errors
+/// When the event does not follow from the state.
 pub fn evolve(journal: Journal, event: &JournalEvent) -> Result<Journal, IllegalTransition> {
-    match (journal, event) {
-        (Journal::Open, JournalEvent::Closed(_)) => Ok(Journal::Closed),
-        (Journal::Closed, JournalEvent::Closed(_)) => Err(IllegalTransition::new("a journal", "closed", event.name())),
+    match (journal.status, event) {
+        (JournalStatus::Open, JournalEvent::Closed(_)) => Ok(Journal { status: JournalStatus::Closed, ..journal }),
+        (JournalStatus::Closed, JournalEvent::Closed(_)) => Err(IllegalTransition::new("a journal", "closed", event.name())),
     }
 }
 
 impl Aggregate for Journal {
     const TYPE: &'static str = "journal";
-    type Command = CloseJournal;
+    type Command = JournalCommand;
     type Event = JournalEvent;
     type Error = Refusal;
     type Services = ();
 
-    async fn handle(&mut self, command: CloseJournal, (): &(), sink: &EventSink<Self>) -> Result<(), Refusal> {
-        self.check_open()?;
-        sink.write(JournalEvent::Closed(JournalClosed { reason: command.reason }), self).await;
+    async fn handle(&mut self, command: JournalCommand, (): &(), sink: &EventSink<Self>) -> Result<(), Refusal> {
+        sink.write(decide(self, &command)?, self).await;
         Ok(())
     }
 

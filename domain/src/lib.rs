@@ -9,16 +9,23 @@
 pub mod account;
 pub mod command;
 pub mod entry;
+pub mod event;
+pub mod example;
 pub mod fold;
 pub mod ids;
 pub mod journal;
+pub mod kind;
+pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod position;
 pub mod refusal;
 pub mod text;
 pub mod time;
 
-pub use command::LedgerCommand;
+pub use kind::Kind;
+pub use ledger::{Ledger, LedgerCommand};
+pub use position::{Position, StreamVersion};
 pub use refusal::{Refusal, RefusalCode};
 
 /// A stored event does not follow from the state before it: the journal contradicts itself.

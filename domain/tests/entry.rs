@@ -259,7 +259,7 @@ fn a_hold_is_posted_in_full_in_part_or_with_nothing() {
     let mut ledger = Ledger::after(&script);
     ledger.accepts("post_hold h amounts 3 5");
     assert_eq!((ledger.totals("a"), ledger.totals("b")), (totals(8, 0, 0, 0), totals(0, 8, 0, 0)));
-    assert_eq!(ledger.balances.open_holds(), 0);
+    assert_eq!(ledger.balances().open_holds(), 0);
 }
 
 #[test]
@@ -359,9 +359,9 @@ fn a_hold_expires_when_its_time_has_come_whatever_became_of_its_accounts() {
 fn holds_expire_in_the_order_of_their_times() {
     let mut ledger = Ledger::after(OPEN);
     ledger.accepts("hold h3 a->b 1 until +3s \n hold h1 a->b 1 until +1s \n hold h0 a->b 1 \n hold h2 a->b 1 until +2s");
-    assert_eq!(ledger.balances.next_expiry(), Some(at(1)));
-    assert_eq!(ledger.balances.expired_hold(at(0)), None);
-    assert_eq!(ledger.balances.expired_hold(at(9)), Some(entry_id("h1")));
+    assert_eq!(ledger.balances().next_expiry(), Some(at(1)));
+    assert_eq!(ledger.balances().expired_hold(at(0)), None);
+    assert_eq!(ledger.balances().expired_hold(at(9)), Some(entry_id("h1")));
     let before = ledger.history.len();
     ledger.accepts("wait +9s");
     let expired: Vec<_> = ledger.history[before..].iter().map(|happened| format!("{happened:?}")).collect();
@@ -369,7 +369,7 @@ fn holds_expire_in_the_order_of_their_times() {
     for (expired, name) in expired.iter().zip(["h1", "h2", "h3"]) {
         assert!(expired.contains(&entry_id(name).to_string()), "{expired} is {name}");
     }
-    assert_eq!((ledger.balances.next_expiry(), ledger.balances.open_holds()), (None, 1));
+    assert_eq!((ledger.balances().next_expiry(), ledger.balances().open_holds()), (None, 1));
 }
 
 // Reverse.

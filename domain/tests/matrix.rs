@@ -1,6 +1,7 @@
 //! Every state against every command, printed: the snapshot is the specification of what is legal.
 
 use crate::support::{Ledger, given};
+use cauri_domain::event::EventSet;
 
 /// Accounts `b` and `c` are there for the transfers, `a` is the account in question.
 const ACCOUNT_STATES: &[(&str, &str)] = &[

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use cauri_domain::fold::{Balances, LedgerRules};
+use cauri_domain::fold::{Balances, FrozenBalances};
+use cauri_domain::journal::Rules;
+use cauri_domain::kind::Kind;
 use cauri_domain::time::Timestamp;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -669,7 +671,7 @@ fn minor(tenths: i128, euro: bool) -> i128 {
 /// The decision state as a snapshot holds it, with the look-ups that a snapshot leaves out.
 fn state(balances: &Balances) -> (Value, Option<Timestamp>, Vec<Option<usize>>) {
     let numbers = ACCOUNTS.iter().map(|name| balances.number(&address(name)).map(|number| number.index()));
-    (serde_json::to_value(balances).expect("JSON"), balances.next_expiry(), numbers.collect())
+    (serde_json::to_value(balances.freeze()).expect("JSON"), balances.next_expiry(), numbers.collect())
 }
 
 fn open(account: &'static str, kind: &'static str, floor: Option<i128>, ceiling: Option<i128>) -> Ask {
@@ -768,8 +770,8 @@ fn check_alike(asks: &[Ask]) -> Result<(), TestCaseError> {
         for (name, account) in &model.accounts {
             let (debits, credits) = model.pending(name);
             let (balance, available, expected) = model.figures(name);
-            let number = ledger.balances.number(&address(name)).expect("opened in both");
-            let (totals, kind) = (ledger.balances.totals_of(number), ledger.balances.terms(number).kind);
+            let number = ledger.balances().number(&address(name)).expect("opened in both");
+            let (totals, kind) = (ledger.balances().totals_of(number), ledger.balances().terms(number).kind);
             let ours = [
                 totals.balance(kind),
                 totals.available(kind),
@@ -781,7 +783,7 @@ fn check_alike(asks: &[Ask]) -> Result<(), TestCaseError> {
             prop_assert_eq!(ours, theirs, "{} after\n{}", name, transcript());
             prop_assert!(model.beyond_limits(name).is_empty(), "{} is beyond its limits after\n{}", name, transcript());
         }
-        for (currency, debits, credits) in ledger.balances.sums() {
+        for (currency, debits, credits) in ledger.balances().sums() {
             prop_assert_eq!(debits, credits, "{} after\n{}", currency, transcript());
         }
     }
@@ -802,20 +804,20 @@ proptest! {
         for ask in &kept {
             answer(&mut ledger, ask);
         }
-        let (mark, entries, now) = (ledger.balances.mark(), ledger.entries.clone(), ledger.now);
-        let before = state(&ledger.balances);
+        let (mark, entries, now) = (ledger.state.mark(), ledger.entries.clone(), ledger.now);
+        let before = state(&ledger.balances());
         let mut inner = mark;
         for (index, ask) in undone.iter().enumerate() {
             if index == undone.len() / 2 {
-                inner = ledger.balances.mark();
+                inner = ledger.state.mark();
             }
             answer(&mut ledger, ask);
         }
         // In two steps as in one, and as often as one likes.
-        ledger.balances.roll_back(inner);
-        ledger.balances.roll_back(mark);
-        ledger.balances.roll_back(mark);
-        prop_assert_eq!(state(&ledger.balances), before);
+        ledger.state.roll_back(inner);
+        ledger.state.roll_back(mark);
+        ledger.state.roll_back(mark);
+        prop_assert_eq!(state(&ledger.balances()), before);
         // What follows is decided as if nothing had been.
         let mut fresh = Ledger::new();
         for ask in &kept {
@@ -825,27 +827,27 @@ proptest! {
         for ask in &again {
             prop_assert_eq!(answer(&mut ledger, ask), answer(&mut fresh, ask), "{}", ask);
         }
-        prop_assert_eq!(state(&ledger.balances), state(&fresh.balances));
+        prop_assert_eq!(state(&ledger.balances()), state(&fresh.balances()));
     }
 
     #[test]
     fn what_was_forgotten_stays_and_the_rest_is_still_rolled_back(kept in any_asks(30), undone in any_asks(30)) {
         let mut ledger = Ledger::new();
-        let mut durable = ledger.balances.mark();
+        let mut durable = ledger.state.mark();
         for (index, ask) in kept.iter().enumerate() {
             answer(&mut ledger, ask);
             if index % 3 == 0 {
-                ledger.balances.forget(durable);
-                durable = ledger.balances.mark();
+                ledger.state.forget(durable);
+                durable = ledger.state.mark();
             }
         }
-        let (mark, before) = (ledger.balances.mark(), state(&ledger.balances));
+        let (mark, before) = (ledger.state.mark(), state(&ledger.balances()));
         for ask in &undone {
             answer(&mut ledger, ask);
         }
-        ledger.balances.forget(durable);
-        ledger.balances.roll_back(mark);
-        prop_assert_eq!(state(&ledger.balances), before);
+        ledger.state.forget(durable);
+        ledger.state.roll_back(mark);
+        prop_assert_eq!(state(&ledger.balances()), before);
     }
 
     #[test]
@@ -854,15 +856,16 @@ proptest! {
         for ask in &asks {
             answer(&mut ledger, ask);
         }
-        let before = state(&ledger.balances);
-        let json: Balances = serde_json::from_slice(&serde_json::to_vec(&ledger.balances).expect("JSON")).expect("own text");
-        let binary: Balances = postcard::from_bytes(&postcard::to_stdvec(&ledger.balances).expect("bytes")).expect("own bytes");
+        let before = state(&ledger.balances());
+        let frozen = ledger.state.freeze();
+        let json: FrozenBalances = serde_json::from_slice(&serde_json::to_vec(&frozen).expect("JSON")).expect("own text");
+        let binary: FrozenBalances = postcard::from_bytes(&postcard::to_stdvec(&frozen).expect("bytes")).expect("own bytes");
         for restored in [json, binary] {
-            let restored = restored.reindexed(LedgerRules::default());
-            prop_assert_eq!(state(&restored), before.clone());
+            let restored = cauri_domain::Ledger::thaw(restored, Rules::default());
+            prop_assert_eq!(state(restored.balances()), before.clone());
             // And it decides the same.
             let mut after = Ledger::new();
-            (after.balances, after.entries, after.now) = (restored, ledger.entries.clone(), ledger.now);
+            (after.state, after.entries, after.now) = (restored, ledger.entries.clone(), ledger.now);
             let mut original = Ledger::new();
             for ask in &asks {
                 answer(&mut original, ask);
@@ -879,7 +882,7 @@ proptest! {
         for ask in &asks {
             answer(&mut ledger, ask);
         }
-        let mut replayed = Balances::new(LedgerRules::default());
+        let mut replayed = Balances::new(Rules::default());
         for happened in &ledger.history {
             match happened {
                 crate::support::Happened::Account(address, event) => replayed.apply_account(address, event),
@@ -888,7 +891,7 @@ proptest! {
             }
             .expect("what was decided can be replayed");
         }
-        prop_assert_eq!(state(&replayed), state(&ledger.balances));
+        prop_assert_eq!(state(&replayed), state(&ledger.balances()));
         let open: BTreeMap<_, _> = replayed.holds().collect();
         for name in ENTRIES {
             let id = entry_id(name);

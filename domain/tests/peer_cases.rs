@@ -146,7 +146,7 @@ fn case_7_an_exchange_with_a_spread_is_one_entry() {
     let mut ledger = Ledger::after(script);
     ledger.accepts(exchange);
     assert_eq!((ledger.balance("l1"), ledger.balance("a2")), ((10_010, 10_010), (824_214, 824_214)));
-    for (currency, debits, credits) in ledger.balances.sums() {
+    for (currency, debits, credits) in ledger.balances().sums() {
         assert_eq!(debits, credits, "{currency}");
     }
     // The rupees are refused: no dollar moves.
@@ -202,7 +202,7 @@ fn worked_example_1_a_collection_of_10_000() {
     .map(|name| ledger.balance(name).0)
     .into();
     assert_eq!(balances, [9_950, 9_890, 100, 10, 50]);
-    assert_eq!(ledger.balances.sums().iter().map(|(_, debits, credits)| (*debits, *credits)).collect::<Vec<_>>(), [(10_050, 10_050)]);
+    assert_eq!(ledger.balances().sums().iter().map(|(_, debits, credits)| (*debits, *credits)).collect::<Vec<_>>(), [(10_050, 10_050)]);
 }
 
 /// Worked example 3: a payout that timed out stays held, then the statement decides.

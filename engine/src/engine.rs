@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use cauri_domain::fold::LedgerRules;
+use crate::decider::EnvelopeOf;
+use cauri_domain::journal::Rules;
+use cauri_domain::kind::Kind;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::record::ENGINE_COMMANDS;
 use cauri_event_store::{EventStore, Sharing, StoreError};
 use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, SystemClock};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus};
 use crate::sequencer::{Gauges, Input, Reply, Request, Sequencer};
-use crate::submission::{Answer, CommandEnvelope, Mode, Rejected, SubmitError, places};
+use crate::submission::{Mode, Rejected, SubmitError, places};
 
 /// The most commands that one submission may have: what a batch of TigerBeetle has.
 pub const MAX_COMMANDS: usize = 8_189;
@@ -36,7 +37,7 @@ pub enum Coordination {
 #[derive(Clone)]
 pub struct EngineConfig {
     /// Parameters of the rules.
-    pub rules: LedgerRules,
+    pub rules: Rules,
     /// How many commands may wait before more are told to come back later; an entry counts as many as it has transfers.
     pub queue_capacity: usize,
     /// How many commands one batch takes.
@@ -65,7 +66,7 @@ impl EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            rules: LedgerRules::default(),
+            rules: Rules::default(),
             queue_capacity: 65_536,
             max_batch: MAX_COMMANDS,
             snapshot_every: 250_000,
@@ -102,15 +103,13 @@ pub enum StartError {
 
 /// Figures of an engine at work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EngineStats {
+pub struct EngineStats<F> {
+    /// Figures of the decision state.
+    pub state: F,
     /// Commands that wait; an entry counts as many as it has transfers.
     pub queued: usize,
     /// How many may wait.
     pub queue_capacity: usize,
-    /// Accounts ever opened.
-    pub accounts: usize,
-    /// Holds that are open.
-    pub open_holds: usize,
     /// Commands answered as accepted since the start.
     pub accepted: u64,
     /// Commands answered as refused since the start.
@@ -124,26 +123,31 @@ pub struct EngineStats {
 }
 
 /// The engine of one journal. Clones are handles to the same engine.
-#[derive(Clone)]
-pub struct Engine {
-    shared: Arc<Shared>,
+pub struct Engine<K: Kind> {
+    shared: Arc<Shared<K>>,
 }
 
-struct Shared {
+impl<K: Kind> Clone for Engine<K> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+struct Shared<K: Kind> {
     store: Arc<dyn EventStore>,
     queue_capacity: usize,
-    gauges: Arc<Gauges>,
-    input: Sender<Input>,
+    gauges: Arc<Gauges<K::Figures>>,
+    input: Sender<Input<K>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Engine {
+impl<K: Kind> Engine<K> {
     /// Recovers the journal's decision state and starts its sequencer.
     pub fn start(store: Arc<dyn EventStore>, config: EngineConfig) -> Result<Self, StartError> {
         let gauges = Arc::new(Gauges::default());
         let (input, received) = crossbeam_channel::unbounded();
         let queue_capacity = config.queue_capacity;
-        let sequencer = Sequencer::recover(store.clone(), config, gauges.clone(), received, input.clone())?;
+        let sequencer = Sequencer::<K>::recover(store.clone(), config, gauges.clone(), received, input.clone())?;
         let thread =
             std::thread::Builder::new().name("cauri-sequencer".into()).spawn(move || sequencer.run()).map_err(StartError::Thread)?;
         let shared = Shared { store, queue_capacity, gauges, input, thread: Mutex::new(Some(thread)) };
@@ -153,23 +157,25 @@ impl Engine {
     /// Submits commands and waits until their outcomes are durable.
     ///
     /// Dropping the future does not take the commands back: ask again with the same ids.
-    pub async fn submit(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, SubmitError> {
+    pub async fn submit(&self, commands: Vec<EnvelopeOf<K>>, mode: Mode) -> Reply<K> {
         self.enqueue(commands, mode)?.await.unwrap_or_else(|_| Err(ended()))
     }
 
     /// The same for a plain thread.
-    pub fn submit_blocking(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, SubmitError> {
+    pub fn submit_blocking(&self, commands: Vec<EnvelopeOf<K>>, mode: Mode) -> Reply<K> {
         self.enqueue(commands, mode)?.blocking_recv().unwrap_or_else(|_| Err(ended()))
     }
 
     /// Submits commands and gives the place where their outcomes will arrive.
-    pub fn enqueue(&self, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<oneshot::Receiver<Reply>, Rejected> {
+    pub fn enqueue(&self, commands: Vec<EnvelopeOf<K>>, mode: Mode) -> Result<oneshot::Receiver<Reply<K>>, Rejected> {
         let count = commands.len();
         if count > MAX_COMMANDS {
             return Err(Rejected::TooMany { count, most: MAX_COMMANDS });
         }
-        if commands.iter().any(|command| command.key.id.as_str().starts_with(ENGINE_COMMANDS)) {
-            return Err(Rejected::ReservedId);
+        if let Some(own) = K::OWN_COMMANDS
+            && commands.iter().any(|command| command.key.id.as_str().starts_with(own))
+        {
+            return Err(Rejected::ReservedId(own));
         }
         if self.shared.gauges.stopped.load(Ordering::Relaxed) {
             return Err(Rejected::Stopped);
@@ -206,13 +212,12 @@ impl Engine {
     }
 
     /// Figures.
-    pub fn stats(&self) -> EngineStats {
+    pub fn stats(&self) -> EngineStats<K::Figures> {
         let gauges = &self.shared.gauges;
         EngineStats {
+            state: *gauges.state.lock().unwrap_or_else(PoisonError::into_inner),
             queued: gauges.queued.load(Ordering::Relaxed),
             queue_capacity: self.shared.queue_capacity,
-            accounts: gauges.accounts.load(Ordering::Relaxed),
-            open_holds: gauges.open_holds.load(Ordering::Relaxed),
             accepted: gauges.accepted.load(Ordering::Relaxed),
             refused: gauges.refused.load(Ordering::Relaxed),
             batches: gauges.batches.load(Ordering::Relaxed),
@@ -244,7 +249,7 @@ impl Engine {
     }
 }
 
-impl Shared {
+impl<K: Kind> Shared<K> {
     fn stop(&self) {
         self.gauges.stopped.store(true, Ordering::SeqCst);
         // Held while the thread ends: whoever stops an engine that is stopping waits as well.
@@ -257,13 +262,13 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl<K: Kind> Drop for Shared<K> {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-impl fmt::Debug for Engine {
+impl<K: Kind> fmt::Debug for Engine<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("journal", &self.journal()).field("stats", &self.stats()).finish()
     }

@@ -4,9 +4,9 @@
 //! answered before it is durable. **Invariant:** there is no rule about money here; those stand in `domain`.
 
 pub mod clock;
+mod decider;
 pub mod engine;
 pub mod leap;
-pub mod ledger;
 pub mod sequencer;
 pub mod submission;
 

@@ -7,21 +7,22 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use cauri_domain::kind::Kind;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Position, Recorded};
+use cauri_event_schemas::Position;
 use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, Sharing, Snapshot, StoreError, Tree};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::oneshot;
 
+use crate::decider::{Decider, EnvelopeOf, Moment, OutcomeOf, RecordOf};
 use crate::engine::{Coordination, EngineConfig};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus, ClockWatch};
-use crate::ledger::{Ledger, LedgerMark};
-use crate::submission::{Answer, CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
+use crate::submission::{Answer, Mode, Outcome, Rejected, SubmitError};
 
 /// How long the sequencer sleeps at most: expiries and other engines' tails are looked at this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -36,26 +37,26 @@ const TEND: Duration = Duration::from_secs(1);
 /// one by one, and one write for all of them costs less than a write for each.
 const GATHER: Duration = Duration::from_micros(100);
 
-/// Transfers that one submission may move, and after which a batch takes no more. A transfer takes at most 1.7 kB (a
-/// reason of 256 characters, two addresses), so a batch stays below what a reader unpacks, and memory is bounded.
-pub const MOST_TRANSFERS: usize = 200_000;
+/// Bytes that the records of one submission may have, and after which a batch takes no more, by the weights that the kind
+/// gives its commands. So a batch stays below what a reader unpacks, and memory is bounded.
+pub const MOST_BYTES: usize = 340_000_000;
 
 /// What callers get back.
-pub(crate) type Reply = Result<Answer, SubmitError>;
+pub(crate) type Reply<K> = Result<Answer<<K as Kind>::Stream>, SubmitError>;
 
 /// One submission on its way.
-pub(crate) struct Request {
-    pub(crate) commands: Vec<CommandEnvelope>,
+pub(crate) struct Request<K: Kind> {
+    pub(crate) commands: Vec<EnvelopeOf<K>>,
     /// How many places of the queue it takes.
     pub(crate) places: usize,
     pub(crate) mode: Mode,
-    pub(crate) reply: oneshot::Sender<Reply>,
+    pub(crate) reply: oneshot::Sender<Reply<K>>,
 }
 
 /// What the sequencer's thread is told.
-pub(crate) enum Input {
-    Request(Request),
-    Written(Written),
+pub(crate) enum Input<K: Kind> {
+    Request(Request<K>),
+    Written(Written<K>),
     /// Somebody states what the time is, and accepts the clock that reads so.
     AcceptClockGap {
         stated: Timestamp,
@@ -67,60 +68,61 @@ pub(crate) enum Input {
 
 /// Figures that others may read while the sequencer works.
 #[derive(Debug, Default)]
-pub(crate) struct Gauges {
+pub(crate) struct Gauges<F> {
+    /// Figures of the decision state.
+    pub(crate) state: Mutex<F>,
     pub(crate) queued: AtomicUsize,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) batches: AtomicU64,
     pub(crate) conflicts: AtomicU64,
-    pub(crate) accounts: AtomicUsize,
-    pub(crate) open_holds: AtomicUsize,
     pub(crate) stopped: AtomicBool,
     pub(crate) clock: Arc<Mutex<ClockStatus>>,
 }
 
 /// A batch that was decided: its records, and what to answer once they are durable.
-struct Staged {
-    records: Vec<Recorded>,
-    answers: Vec<(Request, Vec<Outcome>)>,
+struct Staged<K: Kind> {
+    records: Vec<RecordOf<K>>,
+    answers: Answers<K>,
     snapshot: Option<Vec<u8>>,
-    after: LedgerMark,
+    after: Moment<K>,
     /// The head that it was decided on.
     base: Head,
 }
 
 /// How writing a batch ended.
-pub(crate) struct Written(WrittenAs);
+pub(crate) struct Written<K: Kind>(WrittenAs<K>);
 
-enum WrittenAs {
+enum WrittenAs<K: Kind> {
     Done {
-        after: LedgerMark,
+        after: Moment<K>,
         /// The new head; none where there was nothing to write.
         head: Option<Head>,
     },
     /// Somebody else appended first: decide these again.
-    Conflict(Vec<Request>),
+    Conflict(Vec<Request<K>>),
     /// The callers were told.
     Failed,
-    Corrupt(Corruption),
+    /// Nothing more can be written.
+    Ended(StoreError),
 }
 
 /// Decides for one journal; owns its decision state.
-pub(crate) struct Sequencer {
+pub(crate) struct Sequencer<K: Kind> {
     store: Arc<dyn EventStore>,
     clock: ClockWatch,
     config: EngineConfig,
-    gauges: Arc<Gauges>,
-    input: Receiver<Input>,
-    ledger: Ledger,
+    gauges: Arc<Gauges<K::Figures>>,
+    input: Receiver<Input<K>>,
+    decider: Decider<K>,
     /// The last moment that is durable: what a failed append goes back to.
-    durable: LedgerMark,
+    durable: Moment<K>,
     durable_head: Head,
-    waiting: VecDeque<Request>,
-    open: OpenBatch,
-    writer: Option<WriterThread>,
+    waiting: VecDeque<Request<K>>,
+    open: OpenBatch<K>,
+    writer: Option<WriterThread<K>>,
     /// Writes in this thread where turns are taken.
-    inline: BatchWriter,
+    inline: BatchWriter<K>,
     /// One batch at a time is in the writer's hands; the next is decided on top of it.
     writing: bool,
     since_snapshot: u64,
@@ -136,48 +138,56 @@ pub(crate) struct Sequencer {
 }
 
 /// The batch that is being decided.
-#[derive(Default)]
-struct OpenBatch {
-    records: Vec<Recorded>,
-    answers: Vec<(Request, Vec<Outcome>)>,
+struct OpenBatch<K: Kind> {
+    records: Vec<RecordOf<K>>,
+    answers: Answers<K>,
     commands: usize,
-    /// What its commands and expiries move.
-    transfers: usize,
+    /// At most how many bytes its records have.
+    weight: usize,
 }
 
-struct WriterThread {
-    batches: Sender<Staged>,
+/// Submissions with what became of their commands.
+type Answers<K> = Vec<(Request<K>, Vec<OutcomeOf<K>>)>;
+
+impl<K: Kind> Default for OpenBatch<K> {
+    fn default() -> Self {
+        Self { records: Vec::new(), answers: Vec::new(), commands: 0, weight: 0 }
+    }
+}
+
+struct WriterThread<K: Kind> {
+    batches: Sender<Staged<K>>,
     thread: JoinHandle<()>,
 }
 
-impl Sequencer {
+impl<K: Kind> Sequencer<K> {
     /// Recovers the decision state from snapshot and tail.
     pub(crate) fn recover(
         store: Arc<dyn EventStore>,
         config: EngineConfig,
-        gauges: Arc<Gauges>,
-        input: Receiver<Input>,
-        completions: Sender<Input>,
+        gauges: Arc<Gauges<K::Figures>>,
+        input: Receiver<Input<K>>,
+        completions: Sender<Input<K>>,
     ) -> Result<Self, StoreError> {
         let name = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
-        let mut ledger = Ledger::empty(config.rules, name);
+        let mut decider = Decider::<K>::empty(config.rules, name);
         let mut head = Head::default();
         if let Some(snapshot) = usable_snapshot(&*store)? {
             let name = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
-            if let Some(restored) = Ledger::restore(&snapshot.state, snapshot.head.position, config.rules, name) {
-                (ledger, head) = (restored, snapshot.head);
+            if let Some(restored) = Decider::restore(&snapshot.state, snapshot.head.position, config.rules, name) {
+                (decider, head) = (restored, snapshot.head);
             }
         }
         let from_snapshot = head.position;
         let tree = store.tree()?;
-        replay_tail(&*store, &mut ledger, tree.head())?;
+        replay_tail(&*store, &mut decider, tree.head())?;
         let since_snapshot = tree.head().position.get() - from_snapshot.get();
-        tracing::info!(journal = store.name(), head = %tree.head().position, %from_snapshot, accounts = ledger.balances().accounts().len(), "recovered");
+        tracing::info!(journal = store.name(), head = %tree.head().position, %from_snapshot, kind = K::NAME, kept = decider.state().len(), "recovered");
 
         let snapshots = SnapshotThread::start(store.clone(), from_snapshot);
         let inline = BatchWriter { store: store.clone(), tree, snapshots, gauges: gauges.clone() };
         let mut sequencer = Self {
-            durable: ledger.mark(0),
+            durable: decider.moment(0),
             durable_head: inline.tree.head(),
             clock: ClockWatch::new(config.clock.clone(), config.accept_clock_gap, gauges.clock.clone()),
             waiting: VecDeque::new(),
@@ -194,7 +204,7 @@ impl Sequencer {
             config,
             gauges,
             input,
-            ledger,
+            decider,
             inline,
         };
         if sequencer.config.coordination != Coordination::Turns {
@@ -206,8 +216,8 @@ impl Sequencer {
         Ok(sequencer)
     }
 
-    fn start_writer(&self, completions: Sender<Input>) -> Result<WriterThread, StoreError> {
-        let (batches, received) = crossbeam_channel::bounded::<Staged>(1);
+    fn start_writer(&self, completions: Sender<Input<K>>) -> Result<WriterThread<K>, StoreError> {
+        let (batches, received) = crossbeam_channel::bounded::<Staged<K>>(1);
         let mut writer = self.inline.for_thread();
         let thread = std::thread::Builder::new().name("cauri-writer".into()).spawn(move || {
             for staged in received {
@@ -245,8 +255,8 @@ impl Sequencer {
         if reason.is_none()
             && self.inline.snapshots.given() < self.durable_head.position
             // Where others append, their tail may have been read in part.
-            && self.ledger.position() == self.durable_head.position
-            && let Some(state) = self.ledger.snapshot()
+            && self.decider.position() == self.durable_head.position
+            && let Some(state) = self.decider.snapshot()
         {
             self.inline.snapshots.save_last(Snapshot { head: self.durable_head, state });
         }
@@ -288,12 +298,12 @@ impl Sequencer {
         }
     }
 
-    fn take(&mut self, input: Input) -> Result<(), StoreError> {
+    fn take(&mut self, input: Input<K>) -> Result<(), StoreError> {
         match input {
             Input::Request(request) => self.waiting.push_back(request),
             Input::Stop => self.stopping = true,
             Input::AcceptClockGap { stated, actor, reply } => {
-                let accepted = self.clock.accept(stated, &actor, self.durable_head.position, self.ledger.last_recorded_at());
+                let accepted = self.clock.accept(stated, &actor, self.durable_head.position, self.decider.last_recorded_at());
                 // Whoever asked may have gone away; what was accepted stays so.
                 let _ = reply.send(accepted);
             }
@@ -304,30 +314,30 @@ impl Sequencer {
                     WrittenAs::Done { after, head } => self.became_durable(after, head.unwrap_or(self.durable_head)),
                     WrittenAs::Failed => self.start_over(Vec::new())?,
                     WrittenAs::Conflict(requests) => self.start_over(requests)?,
-                    WrittenAs::Corrupt(corruption) => return Err(corruption.into()),
+                    WrittenAs::Ended(error) => return Err(error),
                 }
             }
         }
         Ok(())
     }
 
-    fn became_durable(&mut self, after: LedgerMark, head: Head) {
+    fn became_durable(&mut self, after: Moment<K>, head: Head) {
         self.last_batch.1 = Instant::now();
-        self.ledger.forget(&after, head.position);
+        self.decider.forget(&after, head.position);
         self.durable = after;
         self.durable_head = head;
         self.publish_gauges();
     }
 
     /// Nothing since the last durable head happened: decide what was taken again, after what others wrote.
-    fn start_over(&mut self, requests: Vec<Request>) -> Result<(), StoreError> {
+    fn start_over(&mut self, requests: Vec<Request<K>>) -> Result<(), StoreError> {
         let open = std::mem::take(&mut self.open).answers.into_iter().map(|(request, _)| request);
-        let again: Vec<Request> = requests.into_iter().chain(open).collect();
+        let again: Vec<Request<K>> = requests.into_iter().chain(open).collect();
         for request in again.into_iter().rev() {
             self.gauges.queued.fetch_add(request.places, Ordering::Relaxed);
             self.waiting.push_front(request);
         }
-        self.ledger.drop_speculation(&self.durable);
+        self.decider.drop_speculation(&self.durable);
         self.catch_up().map(|_| ())
     }
 
@@ -371,9 +381,9 @@ impl Sequencer {
                     format!("the journal ends at {head}, and ended at {} before: it is not the same journal any more", self.durable_head);
                 return Err(Corruption::new(head.position, what).into());
             }
-            let seen = replay_tail(&*self.store, &mut self.ledger, head);
+            let seen = replay_tail(&*self.store, &mut self.decider, head);
             // As far as it was read it counts, also where reading broke off.
-            self.durable = self.ledger.mark(0);
+            self.durable = self.decider.moment(0);
             seen?;
             self.durable_head = head;
             self.publish_gauges();
@@ -403,7 +413,7 @@ impl Sequencer {
         }
         if count > 0 {
             let all = self.waiting.iter().take(count).flat_map(|request| request.commands.iter());
-            if let Err(error) = self.ledger.prefetch(&*self.store, self.durable_head.position, all) {
+            if let Err(error) = self.decider.prefetch(&*self.store, self.durable_head.position, all) {
                 let taken = self.waiting.drain(..count).collect();
                 return self.fail(taken, error).map(|()| true);
             }
@@ -418,8 +428,8 @@ impl Sequencer {
         };
         let mut decided = false;
         for _ in 0..count {
-            // Every hold whose time has passed comes before what is decided now, if need be in several batches.
-            if !self.expire_holds(now) || self.open.is_full() {
+            // What fell due comes before what is decided now, if need be in several batches.
+            if !self.decide_what_is_due(now) || self.open.is_full() {
                 break;
             }
             let Some(request) = self.waiting.pop_front() else { break };
@@ -427,28 +437,28 @@ impl Sequencer {
             decided = true;
         }
         if decided || !self.is_resting() {
-            self.expire_holds(now);
+            self.decide_what_is_due(now);
         }
         Ok(decided)
     }
 
     /// The time to decide at, which never goes back; none while a leap of the clock is not accepted.
     fn look_at_clock(&mut self) -> Result<Timestamp, ClockGap> {
-        let now = self.clock.look(self.ledger.last_recorded_at())?;
-        Ok(self.ledger.not_before_last(now))
+        let now = self.clock.look(self.decider.last_recorded_at())?;
+        Ok(self.decider.not_before_last(now))
     }
 
     /// While a leap of the clock is not accepted, what was answered before is answered again, and the rest is turned away.
     fn answer_in_gap(&mut self, count: usize, gap: ClockGap) {
         for request in self.waiting.drain(..count).collect::<Vec<_>>() {
-            let answered = |command| self.ledger.has_answer(command);
-            let refused = |command| self.ledger.refused_before(command).is_some();
+            let answered = |command| self.decider.has_answer(command);
+            let refused = |command| self.decider.refused_before(command).is_some();
             let is_replay = request.commands.iter().all(answered)
                 // A refusal that is remembered is the answer to all of an atomic submission.
                 || (request.mode == Mode::Atomic && request.commands.iter().any(refused));
             if is_replay {
                 // Nothing of it is decided, so the time does not matter.
-                self.decide(request, self.ledger.not_before_last(Timestamp::MIN));
+                self.decide(request, self.decider.not_before_last(Timestamp::MIN));
             } else {
                 self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
                 let _ = request.reply.send(Err(SubmitError::Rejected(Rejected::ClockGap(gap))));
@@ -456,56 +466,57 @@ impl Sequencer {
         }
     }
 
-    fn decide(&mut self, request: Request, now: Timestamp) {
+    fn decide(&mut self, request: Request<K>, now: Timestamp) {
         self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
-        let transfers = request.commands.iter().map(|command| self.ledger.transfers_of(command)).sum();
-        if transfers > MOST_TRANSFERS {
-            let too_many = Rejected::TooManyTransfers { count: transfers, most: MOST_TRANSFERS };
-            let _ = request.reply.send(Err(SubmitError::Rejected(too_many)));
+        let weight = request.commands.iter().map(|command| self.decider.weight(command)).sum();
+        if weight > MOST_BYTES {
+            let too_large = Rejected::TooLarge { bytes: weight, most: MOST_BYTES };
+            let _ = request.reply.send(Err(SubmitError::Rejected(too_large)));
             return;
         }
         let outcomes = match request.mode {
             Mode::Each => {
-                self.ledger.begin_submission();
-                request.commands.iter().map(|command| self.ledger.decide(command, now, &mut self.open.records)).collect()
+                self.decider.begin_submission();
+                request.commands.iter().map(|command| self.decider.decide(command, now, &mut self.open.records)).collect()
             }
             Mode::Atomic => self.decide_all_or_none(&request.commands, now),
         };
         self.open.commands += request.commands.len();
-        self.open.transfers += transfers;
+        self.open.weight += weight;
         self.open.answers.push((request, outcomes));
     }
 
-    fn decide_all_or_none(&mut self, commands: &[CommandEnvelope], now: Timestamp) -> Vec<Outcome> {
+    fn decide_all_or_none(&mut self, commands: &[EnvelopeOf<K>], now: Timestamp) -> Vec<OutcomeOf<K>> {
         // What an earlier submission did is done, and said to be, whatever becomes of the rest.
-        let not_applied = |ledger: &Ledger, index: usize, outcome: Outcome| {
-            let of_rest = |command| ledger.accepted_before(command).unwrap_or(Outcome::NotApplied { because_of: index });
-            let mut none: Vec<Outcome> = commands.iter().map(of_rest).collect();
+        let not_applied = |decider: &Decider<K>, index: usize, outcome: OutcomeOf<K>| {
+            let of_rest = |command| decider.accepted_before(command).unwrap_or(Outcome::NotApplied { because_of: index });
+            let mut none: Vec<OutcomeOf<K>> = commands.iter().map(of_rest).collect();
             none[index] = outcome;
             none
         };
         // A retry is answered as it was first: by the refusal that is remembered, whatever else would be refused now.
         for (index, command) in commands.iter().enumerate() {
-            if let Some(outcome) = self.ledger.refused_before(command) {
-                return not_applied(&self.ledger, index, outcome);
+            if let Some(outcome) = self.decider.refused_before(command) {
+                return not_applied(&self.decider, index, outcome);
             }
         }
-        let mark = self.ledger.mark(self.open.records.len());
+        self.decider.begin_submission();
+        let moment = self.decider.moment(self.open.records.len());
         let mut outcomes = Vec::with_capacity(commands.len());
         for (index, command) in commands.iter().enumerate() {
-            let outcome = self.ledger.decide(command, now, &mut self.open.records);
+            let outcome = self.decider.decide(command, now, &mut self.open.records);
             let accepted = matches!(outcome, Outcome::Accepted(_));
             outcomes.push(outcome);
             if accepted {
                 continue;
             }
-            self.ledger.roll_back(&mark, &mut self.open.records);
+            self.decider.roll_back(&moment, &mut self.open.records);
             let outcome = outcomes.swap_remove(index);
-            let mut rest = not_applied(&self.ledger, index, outcome.clone());
+            let mut rest = not_applied(&self.decider, index, outcome.clone());
             rest[index] = match outcome {
                 // Its record was taken back with the rest: remember it alone.
                 Outcome::Refused(refused) if refused.position.is_some() && !refused.replayed => {
-                    self.ledger.remember(command, now, refused.refusal, &mut self.open.records)
+                    self.decider.remember(command, now, refused.refusal, &mut self.open.records)
                 }
                 outcome => outcome,
             };
@@ -514,14 +525,13 @@ impl Sequencer {
         outcomes
     }
 
-    /// Writes the expiry of every hold whose time has passed, before anything later is decided; `false` if the batch was
-    /// full before all had expired.
-    fn expire_holds(&mut self, now: Timestamp) -> bool {
+    /// Decides everything that fell due, before anything later is decided; `false` if the batch was full before that.
+    fn decide_what_is_due(&mut self, now: Timestamp) -> bool {
         while !self.open.is_full() {
-            let Some(transfers) = self.ledger.expire_one(now, &mut self.open.records) else { return true };
-            self.open.transfers += transfers;
+            let Some(weight) = self.decider.decide_due(now, &mut self.open.records) else { return true };
+            self.open.weight += weight;
         }
-        !self.ledger.has_expired(now)
+        !self.decider.is_due(now)
     }
 
     /// How much longer the open batch waits for callers that were just answered; `None` if it does not.
@@ -551,24 +561,24 @@ impl Sequencer {
         }
     }
 
-    fn close_open_batch(&mut self) -> Staged {
-        let OpenBatch { records, answers, commands, transfers: _ } = std::mem::take(&mut self.open);
+    fn close_open_batch(&mut self) -> Staged<K> {
+        let OpenBatch { records, answers, commands, weight: _ } = std::mem::take(&mut self.open);
         self.last_batch.0 = commands;
         self.since_snapshot += records.len() as u64;
         let mut snapshot = None;
-        // Serialising takes time for each account, so a large ledger does it less often.
-        let due = self.config.snapshot_every.max(4 * self.ledger.balances().accounts().len() as u64);
+        // Serialising takes time for each thing that is kept, so a large state does it less often.
+        let due = self.config.snapshot_every.max(4 * self.decider.state().len() as u64);
         if self.since_snapshot >= due {
-            snapshot = self.ledger.snapshot();
+            snapshot = self.decider.snapshot();
             self.since_snapshot = 0;
         }
-        Staged { records, answers, snapshot, after: self.ledger.mark(0), base: self.durable_head }
+        Staged { records, answers, snapshot, after: self.decider.moment(0), base: self.durable_head }
     }
 
     /// Where several engines share the journal: see the others' tail, decide, append and answer in one turn.
     fn take_turns(&mut self) -> Result<(), StoreError> {
-        let holds_due = self.look_at_clock().is_ok_and(|now| self.ledger.has_expired(now));
-        if self.waiting.is_empty() && (!holds_due || self.is_resting()) {
+        let is_due = self.look_at_clock().is_ok_and(|now| self.decider.is_due(now));
+        if self.waiting.is_empty() && (!is_due || self.is_resting()) {
             return self.is_caught_up().map(|_| ());
         }
         let store = self.store.clone();
@@ -599,7 +609,7 @@ impl Sequencer {
     }
 
     /// These could not even be decided; nothing of them was written.
-    fn fail(&mut self, requests: Vec<Request>, error: StoreError) -> Result<(), StoreError> {
+    fn fail(&mut self, requests: Vec<Request<K>>, error: StoreError) -> Result<(), StoreError> {
         for request in requests {
             self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
             let _ = request.reply.send(Err(told(&error)));
@@ -609,20 +619,19 @@ impl Sequencer {
                 tracing::warn!(journal = self.store.name(), %failure, "commands were not decided");
                 Ok(())
             }
-            StoreError::Corruption(_) => Err(error),
+            StoreError::Corruption(_) | StoreError::Newer(_) => Err(error),
         }
     }
 
     fn publish_gauges(&self) {
-        self.gauges.accounts.store(self.ledger.balances().accounts().len(), Ordering::Relaxed);
-        self.gauges.open_holds.store(self.ledger.balances().open_holds(), Ordering::Relaxed);
+        *self.gauges.state.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.state().figures();
     }
 }
 
-impl OpenBatch {
+impl<K: Kind> OpenBatch<K> {
     /// It takes no more.
     fn is_full(&self) -> bool {
-        self.transfers >= MOST_TRANSFERS
+        self.weight >= MOST_BYTES
     }
 
     fn is_empty(&self) -> bool {
@@ -631,19 +640,19 @@ impl OpenBatch {
 }
 
 /// Makes batches durable and answers.
-struct BatchWriter {
+struct BatchWriter<K: Kind> {
     store: Arc<dyn EventStore>,
     tree: Tree,
     snapshots: SnapshotThread,
-    gauges: Arc<Gauges>,
+    gauges: Arc<Gauges<K::Figures>>,
 }
 
-impl BatchWriter {
+impl<K: Kind> BatchWriter<K> {
     fn for_thread(&self) -> Self {
         Self { store: self.store.clone(), tree: self.tree.clone(), snapshots: self.snapshots.clone(), gauges: self.gauges.clone() }
     }
 
-    fn write(&mut self, staged: Staged) -> WrittenAs {
+    fn write(&mut self, staged: Staged<K>) -> WrittenAs<K> {
         let mut batch = Batch::after(self.tree.clone());
         if staged.records.is_empty() {
             // Only replays and mismatches: everything they tell of is durable already, and still so at the head.
@@ -692,30 +701,30 @@ impl BatchWriter {
         }
     }
 
-    fn conflict(&self, answers: Vec<(Request, Vec<Outcome>)>) -> WrittenAs {
+    fn conflict(&self, answers: Answers<K>) -> WrittenAs<K> {
         self.gauges.conflicts.fetch_add(1, Ordering::Relaxed);
         WrittenAs::Conflict(answers.into_iter().map(|(request, _)| request).collect())
     }
 
-    fn failed(&mut self, staged: Staged, error: StoreError) -> WrittenAs {
+    fn failed(&mut self, staged: Staged<K>, error: StoreError) -> WrittenAs<K> {
         tracing::error!(journal = self.store.name(), %error, "a batch of {} records was not confirmed", staged.records.len());
         for (request, _) in staged.answers {
             let _ = request.reply.send(Err(told(&error)));
         }
         match error {
-            StoreError::Corruption(corruption) => WrittenAs::Corrupt(corruption),
             StoreError::Failure(_) => WrittenAs::Failed,
+            error @ (StoreError::Corruption(_) | StoreError::Newer(_)) => WrittenAs::Ended(error),
         }
     }
 
     /// Answers with the head at which everything that the outcomes tell of is durable.
-    fn answer(&self, answers: Vec<(Request, Vec<Outcome>)>, head: Head) {
+    fn answer(&self, answers: Answers<K>, head: Head) {
         let (mut accepted, mut refused) = (0, 0);
         for outcome in answers.iter().flat_map(|(_, outcomes)| outcomes) {
             match outcome {
                 Outcome::Accepted(_) => accepted += 1,
                 Outcome::Refused(_) => refused += 1,
-                Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } => {}
+                Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } | Outcome::Failed { .. } => {}
             }
         }
         // Before the answers: who was answered is counted.
@@ -733,6 +742,7 @@ fn told(error: &StoreError) -> SubmitError {
         StoreError::Failure(Failure::NotDone(reason)) => SubmitError::NotDone(reason.clone()),
         StoreError::Failure(Failure::Unknown(reason)) => SubmitError::Unknown(reason.clone()),
         StoreError::Corruption(corruption) => SubmitError::Corrupt(corruption.to_string()),
+        StoreError::Newer(newer) => SubmitError::Newer(newer.to_string()),
     }
 }
 
@@ -747,20 +757,20 @@ fn usable_snapshot(store: &dyn EventStore) -> Result<Option<Snapshot>, StoreErro
     Ok(same_history.then_some(snapshot))
 }
 
-/// Folds everything after the ledger's position up to `head`.
-fn replay_tail(store: &dyn EventStore, ledger: &mut Ledger, head: Head) -> Result<(), StoreError> {
-    while ledger.position() < head.position {
-        let next = ledger.position().next();
+/// Folds everything after the decider's position up to `head`.
+fn replay_tail<K: Kind>(store: &dyn EventStore, decider: &mut Decider<K>, head: Head) -> Result<(), StoreError> {
+    while decider.position() < head.position {
+        let next = decider.position().next();
         let Some(batch) = store.read_checked(next)? else {
             return Err(Corruption::new(next, format!("the journal ends before its head, {head}")).into());
         };
         for record in batch.records().filter(|record| record.position() >= next) {
-            for event in record.decode()? {
-                ledger.replay(&event)?;
+            for event in record.decode::<K>()? {
+                decider.replay(&event)?;
             }
         }
-        let mark = ledger.mark(0);
-        ledger.forget(&mark, ledger.position());
+        let moment = decider.moment(0);
+        decider.forget(&moment, decider.position());
     }
     Ok(())
 }

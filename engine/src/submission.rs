@@ -2,21 +2,21 @@
 
 use std::ops::{Deref, DerefMut};
 
-use cauri_domain::entry::EntryAction;
-use cauri_domain::ids::{CommandKey, EntryId};
+use cauri_domain::Refusal;
+use cauri_domain::ids::CommandKey;
+use cauri_domain::kind::KindCommand;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
-use cauri_domain::{LedgerCommand, Refusal};
-use cauri_event_schemas::{Fingerprint, Position, StreamId, StreamVersion};
+use cauri_event_schemas::{Fingerprint, Position, StreamVersion};
 use cauri_event_store::Head;
 
 use crate::leap::ClockGap;
 
 /// One command with everything that its record will say of it.
 #[derive(Clone, Debug)]
-pub struct CommandEnvelope {
+pub struct CommandEnvelope<C> {
     /// What is asked.
-    pub command: LedgerCommand,
+    pub command: C,
     /// Which command it is: the caller's idempotency key, or an id made for it, in the name of the caller.
     pub key: CommandKey,
     /// What is asked, as 16 bytes. Who asks and when does not count.
@@ -35,9 +35,9 @@ pub struct CommandEnvelope {
     pub expected_version: Option<StreamVersion>,
 }
 
-impl CommandEnvelope {
+impl<C: KindCommand> CommandEnvelope<C> {
     /// A command of somebody whom the records name `actor`, `role:subject`.
-    pub fn new(command: LedgerCommand, key: CommandKey, actor: ShortText) -> Self {
+    pub fn new(command: C, key: CommandKey, actor: ShortText) -> Self {
         Self {
             fingerprint: Fingerprint::of(&command),
             command,
@@ -57,19 +57,11 @@ impl CommandEnvelope {
         subject.is_some() && subject == subject_of(actor)
     }
 
-    /// The command as format 1 knew it: an entry's id that is derived from the key was derived without a caller.
-    pub(crate) fn in_format_1(&self) -> Self {
+    /// The command as format 1 knew it; none where it had no such command.
+    pub(crate) fn in_format_1(&self) -> Option<Self> {
         let key = CommandKey::without_caller(self.key.id.clone());
-        let command = match &self.command {
-            LedgerCommand::Entry { action, .. } => match &**action {
-                EntryAction::Post(post) if post.id.is_none() => {
-                    LedgerCommand::Entry { id: EntryId::derived_from(&key), action: action.clone() }
-                }
-                _ => self.command.clone(),
-            },
-            LedgerCommand::Account(_) | LedgerCommand::CloseJournal(_) => self.command.clone(),
-        };
-        Self { fingerprint: Fingerprint::of_version_1(&command), command, key, ..self.clone() }
+        let (command, hashed) = self.command.in_format_1(&key)?;
+        Some(Self { fingerprint: Fingerprint::of_version_1(&hashed), command, key, ..self.clone() })
     }
 }
 
@@ -78,16 +70,9 @@ fn subject_of(actor: &ShortText) -> Option<&str> {
     actor.as_str().split_once(':').map(|(_, subject)| subject)
 }
 
-/// How many places of the queue these commands take: an entry as many as it has transfers, which is what costs memory.
-pub(crate) fn places(commands: &[CommandEnvelope]) -> usize {
-    let of_one = |envelope: &CommandEnvelope| match &envelope.command {
-        LedgerCommand::Entry { action, .. } => match &**action {
-            EntryAction::Post(post) => post.transfers.len().max(1),
-            EntryAction::PostHold(_) | EntryAction::VoidHold(_) | EntryAction::ExpireHold | EntryAction::Reverse(_) => 1,
-        },
-        LedgerCommand::Account(_) | LedgerCommand::CloseJournal(_) => 1,
-    };
-    commands.iter().map(of_one).sum()
+/// How many places of the queue these commands take: one for each of their parts, which is what costs memory.
+pub(crate) fn places<C: KindCommand>(commands: &[CommandEnvelope<C>]) -> usize {
+    commands.iter().map(|envelope| envelope.command.parts()).sum()
 }
 
 /// How the commands of one submission belong together.
@@ -101,30 +86,30 @@ pub enum Mode {
 
 /// What became of a submission. It gives its outcomes as a `Vec` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Answer<S> {
     /// One outcome a command, in order.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Outcome<S>>,
     /// The head when it was answered: everything that the outcomes tell of is durable there. What a consistency token is made of.
     pub head: Head,
 }
 
-impl Deref for Answer {
-    type Target = Vec<Outcome>;
+impl<S> Deref for Answer<S> {
+    type Target = Vec<Outcome<S>>;
 
-    fn deref(&self) -> &Vec<Outcome> {
+    fn deref(&self) -> &Vec<Outcome<S>> {
         &self.outcomes
     }
 }
 
-impl DerefMut for Answer {
-    fn deref_mut(&mut self) -> &mut Vec<Outcome> {
+impl<S> DerefMut for Answer<S> {
+    fn deref_mut(&mut self) -> &mut Vec<Outcome<S>> {
         &mut self.outcomes
     }
 }
 
-impl IntoIterator for Answer {
-    type Item = Outcome;
-    type IntoIter = std::vec::IntoIter<Outcome>;
+impl<S> IntoIterator for Answer<S> {
+    type Item = Outcome<S>;
+    type IntoIter = std::vec::IntoIter<Outcome<S>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.outcomes.into_iter()
@@ -133,9 +118,9 @@ impl IntoIterator for Answer {
 
 /// What became of one command. In every case it is durable when it is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Outcome<S> {
     /// Its events are in the journal.
-    Accepted(Accepted),
+    Accepted(Accepted<S>),
     /// The rules said no; the refusal is in the journal, unless it is that the key was used before or the journal is closed.
     Refused(Refused),
     /// `expected_version` was not the stream's version; nothing was decided or written.
@@ -149,21 +134,26 @@ pub enum Outcome {
         /// Index in the submission of the command that was not accepted.
         because_of: usize,
     },
+    /// A rule panicked over the command; nothing of it was written, and the engine goes on.
+    Failed {
+        /// What the rule said.
+        what: String,
+    },
 }
 
 /// An accepted command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
+pub struct Accepted<S> {
     /// Position of its first event.
     pub first: Position,
     /// Position of its last event: a read model at this position shows all of it.
     pub last: Position,
     /// The stream that the command was for.
-    pub stream: StreamId,
+    pub stream: S,
     /// That stream's version after the command.
     pub version: StreamVersion,
-    /// The entry that it posted or held, if any: for a reversal the opposite entry, for a close the sweep.
-    pub entry: Option<EntryId>,
+    /// The last stream that it began, if it began one: that of the entry that it posted or of the account that it opened.
+    pub begun: Option<S>,
     /// The sequencer's time of the events.
     pub recorded_at: Timestamp,
     /// Decided earlier: this is the first answer again.
@@ -202,20 +192,20 @@ pub enum Rejected {
         /// How many it may have.
         most: usize,
     },
-    /// The entries that are posted, voided and reversed have more transfers than one batch may move: send fewer commands.
-    #[error("these commands move {count} transfers, at most {most} are moved by one submission")]
-    TooManyTransfers {
-        /// How many they move.
-        count: usize,
-        /// How many they may move.
+    /// The commands would write more than one batch may hold: send fewer.
+    #[error("these commands may write {bytes} bytes, one submission writes at most {most}")]
+    TooLarge {
+        /// How many bytes their records may have.
+        bytes: usize,
+        /// How many they may have.
         most: usize,
     },
     /// The clock leapt, and nobody accepted it: nothing new is decided. Commands that were answered before are answered again.
     #[error("{0}; nothing is decided until the clock is right or the leap is accepted")]
     ClockGap(ClockGap),
     /// A command id that only the engine itself may use.
-    #[error("command ids that begin with `hold-expiry/` are the engine's own")]
-    ReservedId,
+    #[error("command ids that begin with `{0}` are the engine's own")]
+    ReservedId(&'static str),
     /// The engine is shutting down or has stopped.
     #[error("the engine has stopped")]
     Stopped,
@@ -236,4 +226,7 @@ pub enum SubmitError {
     /// The journal contradicts itself; the engine has stopped.
     #[error("{0}")]
     Corrupt(String),
+    /// A newer program wrote to the journal; the engine has stopped.
+    #[error("{0}")]
+    Newer(String),
 }

@@ -11,7 +11,8 @@ use cauri_domain::money::{Currency, Money, Rounding};
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, RefusalCode};
 use cauri_engine::{CommandEnvelope, MAX_COMMANDS, Mode, Outcome, Rejected, SubmitError};
-use cauri_event_schemas::{Event, Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::{Event, StreamId};
+use cauri_event_schemas::{Position, StreamVersion};
 use story::{
     Kept, Story, accepted, address_of, as_replay, ceiling, close, command, entry_by, entry_of, events, floor_zero, freeze, hold, morning,
     open, open_in, post, post_entry, post_hold, refused, reopen, reverse, transfer, transfer_of, types_from, up_to, void_hold, xof,
@@ -207,7 +208,7 @@ fn case_06_accounts_are_closed_with_a_sweep_and_reopened() {
             let before = story.head();
             let answer = story.accept(&close(key, address, Some("c")));
             assert_eq!(types_from(story.store(), before.next()), ["entry.posted", "account.closed"], "one commit each");
-            assert_eq!((answer.first, answer.last, answer.entry), (before.next(), before.after(2), Some(entry_by(key))));
+            assert_eq!((answer.first, answer.last, answer.begun), (before.next(), before.after(2), Some(StreamId::Entry(entry_by(key)))));
         }
         assert_eq!((totals(&story, "a"), totals(&story, "b"), totals(&story, "c")), ((0, 20, 0, 20), (0, 30, 0, 30), (0, 25, 0, 10)));
         assert_eq!(story.refuse(&post("5", "others", "a", 1)), AccountClosed);
@@ -384,7 +385,8 @@ fn case_09_a_bulk_over_the_limit_is_refused_whole_and_a_second_reversal_is_its_o
     let story = Story::new();
     story.open(&["world", "bank"]);
     let before = story.head();
-    let too_many: Vec<CommandEnvelope> = (0..=MAX_COMMANDS).map(|number| post(&number.to_string(), "world", "bank", 1)).collect();
+    let too_many: Vec<CommandEnvelope<LedgerCommand>> =
+        (0..=MAX_COMMANDS).map(|number| post(&number.to_string(), "world", "bank", 1)).collect();
     for mode in [Mode::Each, Mode::Atomic] {
         let answer = story.engine.submit_blocking(too_many.clone(), mode);
         assert_eq!(answer, Err(SubmitError::Rejected(Rejected::TooMany { count: MAX_COMMANDS + 1, most: MAX_COMMANDS })));
@@ -393,7 +395,7 @@ fn case_09_a_bulk_over_the_limit_is_refused_whole_and_a_second_reversal_is_its_o
 
     story.accept(&post("original", "world", "bank", 100));
     let outcomes = story.submit(&[reverse("r1", "original"), reverse("r2", "original"), post("next", "world", "bank", 7)], Mode::Each);
-    assert_eq!(accepted(&outcomes[0]).entry, Some(entry_by("r1")));
+    assert_eq!(accepted(&outcomes[0]).begun, Some(StreamId::Entry(entry_by("r1"))));
     assert_eq!(refused(&outcomes[1]).refusal.code, AlreadyReversed);
     accepted(&outcomes[2]);
     assert_eq!(totals(&story, "bank"), (0, 100, 0, 107));
@@ -409,7 +411,7 @@ fn case_10_an_idempotency_key_answers_once_and_for_all() {
         // Same key and body: the same entry and a mark that it is a replay.
         let first = story.one(&post("key", "world", "bank", 100));
         assert_eq!(story.one(&post("key", "world", "bank", 100)), as_replay(&first));
-        assert_eq!(accepted(&first).entry, Some(entry_by("key")));
+        assert_eq!(accepted(&first).begun, Some(StreamId::Entry(entry_by("key"))));
         // Another amount: refused, and the stored success stays.
         assert_eq!(story.refuse(&post("key", "world", "bank", 200)), IdempotencyKeyReused);
         assert_eq!(story.one(&post("key", "world", "bank", 100)), as_replay(&first));
@@ -449,7 +451,7 @@ fn case_11_limits_and_atomic_sets() {
     };
     let story = ledger();
     let before = story.head();
-    let commands: Vec<CommandEnvelope> =
+    let commands: Vec<CommandEnvelope<LedgerCommand>> =
         moves.iter().enumerate().map(|(index, (debit, credit, minor))| post(&format!("m{index}"), debit, credit, *minor)).collect();
     let outcomes = story.submit(&commands, Mode::Atomic);
     assert_eq!(outcomes[0], Outcome::NotApplied { because_of: 1 });
@@ -458,7 +460,11 @@ fn case_11_limits_and_atomic_sets() {
     assert_eq!(["1", "2", "3"].map(|address| totals(&story, address)), [(0, 0, 0, 0); 3]);
     for key in ["m0", "m1", "m2"] {
         let stream = StreamId::Entry(entry_by(key));
-        assert_eq!(story.store().read_stream(&stream, StreamVersion::ZERO).expect("a stream"), [], "no stream has an event of it");
+        assert_eq!(
+            story.store().read_stream(&stream.to_string(), StreamVersion::ZERO).expect("a stream"),
+            [],
+            "no stream has an event of it"
+        );
     }
     assert_eq!(types_from(story.store(), before.next()), ["command.refused"]);
 

@@ -39,7 +39,7 @@ pub fn check(bytes: &[u8]) -> Result<(), NotCanonical> {
 
 fn write_value(out: &mut Vec<u8>, value: &Value) -> Result<(), NotCanonical> {
     match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => crate::event::write(out, value),
+        Value::Null | Value::Bool(_) | Value::String(_) => cauri_domain::event::write_json(out, value),
         Value::Number(number) => match number.as_i64().filter(|number| number.unsigned_abs() < 1 << 53) {
             Some(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
             None => return Err(NotCanonical::Number(number.to_string())),
@@ -63,7 +63,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value) -> Result<(), NotCanonical> {
                 if index > 0 {
                     out.push(b',');
                 }
-                crate::event::write(out, name);
+                cauri_domain::event::write_json(out, name);
                 out.push(b':');
                 write_value(out, field)?;
             }

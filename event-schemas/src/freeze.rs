@@ -6,11 +6,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cauri_domain::event::EventType;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
 use crate::examples::examples;
-use crate::registry::{EVENT_TYPES, EventType};
+use crate::registry::event_types;
 
 /// What a run wrote, by file name.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,8 +54,8 @@ pub enum FreezeError {
 pub fn freeze(folder: &Path) -> Result<Frozen, FreezeError> {
     let mut frozen = Frozen::default();
     let mut writes = Vec::new();
-    for event_type in EVENT_TYPES {
-        let name = schema_file(event_type.name, event_type.current);
+    for event_type in &event_types() {
+        let name = schema_file(event_type.name, event_type.version);
         let path = folder.join("schemas").join(&name);
         let schema = schema(event_type);
         match read(&path)? {
@@ -73,10 +74,10 @@ pub fn freeze(folder: &Path) -> Result<Frozen, FreezeError> {
         writes.push((path, format!("{schema:#}\n").into_bytes()));
     }
     for example in examples() {
-        let name = sample_file(example.record.event.name(), example.record.event.schema(), example.case);
+        let name = sample_file(example.event_type, example.schema, example.case);
         let path = folder.join("samples").join(&name);
         if read(&path)?.is_none() {
-            writes.push((path, [&example.record.to_bytes()[..], b"\n"].concat()));
+            writes.push((path, [&example.bytes[..], b"\n"].concat()));
             frozen.samples.push(name);
         }
     }
@@ -103,7 +104,7 @@ pub fn schema(event_type: &EventType) -> Value {
     let mut generator = SchemaGenerator::default();
     let mut document = Map::new();
     document.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
-    document.insert("title".into(), format!("{} version {}", event_type.name, event_type.current).into());
+    document.insert("title".into(), format!("{} version {}", event_type.name, event_type.version).into());
     if let Value::Object(payload) = (event_type.json_schema)(&mut generator).to_value() {
         document.extend(payload);
     }

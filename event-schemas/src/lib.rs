@@ -4,14 +4,15 @@
 //! what is stored and hashed. **Invariant:** a type and version that was ever written is decoded for ever.
 
 pub mod canonical;
-pub mod event;
 pub mod examples;
 pub mod fingerprint;
 pub mod freeze;
+mod json;
+pub mod ledger;
 pub mod record;
 pub mod registry;
 pub mod upcast;
 
-pub use event::Event;
+pub use cauri_domain::{Position, StreamVersion};
 pub use fingerprint::Fingerprint;
-pub use record::{Metadata, Position, Recorded, StreamId, StreamVersion};
+pub use record::{Metadata, Recorded};

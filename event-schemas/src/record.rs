@@ -1,180 +1,24 @@
 //! An event as recorded: where it stands, in which stream, by which command, when.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
+use std::ops::Range;
 use std::sync::Arc;
 
-use cauri_domain::ids::{AccountAddress, Caller, CommandId, CommandKey, EntryId};
+use cauri_domain::event::{EventSet, write_json as write};
+use cauri_domain::ids::{Caller, CommandId, CommandKey};
+use cauri_domain::kind::{Kind, NotAStream, StreamKey};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
+use cauri_domain::{Position, StreamVersion};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::{Event, write, write_text};
 use crate::fingerprint::Fingerprint;
+use crate::json::{escape_from, write_text};
 use crate::registry::{self, UndecodableEvent};
-
-/// A place in a journal: 1, 2, 3 … without gaps. 0 stands before the first event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Position(u64);
-
-impl Position {
-    /// Before the first event.
-    pub const ZERO: Position = Position(0);
-
-    /// The place with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number of the place.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The place after this one.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-
-    /// The place `count` further on.
-    #[must_use]
-    pub const fn after(self, count: usize) -> Self {
-        Self(self.0 + count as u64)
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A place in one stream: 1, 2, 3 … without gaps. Not a [`Position`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StreamVersion(u64);
-
-impl StreamVersion {
-    /// Before the first event of the stream.
-    pub const ZERO: StreamVersion = StreamVersion(0);
-
-    /// The place with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number of the place.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The place after this one.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for StreamVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The stream of one aggregate, written `type/id`: `account/merchants:awa:available`, `entry/0190…`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StreamId {
-    /// Events of an account.
-    Account(AccountAddress),
-    /// The refusal of a command.
-    Command(CommandKey),
-    /// Events of an entry.
-    Entry(EntryId),
-    /// Events of the journal itself, by its name.
-    Journal(ShortText),
-}
-
-/// A text that is not a stream.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a stream such as account/merchants:awa:available or entry/0190f1c2-7e4b-7cc3-98c4-dc0c0c07398f")]
-pub struct InvalidStreamId(String);
-
-impl StreamId {
-    /// The aggregate's type: the part before the slash.
-    pub fn aggregate_type(&self) -> &'static str {
-        match self {
-            StreamId::Account(_) => "account",
-            StreamId::Command(_) => "command",
-            StreamId::Entry(_) => "entry",
-            StreamId::Journal(_) => "journal",
-        }
-    }
-
-    /// The aggregate's id: the part after the slash.
-    pub fn aggregate_id(&self) -> String {
-        match self {
-            StreamId::Account(address) => address.to_string(),
-            StreamId::Command(id) => id.to_string(),
-            StreamId::Entry(id) => id.to_string(),
-            StreamId::Journal(name) => name.to_string(),
-        }
-    }
-
-    /// Appends the stream as a JSON string.
-    fn write_to(&self, out: &mut Vec<u8>) {
-        match self {
-            StreamId::Entry(id) => {
-                out.extend_from_slice(b"\"entry/");
-                id.write_to(out);
-                out.push(b'"');
-            }
-            other => write(out, other),
-        }
-    }
-}
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StreamId::Account(address) => write!(f, "account/{address}"),
-            StreamId::Command(id) => write!(f, "command/{id}"),
-            StreamId::Entry(id) => write!(f, "entry/{id}"),
-            StreamId::Journal(name) => write!(f, "journal/{name}"),
-        }
-    }
-}
-
-impl FromStr for StreamId {
-    type Err = InvalidStreamId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidStreamId> {
-        let invalid = || InvalidStreamId(text.chars().take(300).collect());
-        let (aggregate, id) = text.split_once('/').ok_or_else(invalid)?;
-        match aggregate {
-            "account" => id.parse().map(StreamId::Account).map_err(|_| invalid()),
-            "command" => id.parse().map(StreamId::Command).map_err(|_| invalid()),
-            "entry" => id.parse().map(StreamId::Entry).map_err(|_| invalid()),
-            "journal" => id.parse().map(StreamId::Journal).map_err(|_| invalid()),
-            _ => Err(invalid()),
-        }
-    }
-}
-
-impl Serialize for StreamId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 /// The actor of what nobody asked for: holds that expire.
 pub const ENGINE: &str = "engine";
-
-/// Ids of the engine's own commands begin so; no caller's may.
-pub const ENGINE_COMMANDS: &str = "hold-expiry/";
 
 /// Who and why: what a record says of the command that caused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,13 +94,13 @@ impl Metadata {
     }
 }
 
-/// An event with its place in the journal.
+/// An event with its place in the journal, of a kind whose streams are `S` and whose events are `E`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recorded<E = Event> {
+pub struct Recorded<S, E> {
     /// Its place in the journal.
     pub position: Position,
     /// The stream it belongs to.
-    pub stream: StreamId,
+    pub stream: S,
     /// Its place in the stream.
     pub version: StreamVersion,
     /// What happened.
@@ -267,9 +111,13 @@ pub struct Recorded<E = Event> {
     pub recorded_at: Timestamp,
 }
 
-impl Recorded<Event> {
-    /// Appends the record's canonical bytes: one line of JSON without a line feed.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
+/// Where in a record's bytes its stream's name stands, without the quotation marks.
+pub type NameRange = Range<usize>;
+
+impl<S: StreamKey, E: EventSet> Recorded<S, E> {
+    /// Appends the record's canonical bytes: one line of JSON without a line feed. Says where in `out` the stream's name
+    /// stands, as JSON writes it.
+    pub fn write_to(&self, out: &mut Vec<u8>) -> NameRange {
         out.extend_from_slice(b"{\"data\":");
         self.event.write_data(out);
         out.extend_from_slice(b",\"metadata\":");
@@ -280,13 +128,17 @@ impl Recorded<Event> {
         write(out, &self.recorded_at);
         out.extend_from_slice(b",\"schema\":");
         write(out, &self.event.schema());
-        out.extend_from_slice(b",\"stream\":");
-        self.stream.write_to(out);
-        out.extend_from_slice(b",\"type\":\"");
+        out.extend_from_slice(b",\"stream\":\"");
+        let start = out.len();
+        self.stream.write_name(out);
+        escape_from(out, start);
+        let name = start..out.len();
+        out.extend_from_slice(b"\",\"type\":\"");
         out.extend_from_slice(self.event.name().as_bytes());
         out.extend_from_slice(b"\",\"version\":");
         write(out, &self.version.get());
         out.push(b'}');
+        name
     }
 
     /// The record's canonical bytes.
@@ -297,13 +149,13 @@ impl Recorded<Event> {
     }
 }
 
-/// A record as it stands in its bytes, before its payload is understood.
+/// A record as it stands in its bytes, before its stream and payload are understood.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
     /// Its place in the journal.
     pub position: Position,
-    /// The stream it belongs to.
-    pub stream: StreamId,
+    /// The name of the stream it belongs to.
+    pub stream: Cow<'a, str>,
     /// Its place in the stream.
     pub version: StreamVersion,
     /// The event's type.
@@ -334,14 +186,25 @@ struct EnvelopeShape<'a> {
     version: StreamVersion,
 }
 
+/// The most bytes that the name of a stream may have.
+const MOST_NAME: usize = 4_096;
+
 impl<'a> Envelope<'a> {
-    /// Reads the record around its payload.
+    /// Reads the record around its stream and payload.
+    ///
+    /// # Errors
+    /// When it has another shape, or the stream's name is not `type/id`.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, UndecodableEvent> {
         let shape: EnvelopeShape<'a> = serde_json::from_slice(bytes).map_err(|error| UndecodableEvent::new("a record", 0, error))?;
-        let stream = shape.stream.parse().map_err(|error: InvalidStreamId| UndecodableEvent::new("a record", 0, error))?;
+        let has_type_and_id = shape.stream.split_once('/').is_some_and(|(aggregate, id)| {
+            !aggregate.is_empty() && !id.is_empty() && aggregate.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        });
+        if !has_type_and_id || shape.stream.len() > MOST_NAME {
+            return Err(UndecodableEvent::new("a record", 0, NotAStream::invalid(&shape.stream)));
+        }
         Ok(Self {
             position: shape.position,
-            stream,
+            stream: shape.stream,
             version: shape.version,
             event_type: shape.event_type,
             schema: shape.schema,
@@ -351,13 +214,28 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Understands the payload, through upcasters where it is of an older version.
+    /// The stream, as a key of the journal's kind.
+    ///
+    /// # Errors
+    /// When the name is none of the kind's streams; a newer program may know its type.
+    pub fn stream_key<S: StreamKey>(&self) -> Result<S, UndecodableEvent> {
+        S::parse(&self.stream).map_err(|error| match error {
+            NotAStream::UnknownType(_) => UndecodableEvent::newer(&self.event_type, self.schema, error),
+            NotAStream::Invalid(_) => UndecodableEvent::new("a record", 0, error),
+        })
+    }
+
+    /// Understands stream and payload, through upcasters where the payload is of an older version.
     ///
     /// One stored event may be several events of today: they share its position.
-    pub fn decode(self) -> Result<Vec<Recorded<Event>>, UndecodableEvent> {
-        let events = registry::decode(&self.event_type, self.schema, self.data)?;
+    ///
+    /// # Errors
+    /// When this program knows no such stream, event or version, or the payload is damaged.
+    pub fn decode<K: Kind>(self) -> Result<Vec<Recorded<K::Stream, K::Event>>, UndecodableEvent> {
+        let stream = self.stream_key::<K::Stream>()?;
+        let events = registry::decode::<K::Event>(&self.event_type, self.schema, self.data)?;
         let metadata = Arc::new(self.metadata);
-        let (position, version, recorded_at, mut stream) = (self.position, self.version, self.recorded_at, Some(self.stream));
+        let (position, version, recorded_at, mut stream) = (self.position, self.version, self.recorded_at, Some(stream));
         let count = events.len();
         let recorded = events.into_iter().enumerate().filter_map(|(index, event)| {
             let stream = if index + 1 == count { stream.take() } else { stream.clone() }?;

@@ -17,7 +17,8 @@ use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, MAX_MINOR, Money};
 use cauri_domain::text::{Key, ShortText};
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
+use cauri_event_schemas::{Fingerprint, Metadata, Position, StreamVersion};
 use proptest::option;
 use proptest::prelude::*;
 

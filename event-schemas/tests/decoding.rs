@@ -4,17 +4,18 @@ use std::fs;
 use std::path::Path;
 
 use cauri_domain::account::{Account, AccountEvent, AccountFrozen, AccountKind, AccountOpened, evolve};
+use cauri_domain::ledger::Ledger;
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
 use cauri_event_schemas::examples::examples;
+use cauri_event_schemas::ledger::{Event, Recorded};
 use cauri_event_schemas::record::Envelope;
-use cauri_event_schemas::registry::{EVENT_TYPES, UndecodableEvent};
-use cauri_event_schemas::{Event, Recorded};
+use cauri_event_schemas::registry::{UndecodableEvent, event_types};
 use serde_json::{Value, json};
 
 fn decoded(record: &Value) -> Result<Vec<Recorded>, UndecodableEvent> {
     let bytes = serde_json::to_vec(record).expect("JSON");
-    Envelope::parse(&bytes)?.decode()
+    Envelope::parse(&bytes)?.decode::<Ledger>()
 }
 
 /// A record of version 1 of `account.opened` with this payload.
@@ -26,7 +27,7 @@ fn version_1(data: Value) -> Value {
 }
 
 fn any_record() -> Value {
-    serde_json::from_slice(&examples()[0].record.to_bytes()).expect("JSON")
+    serde_json::from_slice(&examples()[0].bytes).expect("JSON")
 }
 
 fn with(mut record: Value, changes: &[(&str, Value)]) -> Value {
@@ -100,12 +101,12 @@ fn a_type_that_is_not_known_is_named() {
 
 #[test]
 fn version_0_and_versions_from_the_future_are_named() {
-    for known in EVENT_TYPES {
-        for version in [0, known.current + 1, u32::MAX] {
+    for known in event_types() {
+        for version in [0, known.version + 1, u32::MAX] {
             let record = with(any_record(), &[("type", json!(known.name)), ("schema", json!(version))]);
             let error = decoded(&record).expect_err("no such version");
             assert_eq!((error.event_type.as_str(), error.schema), (known.name, version));
-            assert!(error.to_string().contains(&format!("versions 1 to {}", known.current)), "{error}");
+            assert!(error.to_string().contains(&format!("versions 1 to {}", known.version)), "{error}");
         }
     }
 }
@@ -113,8 +114,8 @@ fn version_0_and_versions_from_the_future_are_named() {
 #[test]
 fn a_payload_of_another_type_is_undecodable_and_named() {
     let payload = json!({ "surprise": true });
-    for known in EVENT_TYPES {
-        for version in 1..=known.current {
+    for known in event_types() {
+        for version in 1..=known.version {
             let record = with(any_record(), &[("type", json!(known.name)), ("schema", json!(version)), ("data", payload.clone())]);
             let error = decoded(&record).expect_err("not its payload");
             assert_eq!((error.event_type.as_str(), error.schema), (known.name, version));

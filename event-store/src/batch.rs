@@ -1,10 +1,14 @@
 //! A batch on its way into a store: canonical bytes, checksums, tree and look-up keys, computed once for all backends.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
+use cauri_domain::event::EventSet;
+use cauri_domain::kind::StreamKey;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::registry::UndecodableEvent;
-use cauri_event_schemas::{Metadata, Position, Recorded, StreamId};
+use cauri_event_schemas::{Metadata, Position, Recorded};
 
 use crate::merkle::{Hash, Tree};
 use crate::port::Head;
@@ -16,10 +20,19 @@ pub struct Batch {
     lines: Vec<u8>,
     ends: Vec<usize>,
     checksums: Vec<u32>,
-    streams: Vec<StreamId>,
+    streams: Vec<StreamName>,
     commands: Vec<(usize, Arc<Metadata>)>,
     tree: Tree,
     has_format_1: bool,
+}
+
+/// Where the name of a record's stream is found.
+#[derive(Clone, Debug)]
+enum StreamName {
+    /// In the lines, where it stands as it is.
+    InLines(Range<usize>),
+    /// Here, because JSON escapes something in it.
+    Own(Box<str>),
 }
 
 impl Batch {
@@ -38,33 +51,38 @@ impl Batch {
     }
 
     /// Adds an event as the next record. The record must carry the next position.
-    pub fn push(&mut self, record: &Recorded) {
+    pub fn push<S: StreamKey, E: EventSet>(&mut self, record: &Recorded<S, E>) {
         assert_eq!(record.position, self.next(), "positions have no gaps");
         if self.lines.capacity() == 0 {
             self.lines.reserve(4096);
         }
         let start = self.lines.len();
-        record.write_to(&mut self.lines);
-        self.seal(start, record.stream.clone(), &record.metadata);
+        let name = record.write_to(&mut self.lines);
+        let name = if self.lines[name.clone()].contains(&b'\\') {
+            StreamName::Own(record.stream.to_string().into())
+        } else {
+            StreamName::InLines(name)
+        };
+        self.seal(start, name, &record.metadata);
     }
 
     /// Adds a record as it stands in another journal's export, byte for byte.
+    ///
+    /// # Errors
+    /// When it is no record, or not the next one.
     pub fn push_bytes(&mut self, record: &[u8]) -> Result<(), UndecodableEvent> {
         let envelope = Envelope::parse(record)?;
         if envelope.position != self.next() {
-            return Err(UndecodableEvent {
-                event_type: envelope.event_type.into_owned(),
-                schema: envelope.schema,
-                reason: format!("position {} where {} comes next", envelope.position, self.next()),
-            });
+            let reason = format!("position {} where {} comes next", envelope.position, self.next());
+            return Err(UndecodableEvent::new(&envelope.event_type, envelope.schema, reason));
         }
         let start = self.lines.len();
         self.lines.extend_from_slice(record);
-        self.seal(start, envelope.stream, &Arc::new(envelope.metadata));
+        self.seal(start, StreamName::Own(envelope.stream.into()), &Arc::new(envelope.metadata));
         Ok(())
     }
 
-    fn seal(&mut self, start: usize, stream: StreamId, metadata: &Arc<Metadata>) {
+    fn seal(&mut self, start: usize, stream: StreamName, metadata: &Arc<Metadata>) {
         let record = &self.lines[start..];
         self.checksums.push(crc32fast::hash(record));
         self.tree.push(Hash::of_leaf(record));
@@ -122,9 +140,16 @@ impl Batch {
         self.has_format_1
     }
 
-    /// Every record's stream, by position.
-    pub fn streams(&self) -> impl Iterator<Item = (Position, &StreamId)> {
-        self.streams.iter().enumerate().map(|(index, stream)| (self.first.after(index), stream))
+    /// The name of every record's stream, by position.
+    pub fn streams(&self) -> impl Iterator<Item = (Position, Cow<'_, str>)> {
+        self.streams.iter().enumerate().map(|(index, name)| (self.first.after(index), self.name(name)))
+    }
+
+    fn name<'a>(&'a self, name: &'a StreamName) -> Cow<'a, str> {
+        match name {
+            StreamName::InLines(range) => String::from_utf8_lossy(&self.lines[range.clone()]),
+            StreamName::Own(name) => Cow::Borrowed(name),
+        }
     }
 
     /// The first record of each command, by position.

@@ -23,5 +23,5 @@ pub use consistency::ConsistencyToken;
 pub use follow::HeadWatch;
 pub use health::StoreHealth;
 pub use merkle::{Hash, Tree};
-pub use port::{Appended, Corruption, EventStore, Failure, Head, Lookup, Sharing, Snapshot, StoreError, Turn};
+pub use port::{Appended, Corruption, EventStore, Failure, Head, Lookup, NewerRecord, Sharing, Snapshot, StoreError, Turn, Unreadable};
 pub use stored::{CheckedBatch, OwnedRecord, Record, StoredBatch};

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use cauri_domain::ids::CommandKey;
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::registry::UndecodableEvent;
+use cauri_event_schemas::{Position, StreamVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
@@ -52,6 +53,9 @@ pub enum StoreError {
     /// What is stored contradicts itself.
     #[error(transparent)]
     Corruption(#[from] Corruption),
+    /// A newer program wrote what stands there.
+    #[error(transparent)]
+    Newer(#[from] NewerRecord),
 }
 
 /// I/O went wrong; nothing contradicts itself.
@@ -80,6 +84,47 @@ impl Corruption {
     pub fn new(position: Position, what: impl Into<String>) -> Self {
         Self { position, what: what.into() }
     }
+}
+
+/// A record that cannot be understood: it contradicts itself, or a newer program wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It contradicts itself.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// A newer program wrote it, and nothing is wrong with it.
+    #[error(transparent)]
+    Newer(#[from] NewerRecord),
+}
+
+impl Unreadable {
+    /// What is wrong with the record at a position.
+    pub fn at(position: Position, error: &UndecodableEvent) -> Self {
+        if error.is_newer {
+            Self::Newer(NewerRecord { position, what: error.to_string() })
+        } else {
+            Self::Corrupt(Corruption::new(position, error.to_string()))
+        }
+    }
+}
+
+impl From<Unreadable> for StoreError {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Corrupt(corruption) => corruption.into(),
+            Unreadable::Newer(newer) => newer.into(),
+        }
+    }
+}
+
+/// A record that a newer program wrote: this one must not go on from it, and nothing is wrong with the journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("written by a newer Cauri at position {position}: {what}")]
+pub struct NewerRecord {
+    /// Where it stands.
+    pub position: Position,
+    /// What this program does not know.
+    pub what: String,
 }
 
 /// Whether others may append to the journal while this store is open.
@@ -114,12 +159,12 @@ impl<'a> Turn<'a> {
 }
 
 /// What to look up without reading a journal through.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup<'a> {
     /// The first record of a command.
-    Command(CommandKey),
-    /// The first record of a stream.
-    Stream(StreamId),
+    Command(&'a CommandKey),
+    /// The first record of the stream with this name.
+    Stream(&'a str),
 }
 
 /// The decision state at one position, as its engine serialised it. A cache: losing it costs time only.
@@ -156,11 +201,11 @@ pub trait EventStore: Send + Sync + 'static {
     fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError>;
 
     /// The records of one stream from `from` on, in order.
-    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError>;
+    fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError>;
 
     /// For each look-up the position of its first record, if there is one. What was never written is, in the
     /// common case, answered from memory.
-    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError>;
+    fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError>;
 
     /// The last position at which a record of journal format 1 may stand, whose command names no caller; 0 if there is none.
     fn format_1_until(&self) -> Position;

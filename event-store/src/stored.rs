@@ -1,10 +1,11 @@
 //! What is read back: bytes that nothing is known about, and records that were checked.
 
+use cauri_domain::kind::Kind;
 use cauri_event_schemas::record::Envelope;
-use cauri_event_schemas::{Event, Position, Recorded};
+use cauri_event_schemas::{Position, Recorded};
 
 use crate::merkle::Hash;
-use crate::port::Corruption;
+use crate::port::{Corruption, Unreadable};
 
 /// A batch as it came out of a store: nothing about it is known yet, and it has no way to give records.
 #[derive(Clone, Debug)]
@@ -127,8 +128,11 @@ impl<'a> Record<'a> {
     }
 
     /// The event or, after an upcast, the events that the record stands for today.
-    pub fn decode(&self) -> Result<Vec<Recorded<Event>>, Corruption> {
-        self.envelope()?.decode().map_err(|error| Corruption::new(self.position, error.to_string()))
+    ///
+    /// # Errors
+    /// When the record contradicts itself, or a newer program wrote it.
+    pub fn decode<K: Kind>(&self) -> Result<Vec<Recorded<K::Stream, K::Event>>, Unreadable> {
+        self.envelope()?.decode::<K>().map_err(|error| Unreadable::at(self.position, &error))
     }
 
     /// The same record with bytes of its own.

@@ -9,6 +9,7 @@ use cauri_command_api::auth::token::Verifier;
 use cauri_command_api::origin::Origins;
 use cauri_command_api::readiness::{ReadyCheck, Reason, reason};
 use cauri_command_api::{ApiState, router_with, telemetry};
+use cauri_domain::ledger::Ledger;
 use cauri_engine::{Clock, Engine, StartError};
 use cauri_event_store::EventStore;
 use cauri_event_store::embedded::{EmbeddedStore, OpenError};
@@ -54,7 +55,7 @@ pub struct Node {
     /// Where it lies.
     pub data: DataDir,
     /// Decides.
-    pub engine: Engine,
+    pub engine: Engine<Ledger>,
     /// Keeps the read models current.
     pub runner: Arc<Runner>,
     /// The read models.

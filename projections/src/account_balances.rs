@@ -11,13 +11,15 @@
 use cauri_domain::account::{AccountEvent, AccountKind, AccountOpened};
 use cauri_domain::command::CommandEvent;
 use cauri_domain::entry::{EntryEvent, Transfer};
+use cauri_domain::event::EventSet;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::AccountAddress;
 use cauri_domain::journal::JournalEvent;
 use cauri_domain::limits::Limits;
 use cauri_domain::money::Currency;
 use cauri_domain::text::ShortText;
-use cauri_event_schemas::{Event, Position, Recorded, StreamId};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use rusqlite::Connection;
 
 use crate::account_numbers::AccountNumbers;
@@ -77,7 +79,7 @@ impl Projector for AccountBalances {
     const COMPATIBLE_SINCE: u32 = 1;
     type Changes = AccountChanges;
 
-    fn project(recorded: &Recorded<Event>, changes: &mut AccountChanges) -> Result<(), Unprojectable> {
+    fn project(recorded: &Recorded, changes: &mut AccountChanges) -> Result<(), Unprojectable> {
         match (&recorded.event, &recorded.stream) {
             (Event::Account(event), StreamId::Account(address)) => changes.account(recorded, address, event),
             (Event::Account(event), stream) => Err(stray(recorded.position, event.name(), stream)),
@@ -93,7 +95,7 @@ pub(crate) fn stray(position: Position, event: &str, stream: &StreamId) -> Unpro
 }
 
 impl AccountChanges {
-    fn account(&mut self, recorded: &Recorded<Event>, address: &AccountAddress, event: &AccountEvent) -> Result<(), Unprojectable> {
+    fn account(&mut self, recorded: &Recorded, address: &AccountAddress, event: &AccountEvent) -> Result<(), Unprojectable> {
         let position = recorded.position;
         if let AccountEvent::Opened(opened) = event {
             self.open(recorded, address, opened)?;
@@ -114,7 +116,7 @@ impl AccountChanges {
         Ok(())
     }
 
-    fn open(&mut self, recorded: &Recorded<Event>, address: &AccountAddress, opened: &AccountOpened) -> Result<(), Unprojectable> {
+    fn open(&mut self, recorded: &Recorded, address: &AccountAddress, opened: &AccountOpened) -> Result<(), Unprojectable> {
         let position = recorded.position;
         let metadata = if opened.metadata.is_empty() {
             None

@@ -8,7 +8,8 @@
 
 use std::fmt;
 
-use cauri_event_schemas::{Event, Position, Recorded};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::Recorded;
 use cauri_event_store::Hash;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -59,7 +60,7 @@ pub enum ReplayError<E> {
 /// SQLite's and disappears with the call. A read model that cannot project an event is digested as it stands before
 /// it, as the runner would have stopped it.
 pub fn digest_of_replay<E>(
-    events: impl IntoIterator<Item = Result<Recorded<Event>, E>>,
+    events: impl IntoIterator<Item = Result<Recorded, E>>,
     upto: Position,
 ) -> Result<Vec<ModelDigest>, ReplayError<E>> {
     replay(&READ_MODELS, events, upto)
@@ -67,14 +68,14 @@ pub fn digest_of_replay<E>(
 
 fn replay<E>(
     models: &[ReadModel],
-    events: impl IntoIterator<Item = Result<Recorded<Event>, E>>,
+    events: impl IntoIterator<Item = Result<Recorded, E>>,
     upto: Position,
 ) -> Result<Vec<ModelDigest>, ReplayError<E>> {
     let failure = |error: rusqlite::Error| ReplayError::Failure(error.to_string());
     let db = open_temporary().map_err(failure)?;
     let members: rusqlite::Result<Vec<Member>> = models.iter().map(|model| Member::create(&db, *model)).collect();
     let mut feed = Feed::of(members.map_err(failure)?);
-    let mut batch: Vec<Recorded<Event>> = Vec::new();
+    let mut batch: Vec<Recorded> = Vec::new();
     for event in events {
         let event = event.map_err(ReplayError::Journal)?;
         if event.position > upto {
@@ -101,7 +102,7 @@ fn replay<E>(
     Ok(digests)
 }
 
-fn write(db: &Connection, feed: &mut Feed, events: Vec<Recorded<Event>>) -> rusqlite::Result<()> {
+fn write(db: &Connection, feed: &mut Feed, events: Vec<Recorded>) -> rusqlite::Result<()> {
     feed.stage(events);
     in_transaction(db, |db| feed.write(db))?;
     drop(feed.release());

@@ -16,10 +16,12 @@ use std::fmt::Write as _;
 use cauri_domain::account::AccountEvent;
 use cauri_domain::command::CommandEvent;
 use cauri_domain::entry::{EntryEvent, HoldPostedTransfer, Transfer};
+use cauri_domain::event::EventSet;
 use cauri_domain::ids::EntryId;
 use cauri_domain::journal::JournalEvent;
 use cauri_domain::text::{Key, ShortText};
-use cauri_event_schemas::{Event, Position, Recorded, StreamId};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -132,7 +134,7 @@ impl Projector for Entries {
     const COMPATIBLE_SINCE: u32 = 1;
     type Changes = EntryChanges;
 
-    fn project(recorded: &Recorded<Event>, changes: &mut EntryChanges) -> Result<(), Unprojectable> {
+    fn project(recorded: &Recorded, changes: &mut EntryChanges) -> Result<(), Unprojectable> {
         match (&recorded.event, &recorded.stream) {
             (Event::Entry(event), StreamId::Entry(id)) => changes.entry(recorded, *id, event),
             (Event::Entry(event), stream) => Err(stray(recorded.position, event.name(), stream)),
@@ -154,7 +156,7 @@ impl Projector for Entries {
 }
 
 impl EntryChanges {
-    fn entry(&mut self, recorded: &Recorded<Event>, id: EntryId, event: &EntryEvent) -> Result<(), Unprojectable> {
+    fn entry(&mut self, recorded: &Recorded, id: EntryId, event: &EntryEvent) -> Result<(), Unprojectable> {
         let position = recorded.position.get();
         let recorded_at = recorded.recorded_at.as_micros();
         let version = recorded.version.get();
@@ -231,7 +233,7 @@ impl EntryChanges {
     /// Ends a hold; the position of its entry's first event.
     fn resolve(
         &mut self,
-        recorded: &Recorded<Event>,
+        recorded: &Recorded,
         id: EntryId,
         state: i64,
         posted_effective_at: Option<i64>,

@@ -6,7 +6,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Event, Position, Recorded};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::Recorded;
 use rusqlite::Connection;
 
 use crate::catalog::CatalogRow;
@@ -85,14 +86,14 @@ impl Member {
         Ok(())
     }
 
-    fn stage(&mut self, events: &[Recorded<Event>]) {
+    fn stage(&mut self, events: &[Recorded]) {
         let Some(projector) = self.projector.as_mut().filter(|_| !self.spoilt) else { return };
         let from = events.partition_point(|event| event.position <= self.position);
         let staged = guarded(|| Ok(events[from..].iter().try_for_each(|event| projector.project(event))?));
         self.spoilt = staged.is_err();
     }
 
-    fn write(&mut self, db: &Connection, events: &[Vec<Recorded<Event>>]) -> Result<(), rusqlite::Error> {
+    fn write(&mut self, db: &Connection, events: &[Vec<Recorded>]) -> Result<(), rusqlite::Error> {
         let Some(projector) = &mut self.projector else { return Ok(()) };
         let Some(last) = events.last().and_then(|events| events.last()) else { return Ok(()) };
         if !self.spoilt {
@@ -112,7 +113,7 @@ impl Member {
     }
 
     /// Writes one position at a time, up to the event that fails.
-    fn write_by_position(&mut self, db: &Connection, events: &[Vec<Recorded<Event>>]) -> Result<(), rusqlite::Error> {
+    fn write_by_position(&mut self, db: &Connection, events: &[Vec<Recorded>]) -> Result<(), rusqlite::Error> {
         for events in events {
             // What an upcast made several events of is one record: all of it or nothing.
             for same in events.chunk_by(|left, right| left.position == right.position) {
@@ -185,7 +186,7 @@ fn guarded(work: impl FnOnce() -> Result<(), ModelError>) -> Result<(), ModelErr
 #[derive(Default)]
 pub(crate) struct Feed {
     pub(crate) members: Vec<Member>,
-    events: Vec<Vec<Recorded<Event>>>,
+    events: Vec<Vec<Recorded>>,
     count: usize,
 }
 
@@ -221,7 +222,7 @@ impl Feed {
     }
 
     /// Projects events. They are kept until they are written, for the case that one fails.
-    pub(crate) fn stage(&mut self, events: Vec<Recorded<Event>>) {
+    pub(crate) fn stage(&mut self, events: Vec<Recorded>) {
         for slice in by_position(&events, SLICE) {
             self.members.iter_mut().for_each(|member| member.stage(slice));
         }
@@ -244,14 +245,14 @@ impl Feed {
     }
 
     /// What was written is durable: its events are no longer needed. Whoever made them may take them apart.
-    pub(crate) fn release(&mut self) -> Vec<Vec<Recorded<Event>>> {
+    pub(crate) fn release(&mut self) -> Vec<Vec<Recorded>> {
         self.count = 0;
         std::mem::take(&mut self.events)
     }
 }
 
 /// Slices of about `size` events that do not part events of one position.
-fn by_position(events: &[Recorded<Event>], size: usize) -> impl Iterator<Item = &[Recorded<Event>]> {
+fn by_position(events: &[Recorded], size: usize) -> impl Iterator<Item = &[Recorded]> {
     let mut rest = events;
     std::iter::from_fn(move || {
         let mut end = size.min(rest.len());

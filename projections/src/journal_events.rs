@@ -14,8 +14,10 @@ use std::sync::Arc;
 use cauri_domain::account::AccountEvent;
 use cauri_domain::command::CommandEvent;
 use cauri_domain::entry::EntryEvent;
+use cauri_domain::event::EventSet;
 use cauri_domain::journal::JournalEvent;
-use cauri_event_schemas::{Event, Metadata, Recorded, StreamId};
+use cauri_event_schemas::Metadata;
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use hashbrown::HashMap;
 use rusqlite::Connection;
 
@@ -69,7 +71,7 @@ impl Projector for JournalEvents {
     const COMPATIBLE_SINCE: u32 = 1;
     type Changes = JournalEventChanges;
 
-    fn project(recorded: &Recorded<Event>, changes: &mut JournalEventChanges) -> Result<(), Unprojectable> {
+    fn project(recorded: &Recorded, changes: &mut JournalEventChanges) -> Result<(), Unprojectable> {
         let (name, schema) = match &recorded.event {
             Event::Account(
                 event @ (AccountEvent::Opened(_)
@@ -95,7 +97,7 @@ impl Projector for JournalEvents {
 }
 
 impl JournalEventChanges {
-    fn list(&mut self, recorded: &Recorded<Event>, name: &'static str, schema: u32) -> Result<(), Unprojectable> {
+    fn list(&mut self, recorded: &Recorded, name: &'static str, schema: u32) -> Result<(), Unprojectable> {
         let position = recorded.position.get();
         if position == self.last_position {
             return Ok(());

@@ -16,11 +16,13 @@
 use cauri_domain::account::{AccountEvent, AccountOpened};
 use cauri_domain::command::CommandEvent;
 use cauri_domain::entry::{EntryEvent, Transfer};
+use cauri_domain::event::EventSet;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::AccountAddress;
 use cauri_domain::journal::JournalEvent;
 use cauri_domain::money::Currency;
-use cauri_event_schemas::{Event, Position, Recorded, StreamId};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use rusqlite::{Connection, Row};
 
 use crate::account_balances::stray;
@@ -172,7 +174,7 @@ impl Projector for Postings {
     const COMPATIBLE_SINCE: u32 = 1;
     type Changes = PostingChanges;
 
-    fn project(recorded: &Recorded<Event>, changes: &mut PostingChanges) -> Result<(), Unprojectable> {
+    fn project(recorded: &Recorded, changes: &mut PostingChanges) -> Result<(), Unprojectable> {
         let position = recorded.position;
         match (&recorded.event, &recorded.stream) {
             (Event::Account(AccountEvent::Opened(opened)), StreamId::Account(address)) => changes.open(position, address, opened),

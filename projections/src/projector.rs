@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use cauri_event_schemas::{Event, Position, Recorded};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::Recorded;
 use rusqlite::Connection;
 
 use crate::account_balances::AccountBalances;
@@ -23,7 +24,7 @@ pub(crate) trait Projector: 'static {
     type Changes: Changes;
 
     /// Adds what one event changes. Ignored events are named, there is no catch-all arm.
-    fn project(event: &Recorded<Event>, changes: &mut Self::Changes) -> Result<(), Unprojectable>;
+    fn project(event: &Recorded, changes: &mut Self::Changes) -> Result<(), Unprojectable>;
 }
 
 /// Rows waiting to be written, and what the next event needs to know of all earlier ones.
@@ -137,7 +138,7 @@ impl ModelError {
 /// A projector with its changes, whatever their types.
 pub(crate) trait AnyProjector: Send {
     /// Adds what an event changes.
-    fn project(&mut self, event: &Recorded<Event>) -> Result<(), Unprojectable>;
+    fn project(&mut self, event: &Recorded) -> Result<(), Unprojectable>;
     /// Writes what waits.
     fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError>;
     /// See [`Changes::set_completed`].
@@ -147,7 +148,7 @@ pub(crate) trait AnyProjector: Send {
 struct ChangesOf<P: Projector>(P::Changes);
 
 impl<P: Projector> AnyProjector for ChangesOf<P> {
-    fn project(&mut self, event: &Recorded<Event>) -> Result<(), Unprojectable> {
+    fn project(&mut self, event: &Recorded) -> Result<(), Unprojectable> {
         P::project(event, &mut self.0)
     }
 

@@ -125,7 +125,7 @@ mod tests {
     impl Ledger {
         fn start() -> Self {
             let store = Arc::new(MemoryStore::exclusive("ledger"));
-            let engine = Engine::start(store.clone(), EngineConfig::default()).expect("an engine");
+            let engine = Engine::<cauri_domain::Ledger>::start(store.clone(), EngineConfig::default()).expect("an engine");
             for address in ["a:b", "a:c"] {
                 let open = json!({ "address": address, "kind": "asset", "currency": "XOF" });
                 let command = cauri_domain::LedgerCommand::open_account(serde_json::from_value(open).expect("an account"));

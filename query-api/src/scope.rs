@@ -211,6 +211,7 @@ impl From<StoreError> for QueryError {
         match error {
             StoreError::Corruption(corruption) => corruption.into(),
             StoreError::Failure(failure) => Self::internal(failure),
+            StoreError::Newer(newer) => Self::internal(newer),
         }
     }
 }

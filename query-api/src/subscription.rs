@@ -6,8 +6,10 @@ use std::time::Duration;
 use async_graphql::{Context, Subscription as GraphqlSubscription};
 use cauri_domain::entry::EntryEvent;
 use cauri_domain::ids::{AccountAddress as Address, EntryId};
-use cauri_event_schemas::{Event, Position as Place, StreamId, StreamVersion};
-use cauri_event_store::{CheckedBatch, Corruption, EventStore, StoreError};
+use cauri_domain::ledger::Ledger;
+use cauri_event_schemas::ledger::{Event, StreamId};
+use cauri_event_schemas::{Position as Place, StreamVersion};
+use cauri_event_store::{CheckedBatch, EventStore, StoreError, Unreadable};
 use futures::Stream;
 use futures::stream;
 use tokio::sync::watch;
@@ -163,7 +165,11 @@ fn first_events(store: &dyn EventStore, account: Option<&Address>, from: Place) 
     let mut seen = Seen { found: Vec::new(), next: from };
     while seen.found.len() < AHEAD && seen.next < from.after(STRETCH) {
         let Some(batch) = store.read_checked(seen.next)? else { break };
-        find(&batch, account, &mut seen).inspect_err(|corruption| store.health().note_damage(corruption))?;
+        find(&batch, account, &mut seen).inspect_err(|unreadable| {
+            if let Unreadable::Corrupt(corruption) = unreadable {
+                store.health().note_damage(corruption);
+            }
+        })?;
         if seen.found.len() < AHEAD {
             // To its end, so that a store that gives the wrong batch cannot keep this going.
             seen.next = seen.next.max(batch.last().next());
@@ -173,7 +179,7 @@ fn first_events(store: &dyn EventStore, account: Option<&Address>, from: Place) 
 }
 
 /// Looks through a batch, to its end or until enough was found; then `seen.next` lies inside it.
-fn find(batch: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Result<(), Corruption> {
+fn find(batch: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Result<(), Unreadable> {
     let from = seen.next;
     for record in batch.records().filter(|record| record.position() >= from) {
         if seen.found.len() == AHEAD {
@@ -181,7 +187,7 @@ fn find(batch: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Res
         }
         seen.next = record.position().next();
         let envelope = record.envelope()?;
-        let StreamId::Entry(id) = envelope.stream else { continue };
+        let Ok(StreamId::Entry(id)) = envelope.stream.parse() else { continue };
         if envelope.version == StreamVersion::new(1) && (account.is_none() || touches(&record, account)?) {
             seen.found.push((record.position(), id));
         }
@@ -190,8 +196,8 @@ fn find(batch: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Res
 }
 
 /// Whether the entry that this record writes has a transfer with the account.
-fn touches(record: &cauri_event_store::Record<'_>, account: Option<&Address>) -> Result<bool, Corruption> {
-    let touched = record.decode()?.into_iter().any(|recorded| {
+fn touches(record: &cauri_event_store::Record<'_>, account: Option<&Address>) -> Result<bool, Unreadable> {
+    let touched = record.decode::<Ledger>()?.into_iter().any(|recorded| {
         let transfers = match &recorded.event {
             Event::Entry(EntryEvent::Posted(posted)) => &posted.transfers,
             Event::Entry(EntryEvent::Held(held)) => &held.transfers,
@@ -219,7 +225,7 @@ mod tests {
     #[test]
     fn what_a_subscription_holds_does_not_grow_with_the_stored_batch() {
         let store = Arc::new(MemoryStore::exclusive("ledger"));
-        let engine = Engine::start(store.clone(), EngineConfig::default()).expect("an engine");
+        let engine = Engine::<Ledger>::start(store.clone(), EngineConfig::default()).expect("an engine");
         let envelope = |number: usize, command: LedgerCommand| {
             let id = format!("command-{number}").parse().expect("an id");
             CommandEnvelope::new(command, id, "operator:awa".parse().expect("an actor"))

@@ -10,7 +10,7 @@ async fn an_event_is_shown_as_it_is_hashed() {
     let ledger = Ledger::start();
     ledger.open("world", "liability");
     ledger.open("a:b", "liability");
-    let entry = ledger.post("world", "a:b", 7).entry.expect("an entry");
+    let entry = ledger.post("world", "a:b", 7).begun.and_then(|stream| stream.as_entry()).expect("an entry");
     ledger.shown().await;
     let data = ledger
         .api()

@@ -31,8 +31,9 @@ async fn entries_come_once_each_while_new_ones_arrive() {
     let ledger = Ledger::start();
     ledger.open("world", "liability");
     ledger.open("a:b", "liability");
-    let mut expected: Vec<String> =
-        (1..=9).map(|amount| ledger.post("world", "a:b", amount).entry.expect("an entry").to_string()).collect();
+    let mut expected: Vec<String> = (1..=9)
+        .map(|amount| ledger.post("world", "a:b", amount).begun.and_then(|stream| stream.as_entry()).expect("an entry").to_string())
+        .collect();
     ledger.shown().await;
     let api = ledger.api();
     let query = format!("query($after: String) {{ entries(first: 3, after: $after) {{ edges {{ cursor node {{ id }} }} {PAGE} }} }}");
@@ -41,7 +42,8 @@ async fn entries_come_once_each_while_new_ones_arrive() {
         // Three while the first pages are read, dated back as far as it goes: the order is that of recording.
         if page < 3 {
             let terms = json!({ "effective_at": "1990-01-01T00:00:00Z" });
-            added.push(ledger.post_with("world", "a:b", 1, terms).entry.expect("an entry").to_string());
+            added
+                .push(ledger.post_with("world", "a:b", 1, terms).begun.and_then(|stream| stream.as_entry()).expect("an entry").to_string());
             ledger.shown().await;
         }
     })
@@ -56,7 +58,9 @@ async fn entries_go_backward_from_the_end() {
     let ledger = Ledger::start();
     ledger.open("world", "liability");
     ledger.open("a:b", "liability");
-    let ids: Vec<String> = (1..=5).map(|amount| ledger.post("world", "a:b", amount).entry.expect("an entry").to_string()).collect();
+    let ids: Vec<String> = (1..=5)
+        .map(|amount| ledger.post("world", "a:b", amount).begun.and_then(|stream| stream.as_entry()).expect("an entry").to_string())
+        .collect();
     ledger.shown().await;
     let api = ledger.api();
     let query = format!("query($before: String) {{ entries(last: 2, before: $before) {{ edges {{ node {{ id }} }} {PAGE} }} }}");

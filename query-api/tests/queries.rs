@@ -3,6 +3,8 @@
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, FreezeAccount};
 use cauri_domain::entry::{EntryAction, PostHold, ReverseEntry, VoidHold};
+use cauri_domain::ledger::LedgerStream;
+use cauri_engine::Accepted;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Api, Ledger, NOON, instant};
@@ -45,9 +47,10 @@ async fn shop() -> Shop {
     let void = ledger.post_with("world", "merchants:awa:available", 700, json!({ "hold": {} }));
     ledger.then(&void, EntryAction::VoidHold(VoidHold::default()));
     let incoming = ledger.post_with("world", "merchants:awa:available", 50, json!({ "hold": {} }));
-    assert!(incoming.entry.is_some());
+    assert!(incoming.begun.and_then(|stream| stream.as_entry()).is_some());
     ledger.shown().await;
-    let id = |accepted: &cauri_engine::Accepted| accepted.entry.expect("an entry").to_string();
+    let id =
+        |accepted: &Accepted<LedgerStream>| accepted.begun.as_ref().and_then(|stream| stream.as_entry()).expect("an entry").to_string();
     let (sale, reversal, hold, partial) = (id(&sale), id(&reversal), id(&hold), id(&partial));
     Shop { api: ledger.api(), sale, reversal, hold, partial, ledger }
 }

@@ -97,14 +97,17 @@ fn ledger() -> Ledger {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn entries_arrive_once_each_in_order_while_others_are_written() {
     let ledger = Arc::new(ledger());
-    let mut expected: Vec<String> = (0..20).map(|_| ledger.post("world", "a:b", 1).entry.expect("an entry").to_string()).collect();
+    let mut expected: Vec<String> =
+        (0..20).map(|_| ledger.post("world", "a:b", 1).begun.and_then(|stream| stream.as_entry()).expect("an entry").to_string()).collect();
     let address = ledger.api().serve().await;
     let mut client = Client::ready(address).await;
     client.subscribe("all", "subscription { entries(from: 1) { id position state transfers { debit { address balance { asOfPosition } } creditAddress } asOfPosition } }").await;
     let writer = {
         let ledger = ledger.clone();
         std::thread::spawn(move || {
-            (0..200).map(|_| ledger.post("world", "a:c", 1).entry.expect("an entry").to_string()).collect::<Vec<_>>()
+            (0..200)
+                .map(|_| ledger.post("world", "a:c", 1).begun.and_then(|stream| stream.as_entry()).expect("an entry").to_string())
+                .collect::<Vec<_>>()
         })
     };
     let mut seen = Vec::new();
@@ -128,7 +131,7 @@ async fn entries_arrive_once_each_in_order_while_others_are_written() {
     assert_eq!(again.entry("again").await["id"], json!(expected[expected.len() - 2]));
     assert_eq!(again.entry("again").await["id"], json!(expected[expected.len() - 1]));
     let next = ledger.post("world", "a:b", 1);
-    assert_eq!(again.entry("again").await["id"], json!(next.entry.expect("an entry").to_string()));
+    assert_eq!(again.entry("again").await["id"], json!(next.begun.and_then(|stream| stream.as_entry()).expect("an entry").to_string()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

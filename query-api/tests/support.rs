@@ -17,6 +17,7 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::account::OpenAccount;
 use cauri_domain::entry::{EntryAction, PostEntry};
 use cauri_domain::ids::CommandKey;
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Accepted, CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome};
@@ -62,7 +63,7 @@ pub fn verifier() -> Arc<Verifier> {
 /// A ledger with read models that a test feeds and asks.
 pub struct Ledger {
     pub store: Arc<MemoryStore>,
-    pub engine: Engine,
+    pub engine: Engine<cauri_domain::Ledger>,
     runner: Option<Runner>,
     next: AtomicU64,
     dir: TempDir,
@@ -161,7 +162,7 @@ impl Ledger {
     }
 
     /// Submits one command, which must be accepted.
-    pub fn submit(&self, command: impl FnOnce(&CommandKey) -> LedgerCommand) -> Accepted {
+    pub fn submit(&self, command: impl FnOnce(&CommandKey) -> LedgerCommand) -> Accepted<LedgerStream> {
         let id: CommandKey = format!("test caller test-{}", self.next.fetch_add(1, Ordering::Relaxed)).parse().expect("a command id");
         let command = command(&id);
         let envelope = CommandEnvelope::new(command, id, "operator:awa".parse().expect("an actor"));
@@ -174,7 +175,7 @@ impl Ledger {
     }
 
     /// Opens an account; `terms` may say more than kind and currency.
-    pub fn open_with(&self, address: &str, kind: &str, currency: &str, terms: Value) -> Accepted {
+    pub fn open_with(&self, address: &str, kind: &str, currency: &str, terms: Value) -> Accepted<LedgerStream> {
         let mut open = json!({ "address": address, "kind": kind, "currency": currency });
         let open_fields = open.as_object_mut().expect("an object");
         open_fields.extend(terms.as_object().expect("an object").clone());
@@ -182,12 +183,12 @@ impl Ledger {
         self.submit(|_| LedgerCommand::open_account(open))
     }
 
-    pub fn open(&self, address: &str, kind: &str) -> Accepted {
+    pub fn open(&self, address: &str, kind: &str) -> Accepted<LedgerStream> {
         self.open_with(address, kind, "XOF", json!({}))
     }
 
     /// Posts an entry with one transfer in XOF; `terms` may say more.
-    pub fn post_with(&self, debit: &str, credit: &str, amount: u64, terms: Value) -> Accepted {
+    pub fn post_with(&self, debit: &str, credit: &str, amount: u64, terms: Value) -> Accepted<LedgerStream> {
         let transfers = json!([{ "debit": debit, "credit": credit, "amount": { "amount": amount.to_string(), "currency": "XOF" } }]);
         let mut post = json!({ "transfers": transfers });
         post.as_object_mut().expect("an object").extend(terms.as_object().expect("an object").clone());
@@ -195,13 +196,13 @@ impl Ledger {
         self.submit(|id| LedgerCommand::post_entry(post, id))
     }
 
-    pub fn post(&self, debit: &str, credit: &str, amount: u64) -> Accepted {
+    pub fn post(&self, debit: &str, credit: &str, amount: u64) -> Accepted<LedgerStream> {
         self.post_with(debit, credit, amount, json!({}))
     }
 
     /// Something that happens to an entry.
-    pub fn then(&self, entry: &Accepted, action: EntryAction) -> Accepted {
-        let id = entry.entry.expect("an entry");
+    pub fn then(&self, entry: &Accepted<LedgerStream>, action: EntryAction) -> Accepted<LedgerStream> {
+        let id = entry.begun.as_ref().and_then(|stream| stream.as_entry()).expect("an entry");
         self.submit(|_| LedgerCommand::entry(id, action))
     }
 }

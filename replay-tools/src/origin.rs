@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use cauri_domain::ids::CommandKey;
+use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::record::Envelope;
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::embedded::EmbeddedStore;
 use cauri_event_store::{Corruption, EventStore, Head, Lookup, Tree};
 use clap::Args;
@@ -99,7 +100,7 @@ impl Origin {
                 scan(path, of_stream, false)
             }
             None => {
-                let records = self.store()?.read_stream(stream, StreamVersion::ZERO)?;
+                let records = self.store()?.read_stream(&stream.to_string(), StreamVersion::ZERO)?;
                 Ok(records
                     .iter()
                     .map(|record| record.as_record())
@@ -116,7 +117,7 @@ impl Origin {
             Some(path) => scan(path, of_command, false),
             None => {
                 let store = self.store()?;
-                let found = store.locate(&[Lookup::Command(command.clone())])?;
+                let found = store.locate(&[Lookup::Command(command)])?;
                 let Some(first) = found.into_iter().next().flatten() else { return Ok(Vec::new()) };
                 let Some(stored) = store.read_batch(first)? else { return Ok(Vec::new()) };
                 // A commit stands in one batch, its records side by side.

@@ -156,6 +156,7 @@ impl Source for StoreSource {
             Ok(None) => "no batch holds it".to_owned(),
             Err(StoreError::Corruption(Corruption { what, .. })) => what,
             Err(StoreError::Failure(failure)) => failure.to_string(),
+            Err(StoreError::Newer(newer)) => newer.to_string(),
         };
         let to = self.readable_after(from);
         if to.is_none() && !self.known_end {

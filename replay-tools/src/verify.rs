@@ -97,6 +97,7 @@ fn stored_tree(tree: Result<Tree, StoreError>) -> Result<Result<Tree, Corruption
         Ok(tree) => Ok(Ok(tree)),
         Err(StoreError::Corruption(corruption)) => Ok(Err(corruption)),
         Err(StoreError::Failure(failure)) => Err(failure),
+        Err(StoreError::Newer(newer)) => Err(Failure::NotDone(newer.to_string())),
     }
 }
 
@@ -225,6 +226,7 @@ fn look_up(
         Ok(note) => notes.notes.push((Check::Index, note)),
         Err(StoreError::Corruption(Corruption { position, what })) => found.at(Check::Index, position, what),
         Err(StoreError::Failure(failure)) => found.add(Check::Index, None, format!("the look-ups cannot be read: {failure}")),
+        Err(StoreError::Newer(newer)) => found.add(Check::Index, None, format!("the look-ups cannot be read: {newer}")),
     }
     audit.findings.append(found);
 }

@@ -8,7 +8,8 @@ use cauri_domain::journal::{JournalClosed, JournalEvent};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Event, Position, StreamId};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Event, StreamId};
 use cauri_event_store::{Hash, Head, Snapshot, StoredBatch};
 use cauri_replay_tools::report::{Report, Verdict};
 use cauri_replay_tools::verify::{Wanted, verify_store};
@@ -544,14 +545,14 @@ fn index_leads_elsewhere() {
     *store.commands.get_mut(&"order-77".parse().unwrap()).unwrap() = Position::new(3);
     speaks(store, Check::Index, 12, "the look-up of the command order-77 leads to 3, the journal has it at 12");
     let mut store = shop().store();
-    store.streams.remove(&StreamId::Account(account("clients:kofi")));
+    store.streams.remove(&StreamId::Account(account("clients:kofi")).to_string());
     speaks(store, Check::Index, 3, "the look-up of account/clients:kofi leads nowhere, the journal has it at 3");
 }
 
 #[test]
 fn index_forgets_a_part_of_a_stream() {
     let mut store = shop().store();
-    let positions = store.streams.get_mut(&StreamId::Entry(id(5))).unwrap();
+    let positions = store.streams.get_mut(&StreamId::Entry(id(5)).to_string()).unwrap();
     *positions = vec![positions[0], positions[0]];
     speaks(store, Check::Index, 14, "read through its look-up, goes from version 1 to 1");
 }

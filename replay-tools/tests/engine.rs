@@ -15,11 +15,14 @@ use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccou
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::fold::Balances;
 use cauri_domain::ids::{AccountAddress, CommandKey};
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
 use cauri_engine::{CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome};
-use cauri_event_schemas::{Event, Position, StreamId};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Event, StreamId};
 use cauri_event_store::embedded::EmbeddedStore;
 use cauri_event_store::memory::MemoryStore;
 use cauri_event_store::{EventStore, Head, Snapshot};
@@ -94,7 +97,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 /// A caller at an engine's desk.
 struct Caller {
-    engine: Engine,
+    engine: Engine<Ledger>,
     clock: ManualClock,
     asked: u64,
 }
@@ -119,12 +122,12 @@ impl Caller {
         caller
     }
 
-    fn submit(&mut self, command: LedgerCommand) -> Outcome {
+    fn submit(&mut self, command: LedgerCommand) -> Outcome<LedgerStream> {
         self.asked += 1;
         self.submit_as(format!("order-{}", self.asked).parse().unwrap(), command)
     }
 
-    fn submit_as(&mut self, id: CommandKey, command: LedgerCommand) -> Outcome {
+    fn submit_as(&mut self, id: CommandKey, command: LedgerCommand) -> Outcome<LedgerStream> {
         self.clock.advance_micros(1_000_000);
         let envelope = CommandEnvelope::new(command, id, "operator:ada".parse().unwrap());
         self.engine.submit_blocking(vec![envelope], Mode::Each).unwrap().remove(0)
@@ -198,7 +201,7 @@ impl Caller {
 fn engines_fold(store: &dyn EventStore) -> Balances {
     let mut balances = Balances::default();
     for record in store.read_journal(Position::ZERO, usize::MAX).unwrap() {
-        for recorded in record.as_record().decode().unwrap() {
+        for recorded in record.as_record().decode::<Ledger>().unwrap() {
             match (&recorded.stream, &recorded.event) {
                 (StreamId::Account(address), Event::Account(event)) => balances.apply_account(address, event).unwrap(),
                 (StreamId::Entry(id), Event::Entry(event)) => balances.apply_entry(id, event).unwrap(),

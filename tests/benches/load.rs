@@ -8,6 +8,8 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountKind, OpenAccount};
 use cauri_domain::entry::{PostEntry, TransferAmount, TransferRequest};
 use cauri_domain::ids::{AccountAddress, Caller, CommandKey, EntryId};
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::text::ShortText;
@@ -26,7 +28,7 @@ fn key(id: &str) -> CommandKey {
 }
 
 /// `count` customers' wallets with a floor of zero, and a funding account that filled each of them.
-pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
+pub fn open_accounts(count: u64) -> Vec<CommandEnvelope<LedgerCommand>> {
     let actor: ShortText = "operator:bench".parse().expect("a short text");
     let open = |address: AccountAddress, kind, limits| {
         let id = key(&format!("open-{address}"));
@@ -36,7 +38,7 @@ pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
     };
     let mut commands = vec![open("equity:funding".parse().expect("an address"), AccountKind::Equity, None)];
     commands.extend((0..count).map(|number| open(address(number), AccountKind::Liability, Some(UncheckedLimits::floor_zero()))));
-    let mut commands: Vec<CommandEnvelope> =
+    let mut commands: Vec<CommandEnvelope<LedgerCommand>> =
         commands.into_iter().map(|(command, id)| CommandEnvelope::new(command, id, actor.clone())).collect();
     for number in 0..count {
         commands.push(transfer(
@@ -50,7 +52,7 @@ pub fn open_accounts(count: u64) -> Vec<CommandEnvelope> {
 }
 
 /// One entry of one transfer, with an id and a key of its own.
-pub fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64, id: u128) -> CommandEnvelope {
+pub fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64, id: u128) -> CommandEnvelope<LedgerCommand> {
     let key = key(&format!("{id:032x}"));
     let post = PostEntry {
         id: Some(EntryId::from_u128(id)),
@@ -70,7 +72,7 @@ pub fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64, id
 pub struct Bench {
     pub dir: tempfile::TempDir,
     pub store: Arc<EmbeddedStore>,
-    pub engine: Engine,
+    pub engine: Engine<Ledger>,
     addresses: Vec<AccountAddress>,
     random: Rng,
     next_id: u128,
@@ -90,7 +92,7 @@ impl Bench {
     }
 
     /// Entries between random accounts; all from or to the first account where it is `hot`.
-    pub fn entries(&mut self, count: usize, hot: bool) -> Vec<CommandEnvelope> {
+    pub fn entries(&mut self, count: usize, hot: bool) -> Vec<CommandEnvelope<LedgerCommand>> {
         let accounts = self.addresses.len() as u64;
         let entry = |_| {
             self.next_id += 1;
@@ -104,7 +106,7 @@ impl Bench {
     }
 
     /// Submits batches with a few in flight; entries per second.
-    pub fn submit(&self, batches: Vec<Vec<CommandEnvelope>>) -> f64 {
+    pub fn submit(&self, batches: Vec<Vec<CommandEnvelope<LedgerCommand>>>) -> f64 {
         let count = batches.iter().map(Vec::len).sum();
         let start = Instant::now();
         let mut waiting = VecDeque::new();
@@ -122,7 +124,7 @@ impl Bench {
     }
 }
 
-pub fn all_accepted(outcomes: &[Outcome]) {
+pub fn all_accepted(outcomes: &[Outcome<LedgerStream>]) {
     for outcome in outcomes {
         assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome:?}");
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use cauri_domain::account::{AccountEvent, AccountKind, AccountOpened};
 use cauri_domain::entry::{EntryEvent, EntryHeld, Transfer};
-use cauri_domain::fold::{Balances, LedgerRules};
+use cauri_domain::fold::Balances;
 use cauri_domain::ids::EntryId;
+use cauri_domain::journal::Rules;
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
@@ -52,7 +53,7 @@ fn part(name: &str, dir: &std::path::Path) {
 
 fn of_state(accounts: usize, holds: usize) {
     let before = resident();
-    let mut state = Balances::new(LedgerRules::default());
+    let mut state = Balances::new(Rules::default());
     let limits = Limits { floor: Some(Money::from_minor(0, Currency::XOF)), ceiling: None };
     let opened = |kind, limits| {
         AccountEvent::Opened(AccountOpened {
@@ -97,8 +98,8 @@ fn of_engine(accounts: usize) {
     let before = resident();
     let dir = std::path::PathBuf::from(std::env::var_os(DIR).expect("a directory"));
     let store = Arc::new(EmbeddedStore::open(&dir, "ledger").expect("a store"));
-    let engine = Engine::start(store, EngineConfig::default()).expect("an engine");
-    assert_eq!(engine.stats().accounts, accounts + 1);
+    let engine = Engine::<cauri_domain::Ledger>::start(store, EngineConfig::default()).expect("an engine");
+    assert_eq!(engine.stats().state.accounts, accounts + 1);
     println!(
         "| an account in a process that was started on their journal, with everything | {} |",
         (resident() - before) / accounts as u64

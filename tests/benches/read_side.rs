@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cauri_domain::ledger::Ledger;
 use cauri_engine::{EngineConfig, MAX_COMMANDS};
 use cauri_event_schemas::Position;
 use cauri_event_store::EventStore;
@@ -38,7 +39,7 @@ pub fn run() {
                 while let Some(batch) = store.read_batch(next).expect("readable") {
                     next = batch.last.next();
                     for record in batch.check().expect("whole").records() {
-                        record.decode().expect("known");
+                        record.decode::<Ledger>().expect("known");
                     }
                 }
                 measure::rate(events.get() as usize, start.elapsed())

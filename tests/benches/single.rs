@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::Instant;
 
+use cauri_domain::LedgerCommand;
 use cauri_engine::{CommandEnvelope, EngineConfig, Mode};
 
 use crate::load::{Bench, all_accepted};
@@ -63,7 +64,7 @@ pub fn run() {
     );
 }
 
-fn shares(bench: &mut Bench, commands: usize, callers: usize) -> Vec<Vec<CommandEnvelope>> {
+fn shares(bench: &mut Bench, commands: usize, callers: usize) -> Vec<Vec<CommandEnvelope<LedgerCommand>>> {
     (0..callers).map(|_| bench.entries(commands / callers, false)).collect()
 }
 

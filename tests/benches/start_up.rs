@@ -25,7 +25,7 @@ pub fn run() {
         }
         let start = Instant::now();
         let store = std::sync::Arc::new(EmbeddedStore::open(dir.path(), "ledger").expect("a store"));
-        let engine = Engine::start(store, EngineConfig::default()).expect("an engine");
+        let engine = Engine::<cauri_domain::Ledger>::start(store, EngineConfig::default()).expect("an engine");
         let took = start.elapsed();
         engine.stop();
         took.as_secs_f64() * 1000.0

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use cauri_domain::ledger::Ledger;
 use cauri_engine::{Clock, Engine, EngineConfig, Mode, SystemClock};
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
 use cauri_projections::runner::{Runner, RunnerConfig};
@@ -67,7 +68,11 @@ pub fn work(dir: &Path, seed: u64, round: u64, time: Option<Duration>) {
     runner.stop();
 }
 
-fn submit(engine: &Engine, pen: &mut Pen, submission: &Submission) -> Vec<cauri_engine::Outcome> {
+fn submit(
+    engine: &Engine<Ledger>,
+    pen: &mut Pen,
+    submission: &Submission,
+) -> Vec<cauri_engine::Outcome<cauri_domain::ledger::LedgerStream>> {
     pen.asked(submission);
     let commands = submission.commands.iter().map(Asked::envelope).collect();
     let outcomes = engine.submit_blocking(commands, submission.mode).expect("outcomes").outcomes;

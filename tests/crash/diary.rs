@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use cauri_domain::Refusal;
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Accepted, Mode, Outcome, Refused};
 use cauri_event_schemas::{Position, StreamVersion};
@@ -21,7 +22,7 @@ enum Line {
 
 #[derive(Serialize, Deserialize)]
 enum Told {
-    Accepted { first: Position, last: Position, stream: String, version: StreamVersion, entry: Option<String>, recorded_at: Timestamp },
+    Accepted { first: Position, last: Position, stream: String, version: StreamVersion, begun: Option<String>, recorded_at: Timestamp },
     Refused { refusal: Refusal, position: Option<Position>, recorded_at: Option<Timestamp> },
     VersionMismatch { actual: StreamVersion },
     NotApplied { because_of: usize },
@@ -39,14 +40,14 @@ impl Pen {
         self.line(&Line::Asked { commands: submission.commands.clone(), atomic: submission.mode == Mode::Atomic });
     }
 
-    pub fn told(&mut self, outcomes: &[Outcome]) {
+    pub fn told(&mut self, outcomes: &[Outcome<LedgerStream>]) {
         let told = outcomes.iter().map(|outcome| match outcome {
             Outcome::Accepted(accepted) => Told::Accepted {
                 first: accepted.first,
                 last: accepted.last,
                 stream: accepted.stream.to_string(),
                 version: accepted.version,
-                entry: accepted.entry.map(|entry| entry.to_string()),
+                begun: accepted.begun.as_ref().map(|stream| stream.to_string()),
                 recorded_at: accepted.recorded_at,
             },
             Outcome::Refused(refused) => {
@@ -54,6 +55,7 @@ impl Pen {
             }
             Outcome::VersionMismatch { actual } => Told::VersionMismatch { actual: *actual },
             Outcome::NotApplied { because_of } => Told::NotApplied { because_of: *because_of },
+            Outcome::Failed { what } => panic!("a rule failed: {what}"),
         });
         self.line(&Line::Told(told.collect()));
     }
@@ -70,7 +72,7 @@ pub enum Seen {
     /// It asked for this, and may have been killed before it was told.
     Asked(Submission),
     /// It was told this.
-    Told(Submission, Vec<Outcome>),
+    Told(Submission, Vec<Outcome<LedgerStream>>),
 }
 
 /// Reads the children's files on.
@@ -109,15 +111,15 @@ impl Diary {
     }
 }
 
-impl From<Told> for Outcome {
+impl From<Told> for Outcome<LedgerStream> {
     fn from(told: Told) -> Self {
         match told {
-            Told::Accepted { first, last, stream, version, entry, recorded_at } => Outcome::Accepted(Accepted {
+            Told::Accepted { first, last, stream, version, begun, recorded_at } => Outcome::Accepted(Accepted {
                 first,
                 last,
                 stream: stream.parse().expect("a stream"),
                 version,
-                entry: entry.map(|entry| entry.parse().expect("an entry")),
+                begun: begun.map(|stream| stream.parse().expect("a stream")),
                 recorded_at,
                 replayed: false,
             }),

@@ -15,12 +15,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cauri_domain::fold::LedgerRules;
+use cauri_domain::journal::Rules;
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{Accepted, Engine, Mode, Outcome, Refused};
-use cauri_event_schemas::{Event, Position, Recorded};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::Recorded;
 use cauri_event_store::conformance::material;
 use cauri_event_store::embedded::EmbeddedStore;
-use cauri_event_store::{Corruption, EventStore};
+use cauri_event_store::{EventStore, Unreadable};
 use cauri_projections::digest::digest_of_replay;
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_tests::checker::{Checker, Submission};
@@ -54,7 +57,7 @@ struct Test {
     checker: Checker,
     diary: Diary,
     /// Acknowledged commands of all rounds, with what was told.
-    told: Vec<(Submission, Vec<Outcome>)>,
+    told: Vec<(Submission, Vec<Outcome<LedgerStream>>)>,
     acknowledged: usize,
     unanswered: usize,
 }
@@ -64,7 +67,7 @@ impl Test {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("diary")).expect("a directory");
         let diary = Diary::default();
-        let checker = Checker::new(LedgerRules::default());
+        let checker = Checker::new(Rules::default());
         Self { random: Random::of_seed(seed), dir, checker, diary, told: Vec::new(), acknowledged: 0, unanswered: 0 }
     }
 
@@ -131,12 +134,14 @@ impl Test {
         }
 
         // The same ids again, of this round and of some before: the same answers, as replays, and nothing new.
-        let engine = Engine::start(store.clone(), config()).expect("an engine");
+        let engine = Engine::<Ledger>::start(store.clone(), config()).expect("an engine");
         let earlier = (0..20.min(self.told.len())).map(|_| self.random.of(&self.told));
         let earlier: Vec<_> = earlier.collect();
         for (submission, outcomes) in answered.iter().chain(&earlier) {
-            let decided = |outcome: &Outcome| matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(Refused { position: Some(_), .. }));
-            let (commands, expected): (Vec<_>, Vec<Outcome>) = submission
+            let decided = |outcome: &Outcome<LedgerStream>| {
+                matches!(outcome, Outcome::Accepted(_) | Outcome::Refused(Refused { position: Some(_), .. }))
+            };
+            let (commands, expected): (Vec<_>, Vec<Outcome<LedgerStream>>) = submission
                 .commands
                 .iter()
                 .zip(outcomes)
@@ -174,18 +179,18 @@ impl Test {
     }
 }
 
-fn events(store: &dyn EventStore) -> Vec<Result<Recorded<Event>, Corruption>> {
+fn events(store: &dyn EventStore) -> Vec<Result<Recorded, Unreadable>> {
     let records = store.read_journal(Position::ZERO, usize::MAX).expect("a journal");
     records
         .iter()
-        .flat_map(|record| match record.as_record().decode() {
+        .flat_map(|record| match record.as_record().decode::<Ledger>() {
             Ok(events) => events.into_iter().map(Ok).collect(),
-            Err(corruption) => vec![Err(corruption)],
+            Err(unreadable) => vec![Err(unreadable)],
         })
         .collect()
 }
 
-fn as_replay(outcome: &Outcome) -> Outcome {
+fn as_replay(outcome: &Outcome<LedgerStream>) -> Outcome<LedgerStream> {
     match outcome.clone() {
         Outcome::Accepted(accepted) => Outcome::Accepted(Accepted { replayed: true, ..accepted }),
         Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),

@@ -7,14 +7,15 @@ use std::path::Path;
 use cauri_command_api::problem::PROBLEMS;
 use cauri_command_api::readiness::REASONS;
 use cauri_domain::RefusalCode;
-use cauri_domain::entry::{MAX_TRANSFERS, decide::MAX_FUTURE_SECS};
+use cauri_domain::entry::MAX_TRANSFERS;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::{AccountAddress, CommandId};
+use cauri_domain::journal::MAX_FUTURE_SECS;
 use cauri_domain::money::{MAX_EXPONENT, MAX_MINOR};
 use cauri_domain::text::{Key, ShortText};
 use cauri_domain::time::Timestamp;
 use cauri_engine::MAX_COMMANDS;
-use cauri_engine::sequencer::MOST_TRANSFERS;
+use cauri_engine::sequencer::MOST_BYTES;
 
 #[test]
 fn the_reference_of_refusals_and_problems_is_the_code() {
@@ -90,7 +91,11 @@ fn bounds() -> Vec<(&'static str, Vec<Bound>)> {
         ("`Idempotency-Key`", "1 to 255 visible ASCII characters".into(), "`validation_failed`"),
         ("the same of a bulk request", "255 characters with `/` and the index of the item".into(), "`validation_failed`"),
         ("commands of a bulk request", grouped(MAX_COMMANDS as i128), "`payload_too_large`"),
-        ("transfers that a bulk request moves", grouped(MOST_TRANSFERS as i128), "`payload_too_large`"),
+        (
+            "bytes that the records of a bulk request may have, counting 1,700 for each transfer",
+            grouped(MOST_BYTES as i128),
+            "`payload_too_large`",
+        ),
         (
             "body, bulk body, times, connections",
             "see [configuration](configuration.md)".into(),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Engine, EngineConfig, ManualClock, Mode};
 use cauri_event_schemas::Position;
+use cauri_event_store::conformance::material::Sought;
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
-use cauri_event_store::{EventStore, Head, Lookup, OwnedRecord, Snapshot};
+use cauri_event_store::{EventStore, Head, OwnedRecord, Snapshot};
 use cauri_tests::ask::Asked;
 use cauri_tests::maker::{Maker, opening};
 use tempfile::TempDir;
@@ -24,7 +25,7 @@ pub struct Written {
     pub head: Head,
     pub records: Vec<OwnedRecord>,
     /// Every command and stream with the position of its first record.
-    pub ids: Vec<(Lookup, Position)>,
+    pub ids: Vec<(Sought, Position)>,
     pub snapshot: Option<Snapshot>,
 }
 
@@ -41,16 +42,16 @@ impl Written {
 
     fn found(root: TempDir, store: &EmbeddedStore) -> Self {
         let records = store.read_journal(Position::ZERO, usize::MAX).expect("a journal");
-        let mut ids: Vec<(Lookup, Position)> = Vec::new();
+        let mut ids: Vec<(Sought, Position)> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for record in &records {
             let record = record.as_record();
             let envelope = record.envelope().expect("an envelope");
             if seen.insert(format!("command {}", envelope.metadata.command)) {
-                ids.push((Lookup::Command(envelope.metadata.key()), record.position()));
+                ids.push((Sought::Command(envelope.metadata.key()), record.position()));
             }
             if seen.insert(format!("stream {}", envelope.stream)) {
-                ids.push((Lookup::Stream(envelope.stream), record.position()));
+                ids.push((Sought::Stream(envelope.stream.into_owned()), record.position()));
             }
         }
         let (head, snapshot) = (store.head().expect("a head"), store.latest_snapshot().expect("an answer"));
@@ -91,7 +92,7 @@ pub fn open(dir: &Path) -> Result<EmbeddedStore, cauri_event_store::embedded::Op
 
 /// Has an engine write commands of all kinds, with a snapshot now and then.
 pub fn write_with_engine(store: Arc<dyn EventStore>, commands: usize) {
-    let engine = Engine::start(store, config()).expect("an engine");
+    let engine = Engine::<cauri_domain::Ledger>::start(store, config()).expect("an engine");
     let mut maker = Maker::new("fuzz", 5);
     let submit = |asked: &[Asked]| {
         let envelopes = asked.iter().map(Asked::envelope).collect();

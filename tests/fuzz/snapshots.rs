@@ -19,7 +19,7 @@ fn an_engine_starts_whatever_the_snapshot_says() {
         let state = changed(random, &snapshot.state);
         store.save_snapshot(&Snapshot { head: snapshot.head, state }).expect("a snapshot");
         // It may call the journal corrupt where the tail does not follow from such a state; it may not break.
-        if let Ok(engine) = Engine::start(Arc::new(store.for_another_engine()), config()) {
+        if let Ok(engine) = Engine::<cauri_domain::Ledger>::start(Arc::new(store.for_another_engine()), config()) {
             engine.stop();
         }
     });

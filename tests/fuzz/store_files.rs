@@ -7,8 +7,9 @@
 use std::path::Path;
 
 use cauri_event_schemas::{Position, StreamVersion};
+use cauri_event_store::EventStore;
+use cauri_event_store::conformance::material::Sought;
 use cauri_event_store::conformance::material::{Author, batch_after};
-use cauri_event_store::{EventStore, Lookup};
 use cauri_replay_tools::report::Verdict;
 use cauri_replay_tools::verify::{Wanted, verify_directory};
 use fastrand::Rng;
@@ -170,10 +171,10 @@ fn read(random: &mut Rng, dir: &Path, written: &Written) -> Option<u64> {
         }
     }
     for (lookup, position) in written.ids.iter().filter(|(_, position)| *position <= head.position) {
-        if let Ok(found) = store.locate(std::slice::from_ref(lookup)) {
+        if let Ok(found) = store.locate(&[lookup.lookup()]) {
             assert_eq!(found, [Some(*position)], "{lookup:?} is not found where it stands");
         }
-        if let Lookup::Stream(stream) = lookup
+        if let Sought::Stream(stream) = lookup
             && random.u32(..8) == 0
             && let Ok(records) = store.read_stream(stream, StreamVersion::ZERO)
         {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cauri_domain::RefusalCode;
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Accepted, Clock, Engine, EngineConfig, ManualClock, Mode, Outcome, Refused, SubmitError};
 use cauri_event_store::conformance::material;
@@ -27,7 +29,7 @@ struct World {
     /// A snapshot of some time ago, as a crash may leave it.
     old_snapshot: Option<Snapshot>,
     config: EngineConfig,
-    engine: Engine,
+    engine: Engine<Ledger>,
 }
 
 /// Runs one seed; the answer is how often what was written.
@@ -160,7 +162,7 @@ impl World {
         }
     }
 
-    fn answered(&mut self, submission: &Submission, outcomes: &[Outcome]) {
+    fn answered(&mut self, submission: &Submission, outcomes: &[Outcome<LedgerStream>]) {
         self.checker.follow(&self.store);
         self.checker.check(submission, outcomes);
         for (asked, outcome) in submission.commands.iter().zip(outcomes) {
@@ -169,7 +171,7 @@ impl World {
         let has_mismatch = outcomes.iter().any(|outcome| matches!(outcome, Outcome::VersionMismatch { .. }));
         if self.random.once_in(5) && !has_mismatch {
             let head = self.store.head().expect("a head");
-            let again: Vec<Outcome> = self.ask(submission).iter().map(as_replay).collect();
+            let again: Vec<Outcome<LedgerStream>> = self.ask(submission).iter().map(as_replay).collect();
             let was_decided = outcomes.iter().all(|outcome| !matches!(outcome, Outcome::Refused(Refused { position: None, .. })));
             if was_decided {
                 assert_eq!(again, outcomes.iter().map(as_replay).collect::<Vec<_>>(), "a retry is answered as it was first");
@@ -183,7 +185,7 @@ impl World {
         }
     }
 
-    fn ask(&self, submission: &Submission) -> Vec<Outcome> {
+    fn ask(&self, submission: &Submission) -> Vec<Outcome<LedgerStream>> {
         let commands = submission.commands.iter().map(Asked::envelope).collect();
         self.engine.submit_blocking(commands, submission.mode).expect("outcomes").outcomes
     }
@@ -231,7 +233,7 @@ impl World {
     }
 }
 
-fn as_replay(outcome: &Outcome) -> Outcome {
+fn as_replay(outcome: &Outcome<LedgerStream>) -> Outcome<LedgerStream> {
     match outcome.clone() {
         Outcome::Accepted(accepted) => Outcome::Accepted(Accepted { replayed: true, ..accepted }),
         Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),

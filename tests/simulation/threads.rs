@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{Accepted, Clock, Coordination, Engine, EngineConfig, ManualClock, Mode, Outcome, Refused, Rejected, SubmitError};
 use cauri_event_store::EventStore;
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize, OpenError};
@@ -29,7 +31,7 @@ struct World {
     config: EngineConfig,
     clock: ManualClock,
     /// One engine, or two on a shared journal. Restarted under the callers' hands.
-    engines: Vec<RwLock<Option<Engine>>>,
+    engines: Vec<RwLock<Option<Engine<Ledger>>>>,
     checker: Mutex<Checker>,
     /// Entries and holds that anybody asked for.
     entries: Mutex<(Vec<u128>, Vec<u128>)>,
@@ -185,7 +187,7 @@ impl World {
     }
 
     /// Asks until there is an outcome, as a caller does who is told "not done", "unknown" or "stopped".
-    fn ask(&self, caller: usize, submission: &Submission) -> Vec<Outcome> {
+    fn ask(&self, caller: usize, submission: &Submission) -> Vec<Outcome<LedgerStream>> {
         self.checker.lock().expect("a checker").note(submission);
         loop {
             let engine = self.engines[caller % self.engines.len()].read().expect("an engine").clone().expect("an engine");
@@ -203,7 +205,7 @@ impl World {
         }
     }
 
-    fn call(&self, caller: usize) -> Vec<(Submission, Vec<Outcome>)> {
+    fn call(&self, caller: usize) -> Vec<(Submission, Vec<Outcome<LedgerStream>>)> {
         let mut maker = Maker::new(&format!("c{caller}"), self.seed << 16 | caller as u64);
         let mut answers = Vec::new();
         for _ in 0..SUBMISSIONS {
@@ -247,7 +249,7 @@ impl World {
     }
 }
 
-fn as_replay(outcome: &Outcome) -> Outcome {
+fn as_replay(outcome: &Outcome<LedgerStream>) -> Outcome<LedgerStream> {
     match outcome.clone() {
         Outcome::Accepted(accepted) => Outcome::Accepted(Accepted { replayed: true, ..accepted }),
         Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),

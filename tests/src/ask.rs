@@ -1,11 +1,10 @@
 //! What a command asks, in plain words and numbers: the naive model understands it as it is, the engine gets it translated.
 
-use std::sync::Arc;
-
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
+use cauri_domain::journal::{CloseJournal, JournalCommand};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, UncheckedMoney};
 use cauri_domain::time::Timestamp;
@@ -84,7 +83,7 @@ pub struct Asked {
 
 impl Asked {
     /// The command as the engine takes it.
-    pub fn envelope(&self) -> CommandEnvelope {
+    pub fn envelope(&self) -> CommandEnvelope<LedgerCommand> {
         let key = command_key(&self.key);
         let command = match &self.ask {
             Ask::Open { address: at, kind, coin, floor, ceiling } => LedgerCommand::open_account(OpenAccount {
@@ -127,7 +126,7 @@ impl Asked {
                     ReverseEntry { at_original_date: *at_original_date, entry_id: by.map(EntryId::from_u128), ..ReverseEntry::default() };
                 LedgerCommand::entry(EntryId::from_u128(*entry), EntryAction::Reverse(reverse))
             }
-            Ask::CloseJournal => LedgerCommand::CloseJournal(Arc::default()),
+            Ask::CloseJournal => LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
         };
         let mut envelope = CommandEnvelope::new(command, key, "operator:simulation".parse().expect("a short text"));
         envelope.expected_version = self.expected_version.map(StreamVersion::new);

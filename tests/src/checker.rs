@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cauri_domain::RefusalCode;
-use cauri_domain::fold::{Balances, LedgerRules};
+use cauri_domain::event::EventSet;
+use cauri_domain::fold::Balances;
 use cauri_domain::ids::CommandKey;
+use cauri_domain::journal::Rules;
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Accepted, Mode, Outcome, Refused};
-use cauri_event_schemas::{Event, Fingerprint, Position, Recorded, StreamId};
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
+use cauri_event_schemas::{Fingerprint, Position};
 use cauri_event_store::EventStore;
 use cauri_event_store::conformance::material;
 
@@ -51,7 +56,7 @@ struct Commit {
 
 impl Checker {
     /// At the beginning of a journal.
-    pub fn new(rules: LedgerRules) -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self {
             model: Model::new(rules.max_future_secs),
             asked: HashMap::new(),
@@ -121,15 +126,15 @@ impl Checker {
     }
 
     /// Compares what a submission was answered with what is in the journal; it was followed to its end.
-    pub fn check(&self, submission: &Submission, outcomes: &[Outcome]) {
+    pub fn check(&self, submission: &Submission, outcomes: &[Outcome<LedgerStream>]) {
         assert_eq!(outcomes.len(), submission.commands.len(), "one outcome for each command");
         for (index, (asked, outcome)) in submission.commands.iter().zip(outcomes).enumerate() {
             let envelope = asked.envelope();
             let written = self.written.get(&envelope.key);
             let same = written.filter(|(fingerprint, _)| *fingerprint == envelope.fingerprint).map(|(_, written)| written);
             match outcome {
-                Outcome::Accepted(Accepted { first, last, version, entry, recorded_at, .. }) => {
-                    let entry = entry.map(|entry| entry.as_u128());
+                Outcome::Accepted(Accepted { first, last, version, begun, recorded_at, .. }) => {
+                    let entry = begun.as_ref().and_then(StreamId::as_entry).map(|entry| entry.as_u128());
                     let done = Done { events: last.get() + 1 - first.get(), version: version.get(), entry };
                     let told = Written::Accepted { first: *first, last: *last, recorded_at: *recorded_at, done };
                     assert_eq!(same, Some(&told), "{asked:?}");
@@ -147,6 +152,7 @@ impl Checker {
                 Outcome::VersionMismatch { actual } => {
                     assert!(asked.expected_version.is_some_and(|expected| expected != actual.get()), "{asked:?}: {actual}");
                 }
+                Outcome::Failed { what } => panic!("{asked:?}: a rule failed: {what}"),
                 Outcome::NotApplied { because_of } => {
                     assert_eq!(submission.mode, Mode::Atomic);
                     assert_ne!(*because_of, index);
@@ -160,7 +166,7 @@ impl Checker {
     /// Compares the totals of every account, by the model and by the journal, and verifies the journal itself.
     pub fn check_balances(&self, store: &dyn EventStore) {
         material::check(store);
-        let mut balances = Balances::new(LedgerRules::default());
+        let mut balances = Balances::new(Rules::default());
         for commit in self.commits_after(store, Position::ZERO) {
             for record in &commit.records {
                 match (&record.stream, &record.event) {
@@ -262,7 +268,7 @@ impl Checker {
     fn commits_after(&self, store: &dyn EventStore, after: Position) -> Vec<Commit> {
         let mut commits: Vec<Commit> = Vec::new();
         for stored in store.read_journal(after.next(), usize::MAX).expect("a journal") {
-            for record in stored.as_record().decode().expect("an event") {
+            for record in stored.as_record().decode::<Ledger>().expect("an event") {
                 match (record.metadata.fingerprint, commits.last_mut()) {
                     (Some(fingerprint), _) => {
                         commits.push(Commit { command: record.metadata.key(), fingerprint, records: vec![record] });

@@ -1,6 +1,7 @@
 //! Makes commands at random: mostly sensible ones, and every way of being refused now and then.
 
 use cauri_domain::account::AccountKind;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{Outcome, Refused};
 
 use crate::ask::{Amount, Ask, Asked, Coin, Hold, Move};
@@ -128,10 +129,10 @@ impl Maker {
     }
 
     /// Learns what became of a command.
-    pub fn learn(&mut self, asked: &Asked, outcome: &Outcome) {
+    pub fn learn(&mut self, asked: &Asked, outcome: &Outcome<LedgerStream>) {
         match outcome {
             Outcome::Accepted(accepted) => {
-                let entry = accepted.entry.map(|entry| entry.as_u128());
+                let entry = accepted.begun.as_ref().and_then(|stream| stream.as_entry()).map(|entry| entry.as_u128());
                 self.entries.extend(entry);
                 if matches!(asked.ask, Ask::Post { hold: Some(_), .. }) {
                     self.holds.extend(entry);
@@ -139,7 +140,7 @@ impl Maker {
                 self.answered.push(asked.clone());
             }
             Outcome::Refused(Refused { position: Some(_), .. }) => self.answered.push(asked.clone()),
-            Outcome::Refused(_) | Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } => {}
+            Outcome::Refused(_) | Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } | Outcome::Failed { .. } => {}
         }
     }
 

@@ -6,7 +6,7 @@ use axum::response::Response;
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::ids::AccountAddress;
-use cauri_event_schemas::StreamId;
+use cauri_event_schemas::ledger::StreamId;
 
 use super::history;
 use crate::answer::of_submitted;

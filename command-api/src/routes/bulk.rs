@@ -7,8 +7,10 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use cauri_domain::LedgerCommand;
 use cauri_domain::RefusalCode;
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome};
 use cauri_event_schemas::{Position, StreamVersion};
@@ -16,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::answer::{Status, Target, json, mismatch, problem_of, put, repeated, token};
+use crate::answer::{Status, Target, json, mismatch, problem_of, put, repeated, rule_failed, token};
 use crate::auth::layer::{Authorized, Write};
 use crate::body::{Arrived, account, require, whole};
 use crate::bulk::{BulkItem, items_of_array};
@@ -122,14 +124,14 @@ impl BulkResult {
         }
     }
 
-    fn of(index: usize, asked: &AskedFor, outcome: &Outcome) -> Self {
+    fn of(index: usize, asked: &AskedFor, outcome: &Outcome<LedgerStream>) -> Self {
         let target = &asked.target.clone().into_recorded(outcome);
         match outcome {
             Outcome::Accepted(accepted) => Self {
                 version: Some(accepted.version),
                 journal_position: Some(accepted.last),
                 recorded_at: Some(accepted.recorded_at),
-                entry_id: target.besides(accepted.entry),
+                entry_id: target.besides(accepted),
                 replayed: Some(accepted.replayed),
                 ..Self::new(index, Status::Accepted, asked, target)
             },
@@ -150,6 +152,9 @@ impl BulkResult {
             }
             Outcome::NotApplied { because_of } => {
                 Self { because_of: Some(*because_of), ..Self::new(index, Status::NotApplied, asked, target) }
+            }
+            Outcome::Failed { .. } => {
+                Self { detail: Some(rule_failed().detail.clone()), ..Self::new(index, Status::Failed, asked, target) }
             }
         }
     }
@@ -201,7 +206,7 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
     Ok(respond(state, headers, atomic, &place, &asked_for, answer))
 }
 
-async fn submit_all(state: &ApiState, commands: Vec<CommandEnvelope>, mode: Mode) -> Result<Answer, Problem> {
+async fn submit_all(state: &ApiState, commands: Vec<CommandEnvelope<LedgerCommand>>, mode: Mode) -> Result<Answer<LedgerStream>, Problem> {
     let count = commands.len();
     let answer = crate::submit::submit(state, commands, mode).await?;
     if answer.outcomes.len() == count {
@@ -219,14 +224,14 @@ struct AskedFor {
 }
 
 impl AskedFor {
-    fn by(envelope: &CommandEnvelope) -> Self {
+    fn by(envelope: &CommandEnvelope<LedgerCommand>) -> Self {
         Self { target: Target::of(&envelope.command), key: envelope.key.id.clone(), expected_version: envelope.expected_version }
     }
 }
 
 /// The commands of a bulk request, and how their places are written as pointers.
 struct Bulk {
-    commands: Vec<CommandEnvelope>,
+    commands: Vec<CommandEnvelope<LedgerCommand>>,
     atomic: bool,
     place: Place,
 }
@@ -319,7 +324,7 @@ impl Reader {
         if mistakes.is_empty() { Ok(Bulk { commands, atomic: atomic.unwrap_or(false), place }) } else { Err(Problem::validation(mistakes)) }
     }
 
-    fn envelope(&self, index: usize, item: BulkItem) -> Result<CommandEnvelope, FieldProblem> {
+    fn envelope(&self, index: usize, item: BulkItem) -> Result<CommandEnvelope<LedgerCommand>, FieldProblem> {
         let key = match (item.key, &self.headers.key) {
             (Some(key), _) => Some(key),
             (None, Some(key)) => Some(numbered(key, index)?),
@@ -372,7 +377,7 @@ fn respond(
     atomic: bool,
     place: &Place,
     asked_for: &[AskedFor],
-    Answer { outcomes, head }: Answer,
+    Answer { outcomes, head }: Answer<LedgerStream>,
 ) -> Response {
     let results: Vec<BulkResult> =
         asked_for.iter().zip(&outcomes).enumerate().map(|(index, (asked, outcome))| BulkResult::of(index, asked, outcome)).collect();
@@ -425,7 +430,7 @@ fn not_applied(
     headers: &CommandHeaders,
     place: &Place,
     index: usize,
-    outcome: Outcome,
+    outcome: Outcome<LedgerStream>,
     expected: Option<StreamVersion>,
     position: &str,
     results: &[BulkResult],
@@ -433,6 +438,7 @@ fn not_applied(
     let mut problem = match outcome {
         Outcome::Refused(refused) => problem_of(refused, Some(position)),
         Outcome::VersionMismatch { actual } => mismatch(expected, actual),
+        Outcome::Failed { .. } => rule_failed(),
         Outcome::Accepted(_) | Outcome::NotApplied { .. } => Problem::internal(headers.request_id(), "nothing stood in the way"),
     };
     problem.pointer = Some(place.pointer(index, problem.pointer.as_deref().unwrap_or_default()));

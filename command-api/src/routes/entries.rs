@@ -9,7 +9,7 @@ use cauri_domain::ids::{EntryId, InvalidEntryId};
 use cauri_domain::money::UncheckedMoney;
 use cauri_domain::time::Timestamp;
 use cauri_engine::Outcome;
-use cauri_event_schemas::StreamId;
+use cauri_event_schemas::ledger::StreamId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -8,7 +8,8 @@ use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::StreamId;
+use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::{EventStore, StoreError};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -69,6 +70,7 @@ pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: Strea
         Ok(Err(StoreError::Corruption(corruption))) => {
             return Err(headers.tell(Problem::of(&kind::JOURNAL_DAMAGED, corruption.to_string())));
         }
+        Ok(Err(StoreError::Newer(newer))) => return Err(headers.tell(Problem::of(&kind::JOURNAL_NEWER, newer.to_string()))),
         Err(error) => return Err(Problem::internal(headers.request_id(), error)),
     };
     if history.events.is_empty() {
@@ -82,7 +84,7 @@ pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: Strea
 
 fn read(store: &dyn EventStore, stream: StreamId) -> Result<StreamHistory, StoreError> {
     let mut history = StreamHistory { stream: stream.to_string(), version: StreamVersion::ZERO, events: Vec::new() };
-    for record in store.read_stream(&stream, StreamVersion::ZERO.next())? {
+    for record in store.read_stream(&stream.to_string(), StreamVersion::ZERO.next())? {
         let envelope = record.as_record().envelope().inspect_err(|corruption| store.health().note_damage(corruption))?;
         history.version = envelope.version;
         history.events.push(StreamEvent {

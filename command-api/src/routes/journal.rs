@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use cauri_domain::LedgerCommand;
-use cauri_domain::journal::CloseJournal;
+use cauri_domain::journal::{CloseJournal, JournalCommand};
 
 use crate::answer::of_submitted;
 use crate::auth::layer::{Administer, Authorized};
@@ -20,6 +20,6 @@ pub(super) async fn close(
     headers: CommandHeaders,
     OptionalJsonBody(close): OptionalJsonBody<CloseJournal>,
 ) -> Result<Response, Problem> {
-    let submitted = submit_one(&state, &headers, &caller, LedgerCommand::CloseJournal(close.into())).await?;
+    let submitted = submit_one(&state, &headers, &caller, LedgerCommand::Journal(JournalCommand::Close(close))).await?;
     Ok(of_submitted(&state, &headers, submitted))
 }

@@ -151,8 +151,8 @@ async fn what_a_command_belongs_to_stands_in_its_record() {
     let call = api.post("/v1/entries").key("k-1").json(&entry("bank", "awa", 1));
     let call = call.header("cauri-correlation-id", "order-17").header("cauri-causation-id", "msg-3").header("traceparent", trace);
     let id = call.send().await.expect(201).body["id"].as_str().unwrap().parse().unwrap();
-    let stream = cauri_event_schemas::StreamId::Entry(id);
-    let records = api.engine.store().read_stream(&stream, cauri_event_schemas::StreamVersion::new(1)).unwrap();
+    let stream = cauri_event_schemas::ledger::StreamId::Entry(id);
+    let records = api.engine.store().read_stream(&stream.to_string(), cauri_event_schemas::StreamVersion::new(1)).unwrap();
     let metadata = records[0].as_record().envelope().unwrap().metadata;
     assert_eq!(metadata.actor.as_str(), "admin:awa");
     assert_eq!(metadata.command.as_str(), "k-1");

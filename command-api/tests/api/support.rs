@@ -15,6 +15,7 @@ use cauri_command_api::auth::role::Role;
 use cauri_command_api::auth::token::{Trust, Verifier};
 use cauri_command_api::readiness::ReadyCheck;
 use cauri_command_api::{ApiState, HttpLimits, router};
+use cauri_domain::ledger::Ledger;
 use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Engine, EngineConfig, ManualClock};
@@ -58,7 +59,7 @@ pub fn verifier() -> Arc<Verifier> {
 /// A ledger behind the router.
 pub struct Api {
     pub router: Router,
-    pub engine: Engine,
+    pub engine: Engine<Ledger>,
     pub store: MemoryStore,
     pub clock: ManualClock,
 }

@@ -5,38 +5,34 @@
 
 use std::collections::BTreeMap;
 
-use cqrs_es::DomainEvent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AccountKind;
+use crate::event::Payload;
+use crate::event_types;
+use crate::example;
 use crate::ids::EntryId;
 use crate::limits::Limits;
 use crate::money::Currency;
 use crate::text::{Key, ShortText};
 
-/// Everything that can have happened to an account.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data")]
-pub enum AccountEvent {
-    /// It exists from here on.
-    #[serde(rename = "account.opened")]
-    Opened(AccountOpened),
-    /// Nothing moves until it is unfrozen.
-    #[serde(rename = "account.frozen")]
-    Frozen(AccountFrozen),
-    /// It moves again.
-    #[serde(rename = "account.unfrozen")]
-    Unfrozen(AccountUnfrozen),
-    /// It takes no more entries.
-    #[serde(rename = "account.closed")]
-    Closed(AccountClosed),
-    /// It is open again.
-    #[serde(rename = "account.reopened")]
-    Reopened(AccountReopened),
-    /// Its limits are others.
-    #[serde(rename = "account.limits_changed")]
-    LimitsChanged(LimitsChanged),
+event_types! {
+    /// Everything that can have happened to an account.
+    pub enum AccountEvent {
+        /// It exists from here on.
+        Opened(AccountOpened) = "account.opened" 2,
+        /// Nothing moves until it is unfrozen.
+        Frozen(AccountFrozen) = "account.frozen" 1,
+        /// It moves again.
+        Unfrozen(AccountUnfrozen) = "account.unfrozen" 1,
+        /// It takes no more entries.
+        Closed(AccountClosed) = "account.closed" 1,
+        /// It is open again.
+        Reopened(AccountReopened) = "account.reopened" 1,
+        /// Its limits are others.
+        LimitsChanged(LimitsChanged) = "account.limits_changed" 1,
+    }
 }
 
 /// `account.opened`, version 2.
@@ -60,6 +56,28 @@ pub struct AccountOpened {
     pub owner: Option<ShortText>,
 }
 
+impl Payload for AccountOpened {
+    fn examples() -> Vec<Self> {
+        let full = Self {
+            chart_code: Some(example::text("4191")),
+            currency: Currency::XOF,
+            kind: AccountKind::Liability,
+            limits: example::limits(),
+            metadata: [(example::key("country"), example::text("CI")), (example::key("kyc.level"), example::text("2"))].into(),
+            owner: Some(example::text("party-7f3a")),
+        };
+        let minimal = Self {
+            chart_code: None,
+            currency: Currency::EUR,
+            kind: AccountKind::Income,
+            limits: Limits::default(),
+            metadata: BTreeMap::new(),
+            owner: None,
+        };
+        vec![full, minimal]
+    }
+}
+
 /// `account.frozen`, version 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,10 +87,22 @@ pub struct AccountFrozen {
     pub reason: Option<ShortText>,
 }
 
+impl Payload for AccountFrozen {
+    fn examples() -> Vec<Self> {
+        vec![Self { reason: Some(example::reason()) }, Self { reason: None }]
+    }
+}
+
 /// `account.unfrozen`, version 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountUnfrozen {}
+
+impl Payload for AccountUnfrozen {
+    fn examples() -> Vec<Self> {
+        vec![Self {}]
+    }
+}
 
 /// `account.closed`, version 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -86,10 +116,22 @@ pub struct AccountClosed {
     pub swept_by: Option<EntryId>,
 }
 
+impl Payload for AccountClosed {
+    fn examples() -> Vec<Self> {
+        vec![Self { reason: Some(example::reason()), swept_by: Some(example::entry(5)) }, Self { reason: None, swept_by: None }]
+    }
+}
+
 /// `account.reopened`, version 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountReopened {}
+
+impl Payload for AccountReopened {
+    fn examples() -> Vec<Self> {
+        vec![Self {}]
+    }
+}
 
 /// `account.limits_changed`, version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -99,38 +141,8 @@ pub struct LimitsChanged {
     pub limits: Limits,
 }
 
-impl AccountEvent {
-    /// The event's type, as stored.
-    pub fn name(&self) -> &'static str {
-        match self {
-            AccountEvent::Opened(_) => "account.opened",
-            AccountEvent::Frozen(_) => "account.frozen",
-            AccountEvent::Unfrozen(_) => "account.unfrozen",
-            AccountEvent::Closed(_) => "account.closed",
-            AccountEvent::Reopened(_) => "account.reopened",
-            AccountEvent::LimitsChanged(_) => "account.limits_changed",
-        }
-    }
-
-    /// The version of the event's shape that this program writes.
-    pub fn schema(&self) -> u32 {
-        match self {
-            AccountEvent::Opened(_) => 2,
-            AccountEvent::Frozen(_)
-            | AccountEvent::Unfrozen(_)
-            | AccountEvent::Closed(_)
-            | AccountEvent::Reopened(_)
-            | AccountEvent::LimitsChanged(_) => 1,
-        }
-    }
-}
-
-impl DomainEvent for AccountEvent {
-    fn event_type(&self) -> String {
-        self.name().to_owned()
-    }
-
-    fn event_version(&self) -> String {
-        self.schema().to_string()
+impl Payload for LimitsChanged {
+    fn examples() -> Vec<Self> {
+        vec![Self { limits: example::limits() }, Self { limits: Limits::default() }]
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AccountEvent;
 use crate::IllegalTransition;
+use crate::event::EventSet;
 use crate::limits::Limits;
 use crate::money::{Currency, Money};
 

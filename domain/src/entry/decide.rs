@@ -12,9 +12,6 @@ use crate::money::{MAX_MINOR, Money, UncheckedMoney};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::time::Timestamp;
 
-/// How far ahead an entry may be dated, in seconds: seven days, unless the ledger says otherwise.
-pub const MAX_FUTURE_SECS: i64 = 7 * 86_400;
-
 /// Decides any command for an entry.
 pub fn decide(entry: &Entry, command: &EntryCommand, balances: &Balances) -> Result<EntryEvent, Refusal> {
     match &*command.action {

@@ -7,37 +7,33 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cqrs_es::DomainEvent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::event::Payload;
+use crate::event_types;
+use crate::example;
 use crate::ids::{AccountAddress, EntryId};
 use crate::money::Money;
 use crate::text::{Key, ShortText};
 use crate::time::Timestamp;
 
-/// Everything that can have happened to an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data")]
-pub enum EntryEvent {
-    /// Its transfers moved the posted balances.
-    #[serde(rename = "entry.posted")]
-    Posted(EntryPosted),
-    /// Its transfers took from what is available.
-    #[serde(rename = "entry.held")]
-    Held(EntryHeld),
-    /// The hold moved the posted balances, whole or in part; the rest was released.
-    #[serde(rename = "entry.hold_posted")]
-    HoldPosted(HoldPosted),
-    /// The hold was released.
-    #[serde(rename = "entry.hold_voided")]
-    HoldVoided(HoldVoided),
-    /// The hold was released because its time had passed.
-    #[serde(rename = "entry.hold_expired")]
-    HoldExpired(HoldExpired),
-    /// The opposite entry was posted in the same commit.
-    #[serde(rename = "entry.reversed")]
-    Reversed(EntryReversed),
+event_types! {
+    /// Everything that can have happened to an entry.
+    pub enum EntryEvent {
+        /// Its transfers moved the posted balances.
+        Posted(EntryPosted) = "entry.posted" 1,
+        /// Its transfers took from what is available.
+        Held(EntryHeld) = "entry.held" 1,
+        /// The hold moved the posted balances, whole or in part; the rest was released.
+        HoldPosted(HoldPosted) = "entry.hold_posted" 1,
+        /// The hold was released.
+        HoldVoided(HoldVoided) = "entry.hold_voided" 1,
+        /// The hold was released because its time had passed.
+        HoldExpired(HoldExpired) = "entry.hold_expired" 1,
+        /// The opposite entry was posted in the same commit.
+        Reversed(EntryReversed) = "entry.reversed" 1,
+    }
 }
 
 /// One movement: `amount` from the credit account's point of view in, from the debit account's out.
@@ -74,6 +70,26 @@ pub struct EntryPosted {
     pub transfers: Arc<[Transfer]>,
 }
 
+impl Payload for EntryPosted {
+    fn examples() -> Vec<Self> {
+        let full = Self {
+            dimensions: [(example::key("merchant"), example::text("awa")), (example::key("provider"), example::text("wave"))].into(),
+            effective_at: example::start(),
+            reference: Some(example::text("WAVE-2026-03-16/000117")),
+            reverses: Some(example::entry(9)),
+            transfers: example::collection().into(),
+        };
+        let minimal = Self {
+            dimensions: BTreeMap::new(),
+            effective_at: example::start().saturating_add_secs(-86_400),
+            reference: None,
+            reverses: None,
+            transfers: example::smallest().into(),
+        };
+        vec![full, minimal]
+    }
+}
+
 /// `entry.held`, version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -91,6 +107,26 @@ pub struct EntryHeld {
     pub reference: Option<ShortText>,
     /// What is held.
     pub transfers: Arc<[Transfer]>,
+}
+
+impl Payload for EntryHeld {
+    fn examples() -> Vec<Self> {
+        let full = Self {
+            dimensions: [(example::key("provider"), example::text("wave"))].into(),
+            effective_at: example::start(),
+            expires_at: Some(example::start().saturating_add_secs(900)),
+            reference: Some(example::text("payout \"P-42\"")),
+            transfers: example::payout().into(),
+        };
+        let minimal = Self {
+            dimensions: BTreeMap::new(),
+            effective_at: example::start(),
+            expires_at: None,
+            reference: None,
+            transfers: example::smallest().into(),
+        };
+        vec![full, minimal]
+    }
 }
 
 /// One movement out of a hold.
@@ -120,6 +156,16 @@ pub struct HoldPosted {
     pub transfers: Arc<[HoldPostedTransfer]>,
 }
 
+impl Payload for HoldPosted {
+    fn examples() -> Vec<Self> {
+        let posted = |Transfer { amount, credit, debit, reason }| HoldPostedTransfer { amount, credit, debit, held: amount, reason };
+        let released = |transfer: Transfer| HoldPostedTransfer { amount: Money::zero(transfer.amount.currency()), ..posted(transfer) };
+        let full = Self { effective_at: example::start().saturating_add_secs(60), transfers: example::payout().map(posted).into() };
+        let minimal = Self { effective_at: example::start(), transfers: example::smallest().map(released).into() };
+        vec![full, minimal]
+    }
+}
+
 /// `entry.hold_voided`, version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +179,17 @@ pub struct HoldVoided {
     pub transfers: Arc<[Transfer]>,
 }
 
+impl Payload for HoldVoided {
+    fn examples() -> Vec<Self> {
+        let full = Self {
+            effective_at: example::start().saturating_add_secs(61),
+            reason: Some(example::reason()),
+            transfers: example::payout().into(),
+        };
+        vec![full, Self { effective_at: example::start(), reason: None, transfers: example::smallest().into() }]
+    }
+}
+
 /// `entry.hold_expired`, version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -141,6 +198,13 @@ pub struct HoldExpired {
     pub effective_at: Timestamp,
     /// What was held and is held no more.
     pub transfers: Arc<[Transfer]>,
+}
+
+impl Payload for HoldExpired {
+    fn examples() -> Vec<Self> {
+        let full = Self { effective_at: example::start().saturating_add_secs(900), transfers: example::payout().into() };
+        vec![full, Self { effective_at: example::start(), transfers: example::smallest().into() }]
+    }
 }
 
 /// `entry.reversed`, version 1.
@@ -154,38 +218,8 @@ pub struct EntryReversed {
     pub reason: Option<ShortText>,
 }
 
-impl EntryEvent {
-    /// The event's type, as stored.
-    pub fn name(&self) -> &'static str {
-        match self {
-            EntryEvent::Posted(_) => "entry.posted",
-            EntryEvent::Held(_) => "entry.held",
-            EntryEvent::HoldPosted(_) => "entry.hold_posted",
-            EntryEvent::HoldVoided(_) => "entry.hold_voided",
-            EntryEvent::HoldExpired(_) => "entry.hold_expired",
-            EntryEvent::Reversed(_) => "entry.reversed",
-        }
-    }
-
-    /// The version of the event's shape that this program writes.
-    pub fn schema(&self) -> u32 {
-        match self {
-            EntryEvent::Posted(_)
-            | EntryEvent::Held(_)
-            | EntryEvent::HoldPosted(_)
-            | EntryEvent::HoldVoided(_)
-            | EntryEvent::HoldExpired(_)
-            | EntryEvent::Reversed(_) => 1,
-        }
-    }
-}
-
-impl DomainEvent for EntryEvent {
-    fn event_type(&self) -> String {
-        self.name().to_owned()
-    }
-
-    fn event_version(&self) -> String {
-        self.schema().to_string()
+impl Payload for EntryReversed {
+    fn examples() -> Vec<Self> {
+        vec![Self { by: example::entry(2), reason: Some(example::reason()) }, Self { by: example::entry(8), reason: None }]
     }
 }

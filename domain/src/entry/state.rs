@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EntryEvent, Transfer};
 use crate::IllegalTransition;
+use crate::event::EventSet;
 use crate::time::Timestamp;
 
 /// An entry, as far as decisions look at it.

@@ -11,24 +11,13 @@ use super::totals::Totals;
 use super::undo::{Mark, PreImage, UndoLog};
 use crate::IllegalTransition;
 use crate::account::{self, Account, AccountEvent, Side, Terms};
-use crate::entry::{Entry, EntryEvent, Held, HoldExpired, HoldPostedTransfer, HoldVoided, Transfer, decide::MAX_FUTURE_SECS};
+use crate::entry::{Entry, EntryEvent, Held, HoldExpired, HoldPostedTransfer, HoldVoided, Transfer};
+use crate::event::EventSet;
 use crate::ids::{AccountAddress, EntryId};
+use crate::journal::Rules;
 use crate::money::{Currency, Money};
 use crate::text::ShortText;
 use crate::time::Timestamp;
-
-/// Parameters of the rules; part of a ledger's configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerRules {
-    /// How far ahead of now an entry may be dated, in seconds.
-    pub max_future_secs: i64,
-}
-
-impl Default for LedgerRules {
-    fn default() -> Self {
-        Self { max_future_secs: MAX_FUTURE_SECS }
-    }
-}
 
 /// An account's number in the order of opening: what totals are found by once an address was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,44 +68,57 @@ fn hash_of(address: &AccountAddress) -> u64 {
 ///
 /// Invariants, checked whenever an event is folded: no account beyond its limits; pending totals are the
 /// sums of the open holds; Σ debits = Σ credits per currency (by construction: a transfer adds to both).
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Balances {
-    rules: LedgerRules,
+    rules: Rules,
     rows: Vec<AccountRow>,
     /// By the hash of the address, which stands in the row: a second copy here would be a fifth of an account's memory.
-    #[serde(skip)]
     numbers: HashTable<AccountNo>,
     /// By order, not by hash: callers choose the ids, and a fold has no secret that keeps them from choosing those that collide.
     holds: BTreeMap<EntryId, Box<OpenHold>>,
     /// Accounts that the event in hand touched; kept so that folding an event allocates nothing.
-    #[serde(skip)]
     touched: Vec<AccountNo>,
-    #[serde(skip)]
     expiries: BTreeSet<(i64, EntryId)>,
-    #[serde(skip)]
     undo: UndoLog,
+}
+
+/// The balances at one position, for a snapshot.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FrozenBalances {
+    rows: Vec<AccountRow>,
+    holds: BTreeMap<EntryId, Box<OpenHold>>,
 }
 
 impl Balances {
     /// An empty ledger under these rules.
-    pub fn new(rules: LedgerRules) -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self { rules, ..Self::default() }
     }
 
-    /// Restores what a snapshot leaves out: the look-ups that follow from the rows.
-    #[must_use]
-    pub fn reindexed(mut self, rules: LedgerRules) -> Self {
-        self.rules = rules;
-        self.numbers = HashTable::with_capacity(self.rows.len());
-        for (row, number) in self.rows.iter().zip(0..) {
-            self.numbers.insert_unique(hash_of(&row.address), AccountNo(number), |number| hash_of(&self.rows[number.index()].address));
+    /// A copy for a snapshot.
+    pub fn freeze(&self) -> FrozenBalances {
+        FrozenBalances { rows: self.rows.clone(), holds: self.holds.clone() }
+    }
+
+    /// The balances that were copied, with the look-ups that follow from the rows.
+    pub fn thaw(frozen: FrozenBalances, rules: Rules) -> Self {
+        let mut balances = Self { rows: frozen.rows, holds: frozen.holds, ..Self::new(rules) };
+        let mut numbers = HashTable::with_capacity(balances.rows.len());
+        for (row, number) in balances.rows.iter().zip(0..) {
+            numbers.insert_unique(hash_of(&row.address), AccountNo(number), |number| hash_of(&balances.rows[number.index()].address));
         }
-        self.expiries = self.holds.iter().filter_map(|(id, hold)| Some((hold.expires_at?, *id))).collect();
-        self
+        balances.numbers = numbers;
+        balances.expiries = balances.holds.iter().filter_map(|(id, hold)| Some((hold.expires_at?, *id))).collect();
+        balances
+    }
+
+    /// The parameters of the rules are these from now on.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     /// The parameters of the rules.
-    pub fn rules(&self) -> &LedgerRules {
+    pub fn rules(&self) -> &Rules {
         &self.rules
     }
 

@@ -4,6 +4,6 @@ mod balances;
 mod totals;
 mod undo;
 
-pub use balances::{AccountNo, AccountRow, Balances, LedgerRules};
+pub use balances::{AccountNo, AccountRow, Balances, FrozenBalances};
 pub use totals::Totals;
 pub use undo::Mark;

@@ -2,8 +2,9 @@
 
 use cauri_domain::account::Account;
 use cauri_domain::entry::{Entry, EntryCommand};
-use cauri_domain::fold::{Balances, LedgerRules};
+use cauri_domain::fold::Balances;
 use cauri_domain::ids::CommandKey;
+use cauri_domain::journal::Rules;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
 use cqrs_es::Aggregate;
 use cqrs_es::test::{AggregateResultValidator, TestFramework};
@@ -47,7 +48,7 @@ impl Given {
 
     /// The balances as a replay sees them: folded from events alone.
     pub fn balances(&self) -> Balances {
-        let mut balances = Balances::new(LedgerRules::default());
+        let mut balances = Balances::new(Rules::default());
         for happened in &self.0.history {
             match happened {
                 Happened::Account(address, event) => balances.apply_account(address, event),

@@ -1,27 +1,25 @@
 //! A ledger for tests: `Balances` and the entries in memory, commands as lines of text.
 //!
-//! It decides through `Aggregate::handle` alone, polled once, and composes a closing and a reversal as the
-//! engine does: both aggregates of a command are decided, all events or none are kept.
+//! It is a [`World`] that keeps its aggregates in a map, so that what decides here is what decides in the engine. Beside
+//! that it holds every aggregate against the fold, and every look against what the command said that it needs.
 
 mod given;
 mod script;
 mod values;
 
-use std::collections::HashMap;
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::collections::{HashMap, HashSet};
 
-use cauri_domain::account::{self, Account, AccountAction, AccountCommand, AccountEvent, CloseAccount};
-use cauri_domain::entry::{self, Entry, EntryAction, EntryCommand, EntryEvent, ReverseEntry};
-use cauri_domain::fold::{Balances, LedgerRules, Totals};
+use cauri_domain::account::{Account, AccountEvent};
+use cauri_domain::entry::{Entry, EntryEvent};
+use cauri_domain::event::EventSet;
+use cauri_domain::fold::{Balances, Mark, Totals};
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
-use cauri_domain::journal::{Journal, JournalEvent};
+use cauri_domain::journal::{self, Journal, JournalEvent, Rules};
+use cauri_domain::kind::{Kind, Loaded, World, decide};
+use cauri_domain::ledger::{self, LedgerAggregate, LedgerEvent, LedgerStream};
+use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
-use cqrs_es::Aggregate;
-use cqrs_es::event_sink::EventSink;
 
 pub use given::{given, then_refused};
 pub use script::command;
@@ -47,25 +45,113 @@ impl Happened {
 
 /// The whole decision state of a ledger, and all that ever happened in it.
 pub struct Ledger {
-    pub balances: Balances,
+    pub state: ledger::Ledger,
     pub entries: HashMap<EntryId, Entry>,
     pub history: Vec<Happened>,
     pub now: Timestamp,
     journal: Journal,
+    journal_name: ShortText,
     commands: u32,
+    /// The command that is decided, and what it said that it needs.
+    key: CommandKey,
+    needed: HashSet<LedgerStream>,
+}
+
+/// A moment of a ledger.
+pub struct Moment {
+    state: Mark,
+    entries: HashMap<EntryId, Entry>,
+    history: usize,
+    journal: Journal,
+}
+
+impl Loaded<ledger::Ledger> for Ledger {
+    fn aggregate(&self, stream: &LedgerStream) -> Option<LedgerAggregate> {
+        let LedgerStream::Entry(id) = stream else { return None };
+        Some(LedgerAggregate::Entry(self.entries.get(id).cloned().unwrap_or_default()))
+    }
+}
+
+impl World<ledger::Ledger> for Ledger {
+    type Mark = Moment;
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn key(&self) -> &CommandKey {
+        &self.key
+    }
+
+    fn journal_name(&self) -> &ShortText {
+        &self.journal_name
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    fn state(&self) -> &ledger::Ledger {
+        &self.state
+    }
+
+    fn aggregate(&mut self, stream: &LedgerStream) -> LedgerAggregate {
+        assert!(self.needed.contains(stream), "{stream} was looked at, and the command did not say that it needs it");
+        Loaded::aggregate(self, stream).expect("an entry")
+    }
+
+    fn record(&mut self, stream: LedgerStream, event: LedgerEvent) {
+        let version = self.state.version(&stream).next();
+        self.state.fold(&stream, version, &event).expect("what was decided can be folded");
+        self.history.push(match (stream, event) {
+            (LedgerStream::Account(address), LedgerEvent::Account(event)) => Happened::Account(address, event),
+            (LedgerStream::Entry(id), LedgerEvent::Entry(event)) => {
+                assert!(self.needed.contains(&LedgerStream::Entry(id)), "entry {id} was written, and the command did not need it");
+                let entry = self.entries.remove(&id).unwrap_or_default();
+                let entry = cauri_domain::entry::evolve(entry, &event).expect("what was decided follows");
+                let held = matches!(entry, Entry::Held(_)).then(|| entry.clone());
+                assert_eq!(self.balances().hold(&id), held, "the fold and the aggregate see one hold");
+                self.entries.insert(id, entry);
+                Happened::Entry(id, event)
+            }
+            (LedgerStream::Journal(_), LedgerEvent::Journal(event)) => {
+                self.journal = journal::evolve(self.journal, &event).expect("what was decided follows");
+                Happened::Journal(event)
+            }
+            (stream, event) => panic!("{} of {stream}", event.name()),
+        });
+    }
+
+    fn mark(&mut self) -> Moment {
+        Moment { state: self.state.mark(), entries: self.entries.clone(), history: self.history.len(), journal: self.journal }
+    }
+
+    fn roll_back(&mut self, moment: Moment) {
+        self.state.roll_back(moment.state);
+        (self.entries, self.journal) = (moment.entries, moment.journal);
+        self.history.truncate(moment.history);
+    }
 }
 
 impl Ledger {
     /// An empty ledger at 08:00 of a Monday.
     pub fn new() -> Self {
         Self {
-            balances: Balances::new(LedgerRules::default()),
+            state: ledger::Ledger::empty(Rules::default()),
             entries: HashMap::new(),
             history: Vec::new(),
             now: start(),
             journal: Journal::default(),
+            journal_name: "ledger".parse().expect("a name"),
             commands: 0,
+            key: "none".parse().expect("a key"),
+            needed: HashSet::new(),
         }
+    }
+
+    /// Every account and every open hold.
+    pub fn balances(&self) -> &Balances {
+        self.state.balances()
     }
 
     /// A ledger in which every line of the script was accepted.
@@ -109,16 +195,14 @@ impl Ledger {
 
     /// Several lines as one request: all or none, the first refusal named, or each its own result.
     pub fn bulk(&mut self, atomic: bool, lines: &[&str]) -> Vec<String> {
-        let (mark, entries, history) = (self.balances.mark(), self.entries.clone(), self.history.len());
+        let moment = self.mark();
         let mut answers = Vec::new();
         for line in lines {
             let answer = self.says(line);
             let refused = answer.parse::<RefusalCode>().is_ok();
             answers.push(answer);
             if atomic && refused {
-                self.balances.roll_back(mark);
-                self.entries = entries;
-                self.history.truncate(history);
+                self.roll_back(moment);
                 return answers.split_off(answers.len() - 1);
             }
         }
@@ -128,129 +212,42 @@ impl Ledger {
     /// Decides one command; what was refused leaves nothing behind.
     pub fn execute(&mut self, command: &LedgerCommand, id: &CommandKey) -> Result<Vec<Happened>, Refusal> {
         self.expire();
-        let mark = self.balances.mark();
-        let (before, entries) = (self.history.len(), self.entries.clone());
-        match self.decide(command, id) {
-            Ok(()) => Ok(self.history[before..].to_vec()),
-            Err(refusal) => {
-                self.balances.roll_back(mark);
-                self.entries = entries;
-                self.history.truncate(before);
-                Err(refusal)
-            }
-        }
+        let before = self.history.len();
+        self.decide(command, id).map(|()| self.history[before..].to_vec())
     }
 
-    /// Releases every hold whose time has passed, as the engine does before it decides.
+    /// Decides everything that fell due, as the engine does before anything else.
     fn expire(&mut self) {
-        while let Some(id) = self.balances.expired_hold(self.now) {
-            self.entry(id, EntryAction::ExpireHold).expect("an open hold can expire");
+        while let Some((id, command)) = self.state.due(self.now) {
+            self.decide(&command, &CommandKey::without_caller(id)).expect("what fell due can be decided");
         }
     }
 
     fn decide(&mut self, command: &LedgerCommand, id: &CommandKey) -> Result<(), Refusal> {
-        if let LedgerCommand::CloseJournal(close) = command {
-            for event in handled(&mut self.journal, (**close).clone(), &())? {
-                self.history.push(Happened::Journal(event));
-            }
-            return Ok(());
-        }
-        self.journal.check_open()?;
-        match command {
-            LedgerCommand::Account(command) => match &*command.action {
-                AccountAction::Close(close) => self.close(&command.address, close, id),
-                _ => self.account(command.clone()),
-            },
-            LedgerCommand::Entry { id: entry, action } => match &**action {
-                EntryAction::Reverse(reverse) => self.reverse(*entry, reverse, id),
-                action => self.entry(*entry, action.clone()),
-            },
-            LedgerCommand::CloseJournal(_) => Ok(()),
-        }
-    }
-
-    /// The sweep's entry and the closing, in one commit.
-    fn close(&mut self, address: &AccountAddress, close: &CloseAccount, id: &CommandKey) -> Result<(), Refusal> {
-        let account = self.balances.account(address);
-        let sweep = account::decide::sweep(&account, address, close, id, &self.balances)?;
-        let swept_by = sweep.as_ref().and_then(|sweep| sweep.id);
-        if let (Some(sweep), Some(swept_by)) = (sweep, swept_by) {
-            self.entry(swept_by, EntryAction::Post(sweep))?;
-        }
-        let action = AccountAction::Close(CloseAccount { entry_id: swept_by, ..close.clone() });
-        self.account(AccountCommand { address: address.clone(), action: Arc::new(action) })
-    }
-
-    /// The reversal and the opposite entry, in one commit; of two refusals the first by precedence.
-    fn reverse(&mut self, original: EntryId, reverse: &ReverseEntry, id: &CommandKey) -> Result<(), Refusal> {
-        let by = reverse.entry_id.unwrap_or_else(|| EntryId::derived_from(id));
-        let opposite = entry::decide::opposite(&self.state(original), original, reverse, by);
-        let reversed = self.entry(original, EntryAction::Reverse(ReverseEntry { entry_id: Some(by), ..reverse.clone() }));
-        let Some(opposite) = opposite else { return reversed };
-        match (reversed, self.entry(by, EntryAction::Post(opposite))) {
-            (Ok(()), posted) => posted,
-            (Err(first), Err(second)) => Err(std::cmp::min_by_key(first, second, |refusal| refusal.code)),
-            (reversed, Ok(())) => reversed,
-        }
-    }
-
-    fn account(&mut self, command: AccountCommand) -> Result<(), Refusal> {
-        let address = command.address.clone();
-        let mut account = self.balances.account(&address);
-        for event in handled(&mut account, command, &self.balances)? {
-            self.balances.apply_account(&address, &event).expect("what was decided can be folded");
-            self.history.push(Happened::Account(address.clone(), event));
-        }
-        assert_eq!(self.balances.account(&address), account, "the fold and the aggregate see one account");
-        Ok(())
-    }
-
-    fn entry(&mut self, id: EntryId, action: EntryAction) -> Result<(), Refusal> {
-        let mut entry = self.state(id);
-        for event in handled(&mut entry, EntryCommand { now: self.now, action: Arc::new(action) }, &self.balances)? {
-            self.balances.apply_entry(&id, &event).expect("what was decided can be folded");
-            self.history.push(Happened::Entry(id, event));
-        }
-        let held = matches!(entry, Entry::Held(_)).then(|| entry.clone());
-        assert_eq!(self.balances.hold(&id), held, "the fold and the aggregate see one hold");
-        self.entries.insert(id, entry);
-        Ok(())
-    }
-
-    fn state(&self, id: EntryId) -> Entry {
-        self.entries.get(&id).cloned().unwrap_or_default()
+        let mut needed = HashSet::new();
+        self.state.needs(command, id, self, &mut |stream| {
+            needed.insert(stream);
+        });
+        (self.key, self.needed) = (id.clone(), needed);
+        decide::<ledger::Ledger, _>(command, self)
     }
 
     /// The totals of an account.
     #[track_caller]
     pub fn totals(&self, name: &str) -> Totals {
-        self.balances.totals(&address(name)).expect("an account that was opened")
+        self.balances().totals(&address(name)).expect("an account that was opened")
     }
 
     /// Balance and available on the account's normal side, in minor units.
     #[track_caller]
     pub fn balance(&self, name: &str) -> (i128, i128) {
-        let number = self.balances.number(&address(name)).expect("an account that was opened");
-        let (totals, kind) = (self.balances.totals_of(number), self.balances.terms(number).kind);
+        let number = self.balances().number(&address(name)).expect("an account that was opened");
+        let (totals, kind) = (self.balances().totals_of(number), self.balances().terms(number).kind);
         (totals.balance(kind), totals.available(kind))
     }
 
     /// The account at an address.
     pub fn account_at(&self, name: &str) -> Account {
-        self.balances.account(&address(name))
-    }
-}
-
-/// Runs an aggregate's `handle`: it awaits nothing but its sink, so it is ready at its first poll.
-fn handled<A: Aggregate>(aggregate: &mut A, command: A::Command, services: &A::Services) -> Result<Vec<A::Event>, A::Error> {
-    let sink = EventSink::default();
-    polled(aggregate.handle(command, services, &sink))?;
-    Ok(polled(sink.collect()))
-}
-
-fn polled<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("an aggregate awaits nothing but its sink"),
+        self.balances().account(&address(name))
     }
 }

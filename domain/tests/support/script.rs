@@ -23,7 +23,7 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::ids::CommandKey;
-use cauri_domain::journal::CloseJournal;
+use cauri_domain::journal::{CloseJournal, JournalCommand};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, UncheckedMoney, decimal_string};
 use cauri_domain::time::Timestamp;
@@ -66,7 +66,7 @@ pub fn command(line: &str, now: Timestamp, id: &CommandKey) -> LedgerCommand {
             let reverse = ReverseEntry { at_original_date: words.flag("dated"), entry_id: by, reason: None };
             LedgerCommand::entry(entry, EntryAction::Reverse(reverse))
         }
-        "close_journal" => LedgerCommand::CloseJournal(CloseJournal::default().into()),
+        "close_journal" => LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
         _ => panic!("`{verb}` is no command of the script: `{line}`"),
     };
     assert_eq!(words.words.next(), None, "left over in `{line}`");

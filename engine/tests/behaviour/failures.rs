@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cauri_domain::LedgerCommand;
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome, SubmitError};
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::{Fault, MemoryStore};
@@ -15,12 +18,12 @@ use crate::story::{
     some_command, submit, types_from, verified, wallets,
 };
 
-fn engine_on(store: &MemoryStore, clock: &ManualClock) -> Engine {
+fn engine_on(store: &MemoryStore, clock: &ManualClock) -> Engine<Ledger> {
     Engine::start(Arc::new(store.clone()), config(clock)).expect("an engine")
 }
 
 /// An engine on a store at a gate, with a wallet that has a floor of zero.
-fn gated() -> (MemoryStore, ManualClock, Engine) {
+fn gated() -> (MemoryStore, ManualClock, Engine<Ledger>) {
     let (store, clock) = (MemoryStore::exclusive("ledger"), ManualClock::at(morning()));
     let engine = engine_on(&store, &clock);
     let commands = [open("world", AccountKind::Equity, None), open("a", AccountKind::Liability, floor_zero())];
@@ -183,7 +186,7 @@ fn corruption_ends_the_engine_and_everybody_is_told() {
 }
 
 /// Asks until there is an outcome, as a caller does who was told "not done" or "unknown".
-fn asked_until_told(engine: &Engine, commands: &[CommandEnvelope], mode: Mode) -> Vec<Outcome> {
+fn asked_until_told(engine: &Engine<Ledger>, commands: &[CommandEnvelope<LedgerCommand>], mode: Mode) -> Vec<Outcome<LedgerStream>> {
     loop {
         match engine.submit_blocking(commands.to_vec(), mode) {
             Ok(answer) => return answer.outcomes,
@@ -215,7 +218,7 @@ fn whatever_fails_every_command_has_one_effect_and_one_answer() {
         let engine = Engine::start(Arc::new(journal.clone()), config.clone()).expect("an engine");
         submit(&engine, &wallets(), Mode::Each);
         journal.faults().plan(some_faults(&mut random, 400));
-        let answers: Vec<(CommandEnvelope, Outcome)> = std::thread::scope(|scope| {
+        let answers: Vec<(CommandEnvelope<LedgerCommand>, Outcome<LedgerStream>)> = std::thread::scope(|scope| {
             let callers: Vec<_> = (0..4_u64)
                 .map(|caller| {
                     let (engine, clock, mut random) = (&engine, &clock, Rng::with_seed(seed << 8 | caller));

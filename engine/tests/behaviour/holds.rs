@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
+use cauri_domain::event::EventSet;
 use cauri_domain::time::Timestamp;
 use cauri_engine::Mode;
 use cauri_event_schemas::Position;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use cauri_domain::LedgerCommand;
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
-use cauri_domain::entry::EntryAction;
 use cauri_domain::ids::{CommandKey, EntryId};
+use cauri_domain::kind::KindCommand;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{CommandEnvelope, Engine, ManualClock, Mode, Outcome, Rejected, SubmitError};
 use cauri_event_schemas::Fingerprint;
 use cauri_event_store::EventStore;
@@ -19,7 +20,7 @@ use crate::story::{
 };
 
 /// One command of every kind, in an order in which each is accepted, and some that are refused.
-fn some_of_everything() -> Vec<CommandEnvelope> {
+fn some_of_everything() -> Vec<CommandEnvelope<LedgerCommand>> {
     vec![
         open("world", AccountKind::Equity, None),
         open("wallet", AccountKind::Liability, floor_zero()),
@@ -48,12 +49,12 @@ fn every_kind_of_command_is_answered_again_as_it_was_first() {
     for kept in Kept::BOTH {
         let story = Story::kept(kept);
         let commands = some_of_everything();
-        let first: Vec<Outcome> = commands.iter().map(|command| story.one(command)).collect();
+        let first: Vec<Outcome<LedgerStream>> = commands.iter().map(|command| story.one(command)).collect();
         assert_eq!(first.iter().filter(|outcome| matches!(outcome, Outcome::Refused(_))).count(), 3);
         let head = story.head();
-        let replays: Vec<Outcome> = first.iter().map(as_replay).collect();
+        let replays: Vec<Outcome<LedgerStream>> = first.iter().map(as_replay).collect();
         story.clock.advance_micros(5_000_000);
-        let again: Vec<Outcome> = commands.iter().map(|command| story.one(command)).collect();
+        let again: Vec<Outcome<LedgerStream>> = commands.iter().map(|command| story.one(command)).collect();
         assert_eq!(again, replays, "one after another");
         assert_eq!(story.submit(&commands, Mode::Each), replays, "in one submission");
         assert_eq!(story.head(), head, "nothing was written");
@@ -99,12 +100,12 @@ fn of_many_callers_with_one_id_one_is_first_and_the_others_are_told_the_same() {
         story.open(&["a", "b"]);
         for round in 0..20 {
             let command = post(&format!("contended-{round}"), "a", "b", 10);
-            let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+            let outcomes: Vec<Outcome<LedgerStream>> = std::thread::scope(|scope| {
                 let callers: Vec<_> = (0..8).map(|_| scope.spawn(|| story.one(&command))).collect();
                 callers.into_iter().map(|caller| caller.join().expect("a caller")).collect()
             });
             assert_eq!(outcomes.iter().filter(|outcome| !accepted(outcome).replayed).count(), 1);
-            let answers: Vec<Outcome> = outcomes.iter().map(as_replay).collect();
+            let answers: Vec<Outcome<LedgerStream>> = outcomes.iter().map(as_replay).collect();
             assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
         }
         assert_eq!(story.on_credit_side("b"), 200);
@@ -247,7 +248,7 @@ fn ids_of_the_engines_own_commands_are_not_for_callers() {
     story.open(&["a", "b"]);
     let head = story.head();
     let command = post(&format!("hold-expiry/{}", entry_by("h")), "a", "b", 1);
-    assert_eq!(story.engine.submit_blocking(vec![command], Mode::Each), Err(SubmitError::Rejected(Rejected::ReservedId)));
+    assert_eq!(story.engine.submit_blocking(vec![command], Mode::Each), Err(SubmitError::Rejected(Rejected::ReservedId("hold-expiry/"))));
     assert_eq!(story.head(), head);
 }
 
@@ -276,19 +277,14 @@ fn a_retry_that_cannot_be_looked_up_is_not_decided() {
 }
 
 /// The command as an engine of journal format 1 wrote it: without a caller, with a fingerprint of version 1.
-fn of_format_1(command: &CommandEnvelope) -> CommandEnvelope {
+fn of_format_1(command: &CommandEnvelope<LedgerCommand>) -> CommandEnvelope<LedgerCommand> {
     let key = CommandKey::without_caller(command.key.id.clone());
-    let asked = match &command.command {
-        LedgerCommand::Entry { action, .. } if matches!(**action, EntryAction::Post(_)) => {
-            LedgerCommand::Entry { id: EntryId::derived_from(&key), action: action.clone() }
-        }
-        other => other.clone(),
-    };
-    let fingerprint = Fingerprint::of_version_1(&asked);
+    let (asked, hashed) = command.command.in_format_1(&key).expect("format 1 had this command");
+    let fingerprint = Fingerprint::of_version_1(&hashed);
     CommandEnvelope { key, fingerprint, ..CommandEnvelope::new(asked, command.key.clone(), command.actor.clone()) }
 }
 
-fn by(subject: &str, command: CommandEnvelope) -> CommandEnvelope {
+fn by(subject: &str, command: CommandEnvelope<LedgerCommand>) -> CommandEnvelope<LedgerCommand> {
     let key: CommandKey = format!("story {subject} {}", command.key.id).parse().expect("a command key");
     let command_of = match command.command {
         LedgerCommand::Entry { action, .. } => LedgerCommand::Entry { id: EntryId::derived_from(&key), action },
@@ -303,10 +299,10 @@ fn a_key_of_format_1_answers_the_subject_that_used_it_and_nobody_else() {
         let story = Story::kept(kept);
         story.open(&["assets", "wallet"]);
         let old = [post("order-1", "assets", "wallet", 10), post("order-2", "closed", "wallet", 10)].map(|command| by("test", command));
-        let first: Vec<Outcome> = old.iter().map(|command| story.one(&of_format_1(command))).collect();
+        let first: Vec<Outcome<LedgerStream>> = old.iter().map(|command| story.one(&of_format_1(command))).collect();
         assert_eq!(refused(&first[1]).refusal.code, AccountNotFound);
         let head = story.head();
-        let replays: Vec<Outcome> = first.iter().map(as_replay).collect();
+        let replays: Vec<Outcome<LedgerStream>> = first.iter().map(as_replay).collect();
         assert_eq!(story.submit(&old, Mode::Each), replays, "in the same run");
         let story = story.restarted();
         assert_eq!(story.submit(&old, Mode::Each), replays, "after a restart");

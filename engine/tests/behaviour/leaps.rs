@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cauri_domain::LedgerCommand;
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
 use cauri_domain::entry::{EntryEvent, PostEntry};
+use cauri_domain::ledger::Ledger;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{
     AcceptGapError, ClockGap, ClockStatus, CommandEnvelope, Coordination, Engine, EngineConfig, GapSince, ManualClock, Mode, Rejected,
     SubmitError,
 };
-use cauri_event_schemas::Event;
+use cauri_event_schemas::ledger::Event;
 use cauri_event_store::EventStore as _;
 use cauri_event_store::memory::MemoryStore;
 
@@ -41,7 +43,7 @@ fn with_a_hold(coordination: Coordination) -> Story {
 }
 
 /// The gap because of which a command is not decided.
-fn turned_away(engine: &Engine, commands: &[CommandEnvelope], mode: Mode) -> ClockGap {
+fn turned_away(engine: &Engine<Ledger>, commands: &[CommandEnvelope<LedgerCommand>], mode: Mode) -> ClockGap {
     match engine.submit_blocking(commands.to_vec(), mode) {
         Err(SubmitError::Rejected(Rejected::ClockGap(gap))) => gap,
         other => panic!("not turned away for the clock: {other:?}"),
@@ -49,7 +51,7 @@ fn turned_away(engine: &Engine, commands: &[CommandEnvelope], mode: Mode) -> Clo
 }
 
 /// Waits until the engine, which looks at its clock all the time, says this of it.
-fn wait_for(engine: &Engine, what: &str, is: impl Fn(ClockStatus) -> bool) {
+fn wait_for(engine: &Engine<Ledger>, what: &str, is: impl Fn(ClockStatus) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is(engine.stats().clock) {
         assert!(Instant::now() < deadline, "{what}: {:?}", engine.stats().clock);
@@ -57,7 +59,7 @@ fn wait_for(engine: &Engine, what: &str, is: impl Fn(ClockStatus) -> bool) {
     }
 }
 
-fn accept_gap(engine: &Engine, stated: Timestamp) -> Result<Option<ClockGap>, AcceptGapError> {
+fn accept_gap(engine: &Engine<Ledger>, stated: Timestamp) -> Result<Option<ClockGap>, AcceptGapError> {
     let actor: ShortText = "admin:ada".parse().expect("a short text");
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(engine.accept_clock_gap(stated, actor))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cauri_domain::account::AccountKind;
+use cauri_domain::ledger::Ledger;
 use cauri_engine::{Engine, EngineConfig, ManualClock, Mode, Rejected, SubmitError};
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
@@ -12,7 +13,7 @@ use crate::story::{
 };
 
 /// An engine whose store is at a gate, with two accounts.
-fn gated(queue_capacity: usize, max_batch: usize) -> (MemoryStore, Engine) {
+fn gated(queue_capacity: usize, max_batch: usize) -> (MemoryStore, Engine<Ledger>) {
     let store = MemoryStore::exclusive("ledger");
     let config = EngineConfig { queue_capacity, max_batch, ..config(&ManualClock::at(morning())) };
     let engine = Engine::start(Arc::new(store.clone()), config).expect("an engine");
@@ -153,7 +154,7 @@ fn figures_count_what_was_answered() {
     story.one(&post("k", "a", "b", 1));
     story.one(&post("refused", "a", "nobody", 1));
     let stats = story.engine.stats();
-    assert_eq!((stats.accounts, stats.accepted, stats.refused, stats.queued, stats.conflicts), (2, 4, 1, 0, 0));
+    assert_eq!((stats.state.accounts, stats.accepted, stats.refused, stats.queued, stats.conflicts), (2, 4, 1, 0, 0));
     assert_eq!(stats.batches, 4, "a replay writes nothing");
     assert_eq!(stats.queue_capacity, 65_536);
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{Engine, EngineConfig, ManualClock, Mode, Outcome, StartError};
 use cauri_event_schemas::Position;
 use cauri_event_store::conformance::material;
@@ -16,12 +18,12 @@ use crate::story::{
     verified, wallets,
 };
 
-fn engine_on(store: &MemoryStore, clock: &ManualClock, snapshot_every: u64) -> Engine {
+fn engine_on(store: &MemoryStore, clock: &ManualClock, snapshot_every: u64) -> Engine<Ledger> {
     Engine::start(Arc::new(store.clone()), EngineConfig { snapshot_every, ..config(clock) }).expect("an engine")
 }
 
 /// Runs so many commands, a few at a time.
-fn run(engine: &Engine, random: &mut Rng, clock: &ManualClock, made: &mut Vec<String>, count: usize) -> Vec<Outcome> {
+fn run(engine: &Engine<Ledger>, random: &mut Rng, clock: &ManualClock, made: &mut Vec<String>, count: usize) -> Vec<Outcome<LedgerStream>> {
     let mut outcomes = Vec::new();
     while outcomes.len() < count {
         // Before each, not after the last: whether an engine still expires what fell due before it is stopped is chance.
@@ -66,7 +68,7 @@ fn a_snapshot_and_the_tail_recover_what_the_whole_journal_recovers() {
             // Answers come before the gauges that they move.
             engine.stop();
             let stats = engine.stats();
-            (outcomes, stats.accounts, stats.open_holds, events(store))
+            (outcomes, stats.state.accounts, stats.state.open_holds, events(store))
         });
         assert!(answers[0] == answers[1], "with seed {seed}");
         verified(&with);
@@ -117,7 +119,7 @@ fn a_snapshot_that_does_not_belong_to_the_journal_is_ignored() {
         let copy = material::copy_of(&journal);
         copy.save_snapshot(&snapshot).expect("a snapshot");
         let engine = engine_on(&copy, &clock, u64::MAX);
-        assert_eq!((engine.stats().accounts, engine.stats().open_holds), (2, 1), "{what}");
+        assert_eq!((engine.stats().state.accounts, engine.stats().state.open_holds), (2, 1), "{what}");
         assert_eq!(refused(&one(&engine, &post("too-much", "a", "world", 91))).refusal.code, BelowFloor, "{what}");
         accepted(&one(&engine, &post("enough", "a", "world", 90)));
         engine.stop();
@@ -172,7 +174,7 @@ fn a_journal_that_contradicts_itself_stops_the_start_and_names_the_position() {
     story.accept(&post("p", "a", "b", 1));
     story.accept(&post("q", "a", "b", 1));
     let records = events(story.store());
-    type Change = fn(&mut Vec<cauri_event_schemas::Recorded>);
+    type Change = fn(&mut Vec<cauri_event_schemas::ledger::Recorded>);
     let cases: [(Change, u64); 3] = [
         // An account that was never opened.
         (|records| records.retain(|record| record.position != Position::new(2)), 2),
@@ -191,7 +193,7 @@ fn a_journal_that_contradicts_itself_stops_the_start_and_names_the_position() {
             batch.push(&record);
         }
         journal.append(Head::default(), &batch).expect("an append");
-        let started = Engine::start(Arc::new(journal), config(&ManualClock::at(morning())));
+        let started = Engine::<Ledger>::start(Arc::new(journal), config(&ManualClock::at(morning())));
         match started.err() {
             Some(StartError::Store(StoreError::Corruption(corruption))) => {
                 assert_eq!(corruption.position, Position::new(position), "case {index}: {corruption}");

@@ -4,10 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cauri_domain::LedgerCommand;
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
+use cauri_domain::event::EventSet;
 use cauri_domain::fold::Balances;
 use cauri_domain::ids::CommandKey;
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{CommandEnvelope, Coordination, Engine, EngineConfig, ManualClock, Mode, Outcome, SubmitError};
 use cauri_event_schemas::StreamVersion;
 use cauri_event_store::EventStore;
@@ -25,7 +29,7 @@ struct Two {
     journal: MemoryStore,
     stores: [MemoryStore; 2],
     clocks: [ManualClock; 2],
-    engines: [Engine; 2],
+    engines: [Engine<Ledger>; 2],
 }
 
 fn two(coordination: Coordination) -> Two {
@@ -80,8 +84,10 @@ fn each_engine_goes_on_from_what_the_other_wrote() {
 fn a_version_is_compared_with_what_the_other_engine_wrote() {
     for coordination in MODES {
         let Two { journal, engines: [left, right], .. } = two(coordination);
-        let at =
-            |version: u64, command: CommandEnvelope| CommandEnvelope { expected_version: Some(StreamVersion::new(version)), ..command };
+        let at = |version: u64, command: CommandEnvelope<LedgerCommand>| CommandEnvelope {
+            expected_version: Some(StreamVersion::new(version)),
+            ..command
+        };
         let mismatch = |actual: u64| Outcome::VersionMismatch { actual: StreamVersion::new(actual) };
         accepted(&one(&left, &open("a", AccountKind::Liability, None)));
         for round in 0..10 {
@@ -106,7 +112,7 @@ fn an_engine_that_has_nothing_to_do_follows_the_other() {
         }
         accepted(&one(&left, &hold("h", "a0", "a1", 1, None)));
         let deadline = Instant::now() + Duration::from_secs(30);
-        while (right.stats().accounts, right.stats().open_holds) != (10, 1) {
+        while (right.stats().state.accounts, right.stats().state.open_holds) != (10, 1) {
             assert!(Instant::now() < deadline, "{coordination:?}: a standby that does not follow is not hot");
             std::thread::yield_now();
         }
@@ -152,9 +158,9 @@ fn recorded_time_does_not_go_back_where_one_clock_is_behind() {
 }
 
 /// What a caller was told of each id; ids are shared between callers of both engines.
-type Told = HashMap<CommandKey, Outcome>;
+type Told = HashMap<CommandKey, Outcome<LedgerStream>>;
 
-fn told(asked: Vec<(CommandEnvelope, Outcome)>) -> Told {
+fn told(asked: Vec<(CommandEnvelope<LedgerCommand>, Outcome<LedgerStream>)>) -> Told {
     let mut told = Told::new();
     for (command, outcome) in asked {
         let first = told.entry(command.key.clone()).or_insert_with(|| as_replay(&outcome)).clone();
@@ -163,7 +169,7 @@ fn told(asked: Vec<(CommandEnvelope, Outcome)>) -> Told {
     told
 }
 
-fn asked_until_told(engine: &Engine, command: &CommandEnvelope) -> Outcome {
+fn asked_until_told(engine: &Engine<Ledger>, command: &CommandEnvelope<LedgerCommand>) -> Outcome<LedgerStream> {
     loop {
         match engine.submit_blocking(vec![command.clone()], Mode::Each) {
             Ok(mut outcomes) => return outcomes.remove(0),

@@ -3,7 +3,8 @@
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::{Account, AccountKind};
 use cauri_engine::{Mode, Outcome};
-use cauri_event_schemas::{Event, Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::{Event, StreamId};
+use cauri_event_schemas::{Position, StreamVersion};
 
 use crate::story::{
     Kept, Story, accepted, address_of, as_replay, close, close_journal, entry_by, events, floor_zero, freeze, hold, limits, morning, open,
@@ -28,7 +29,7 @@ fn closing_an_account_and_sweeping_it_is_one_commit() {
     let answer = story.accept(&close("close", "a", Some("assets:control")));
     is_one_commit(&story, head.next(), &["entry.posted", "account.closed"]);
     assert_eq!((&answer.stream, answer.version), (&StreamId::Account(address_of("a")), StreamVersion::new(2)));
-    assert_eq!(answer.entry, Some(entry_by("close")));
+    assert_eq!(answer.begun, Some(StreamId::Entry(entry_by("close"))));
     assert_eq!((story.on_credit_side("a"), story.on_credit_side("assets:control")), (0, 70));
     let closed = events(story.store()).into_iter().next_back().expect("an event");
     let Event::Account(cauri_domain::account::AccountEvent::Closed(closed)) = closed.event else { panic!("{closed:?}") };
@@ -36,7 +37,7 @@ fn closing_an_account_and_sweeping_it_is_one_commit() {
     // Nothing left: nothing to sweep, and no target needed.
     story.accept(&reopen("reopen", "a"));
     let head = story.head();
-    assert_eq!(story.accept(&close("close-again", "a", None)).entry, None);
+    assert_eq!(story.accept(&close("close-again", "a", None)).begun, None);
     is_one_commit(&story, head.next(), &["account.closed"]);
 }
 
@@ -95,7 +96,10 @@ fn a_reversal_is_one_commit_and_links_both_entries() {
         let head = story.head();
         let answer = story.accept(&reverse("reversal", "original"));
         is_one_commit(&story, head.next(), &["entry.reversed", "entry.posted"]);
-        assert_eq!((answer.entry, &answer.stream), (Some(entry_by("reversal")), &StreamId::Entry(entry_by("original"))));
+        assert_eq!(
+            (answer.begun.as_ref(), &answer.stream),
+            (Some(&StreamId::Entry(entry_by("reversal"))), &StreamId::Entry(entry_by("original")))
+        );
         assert_eq!(story.on_credit_side("b"), 0);
         let opposite = events(story.store()).into_iter().next_back().expect("an event");
         let Event::Entry(cauri_domain::entry::EntryEvent::Posted(posted)) = opposite.event else { panic!("{opposite:?}") };

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use cauri_domain::LedgerCommand;
 use cauri_domain::account::AccountKind;
+use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{CommandEnvelope, Engine, ManualClock, Mode, Outcome};
 use cauri_event_schemas::StreamVersion;
 
@@ -12,11 +14,11 @@ use crate::story::{
 };
 use cauri_event_store::memory::MemoryStore;
 
-fn at_version(version: u64, command: CommandEnvelope) -> CommandEnvelope {
+fn at_version(version: u64, command: CommandEnvelope<LedgerCommand>) -> CommandEnvelope<LedgerCommand> {
     CommandEnvelope { expected_version: Some(StreamVersion::new(version)), ..command }
 }
 
-fn mismatch(actual: u64) -> Outcome {
+fn mismatch(actual: u64) -> Outcome<LedgerStream> {
     Outcome::VersionMismatch { actual: StreamVersion::new(actual) }
 }
 

@@ -6,14 +6,20 @@ use std::sync::Arc;
 
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
-use cauri_domain::fold::{Balances, LedgerRules, Totals};
+use cauri_domain::event::EventSet;
+use cauri_domain::fold::{Balances, Totals};
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
+use cauri_domain::journal::Rules;
+use cauri_domain::journal::{CloseJournal, JournalCommand};
+use cauri_domain::ledger::Ledger;
+use cauri_domain::ledger::LedgerStream;
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, RefusalCode};
 use cauri_engine::{Accepted, CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome, Refused};
-use cauri_event_schemas::{Event, Position, Recorded, StreamId};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use cauri_event_store::EventStore;
 use cauri_event_store::conformance::material;
 use cauri_event_store::embedded::EmbeddedStore;
@@ -54,7 +60,7 @@ impl Journal {
 
 /// An engine at work on a journal, with a clock that is set by hand.
 pub struct Story {
-    pub engine: Engine,
+    pub engine: Engine<Ledger>,
     pub clock: ManualClock,
     journal: Journal,
     config: EngineConfig,
@@ -103,21 +109,21 @@ impl Story {
         &**self.engine.store()
     }
 
-    pub fn submit(&self, commands: &[CommandEnvelope], mode: Mode) -> Vec<Outcome> {
+    pub fn submit(&self, commands: &[CommandEnvelope<LedgerCommand>], mode: Mode) -> Vec<Outcome<LedgerStream>> {
         submit(&self.engine, commands, mode)
     }
 
-    pub fn one(&self, command: &CommandEnvelope) -> Outcome {
+    pub fn one(&self, command: &CommandEnvelope<LedgerCommand>) -> Outcome<LedgerStream> {
         one(&self.engine, command)
     }
 
     /// Submits what must be accepted.
-    pub fn accept(&self, command: &CommandEnvelope) -> Accepted {
+    pub fn accept(&self, command: &CommandEnvelope<LedgerCommand>) -> Accepted<LedgerStream> {
         accepted(&self.one(command))
     }
 
     /// Submits what must be refused.
-    pub fn refuse(&self, command: &CommandEnvelope) -> RefusalCode {
+    pub fn refuse(&self, command: &CommandEnvelope<LedgerCommand>) -> RefusalCode {
         refused(&self.one(command)).refusal.code
     }
 
@@ -148,24 +154,24 @@ impl Story {
     }
 }
 
-pub fn submit(engine: &Engine, commands: &[CommandEnvelope], mode: Mode) -> Vec<Outcome> {
+pub fn submit(engine: &Engine<Ledger>, commands: &[CommandEnvelope<LedgerCommand>], mode: Mode) -> Vec<Outcome<LedgerStream>> {
     let outcomes = engine.submit_blocking(commands.to_vec(), mode).expect("outcomes").outcomes;
     assert_eq!(outcomes.len(), commands.len(), "one outcome for each command");
     outcomes
 }
 
-pub fn one(engine: &Engine, command: &CommandEnvelope) -> Outcome {
+pub fn one(engine: &Engine<Ledger>, command: &CommandEnvelope<LedgerCommand>) -> Outcome<LedgerStream> {
     submit(engine, std::slice::from_ref(command), Mode::Each).remove(0)
 }
 
-pub fn accepted(outcome: &Outcome) -> Accepted {
+pub fn accepted(outcome: &Outcome<LedgerStream>) -> Accepted<LedgerStream> {
     match outcome {
         Outcome::Accepted(accepted) => accepted.clone(),
         other => panic!("not accepted: {other:?}"),
     }
 }
 
-pub fn refused(outcome: &Outcome) -> Refused {
+pub fn refused(outcome: &Outcome<LedgerStream>) -> Refused {
     match outcome {
         Outcome::Refused(refused) => refused.clone(),
         other => panic!("not refused: {other:?}"),
@@ -173,7 +179,7 @@ pub fn refused(outcome: &Outcome) -> Refused {
 }
 
 /// The same answer, as given to a retry.
-pub fn as_replay(outcome: &Outcome) -> Outcome {
+pub fn as_replay(outcome: &Outcome<LedgerStream>) -> Outcome<LedgerStream> {
     match outcome.clone() {
         Outcome::Accepted(accepted) => Outcome::Accepted(Accepted { replayed: true, ..accepted }),
         Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),
@@ -193,15 +199,15 @@ pub fn command_key(key: &str) -> CommandKey {
     format!("story teller {key}").parse().expect("a command key")
 }
 
-pub fn command(key: &str, command: LedgerCommand) -> CommandEnvelope {
+pub fn command(key: &str, command: LedgerCommand) -> CommandEnvelope<LedgerCommand> {
     CommandEnvelope::new(command, command_key(key), "operator:test".parse().expect("a short text"))
 }
 
-pub fn open(address: &str, kind: AccountKind, limits: Option<UncheckedLimits>) -> CommandEnvelope {
+pub fn open(address: &str, kind: AccountKind, limits: Option<UncheckedLimits>) -> CommandEnvelope<LedgerCommand> {
     open_in(Currency::XOF, address, kind, limits)
 }
 
-pub fn open_in(currency: Currency, address: &str, kind: AccountKind, limits: Option<UncheckedLimits>) -> CommandEnvelope {
+pub fn open_in(currency: Currency, address: &str, kind: AccountKind, limits: Option<UncheckedLimits>) -> CommandEnvelope<LedgerCommand> {
     let open =
         OpenAccount { address: address_of(address), chart_code: None, currency, kind, limits, metadata: Default::default(), owner: None };
     command(&format!("open-{address}"), LedgerCommand::open_account(open))
@@ -220,27 +226,27 @@ pub fn limits(floor: Option<i64>, ceiling: Option<i64>) -> UncheckedLimits {
     UncheckedLimits { floor: floor.map(bound), ceiling: ceiling.map(bound) }
 }
 
-pub fn on_account(key: &str, address: &str, action: AccountAction) -> CommandEnvelope {
+pub fn on_account(key: &str, address: &str, action: AccountAction) -> CommandEnvelope<LedgerCommand> {
     command(key, LedgerCommand::account(address_of(address), action))
 }
 
-pub fn freeze(key: &str, address: &str) -> CommandEnvelope {
+pub fn freeze(key: &str, address: &str) -> CommandEnvelope<LedgerCommand> {
     on_account(key, address, AccountAction::Freeze(FreezeAccount::default()))
 }
 
-pub fn unfreeze(key: &str, address: &str) -> CommandEnvelope {
+pub fn unfreeze(key: &str, address: &str) -> CommandEnvelope<LedgerCommand> {
     on_account(key, address, AccountAction::Unfreeze)
 }
 
-pub fn close(key: &str, address: &str, sweep_to: Option<&str>) -> CommandEnvelope {
+pub fn close(key: &str, address: &str, sweep_to: Option<&str>) -> CommandEnvelope<LedgerCommand> {
     on_account(key, address, AccountAction::Close(CloseAccount { sweep_to: sweep_to.map(address_of), ..CloseAccount::default() }))
 }
 
-pub fn reopen(key: &str, address: &str) -> CommandEnvelope {
+pub fn reopen(key: &str, address: &str) -> CommandEnvelope<LedgerCommand> {
     on_account(key, address, AccountAction::Reopen)
 }
 
-pub fn change_limits(key: &str, address: &str, limits: UncheckedLimits) -> CommandEnvelope {
+pub fn change_limits(key: &str, address: &str, limits: UncheckedLimits) -> CommandEnvelope<LedgerCommand> {
     on_account(key, address, AccountAction::ChangeLimits(ChangeLimits { limits }))
 }
 
@@ -265,16 +271,16 @@ pub fn entry_of(transfers: Vec<TransferRequest>) -> PostEntry {
 }
 
 /// An entry of one transfer.
-pub fn post(key: &str, debit: &str, credit: &str, minor: i64) -> CommandEnvelope {
+pub fn post(key: &str, debit: &str, credit: &str, minor: i64) -> CommandEnvelope<LedgerCommand> {
     post_entry(key, entry_of(vec![transfer(debit, credit, minor)]))
 }
 
-pub fn post_entry(key: &str, post: PostEntry) -> CommandEnvelope {
+pub fn post_entry(key: &str, post: PostEntry) -> CommandEnvelope<LedgerCommand> {
     command(key, LedgerCommand::post_entry(post, &command_key(key)))
 }
 
 /// A hold of one transfer; the entry has the id that its command gives it.
-pub fn hold(key: &str, debit: &str, credit: &str, minor: i64, expires_at: Option<Timestamp>) -> CommandEnvelope {
+pub fn hold(key: &str, debit: &str, credit: &str, minor: i64, expires_at: Option<Timestamp>) -> CommandEnvelope<LedgerCommand> {
     post_entry(key, PostEntry { hold: Some(HoldTerms { expires_at }), ..entry_of(vec![transfer(debit, credit, minor)]) })
 }
 
@@ -284,21 +290,21 @@ pub fn entry_by(key: &str) -> EntryId {
 }
 
 /// Posts the hold that the command `held_by` made: so much of it, or all.
-pub fn post_hold(key: &str, held_by: &str, minor: Option<i64>) -> CommandEnvelope {
+pub fn post_hold(key: &str, held_by: &str, minor: Option<i64>) -> CommandEnvelope<LedgerCommand> {
     let amounts = minor.map(|minor| vec![xof(minor).into()]);
     command(key, LedgerCommand::entry(entry_by(held_by), EntryAction::PostHold(PostHold { amounts, effective_at: None })))
 }
 
-pub fn void_hold(key: &str, held_by: &str) -> CommandEnvelope {
+pub fn void_hold(key: &str, held_by: &str) -> CommandEnvelope<LedgerCommand> {
     command(key, LedgerCommand::entry(entry_by(held_by), EntryAction::VoidHold(VoidHold::default())))
 }
 
-pub fn reverse(key: &str, posted_by: &str) -> CommandEnvelope {
+pub fn reverse(key: &str, posted_by: &str) -> CommandEnvelope<LedgerCommand> {
     command(key, LedgerCommand::entry(entry_by(posted_by), EntryAction::Reverse(ReverseEntry::default())))
 }
 
-pub fn close_journal(key: &str) -> CommandEnvelope {
-    command(key, LedgerCommand::CloseJournal(Arc::default()))
+pub fn close_journal(key: &str) -> CommandEnvelope<LedgerCommand> {
+    command(key, LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())))
 }
 
 pub fn address_of(text: &str) -> AccountAddress {
@@ -310,7 +316,7 @@ pub fn address_of(text: &str) -> AccountAddress {
 /// All records as events.
 pub fn events(store: &dyn EventStore) -> Vec<Recorded> {
     let records = store.read_journal(Position::ZERO, usize::MAX).expect("a journal");
-    records.iter().flat_map(|record| record.as_record().decode().expect("an event")).collect()
+    records.iter().flat_map(|record| record.as_record().decode::<Ledger>().expect("an event")).collect()
 }
 
 /// The types of the events from a position on.
@@ -324,14 +330,14 @@ pub fn types_from(store: &dyn EventStore, first: Position) -> Vec<&'static str> 
 /// in one piece and in one batch; debits and credits that are equal; holds that are pending.
 pub fn verified(store: &dyn EventStore) -> Balances {
     material::check(store);
-    let mut balances = Balances::new(LedgerRules::default());
+    let mut balances = Balances::new(Rules::default());
     let mut last_recorded_at = Timestamp::MIN;
     let mut committed: HashSet<CommandKey> = HashSet::new();
     let mut command: Option<CommandKey> = None;
     let mut position = Position::ZERO.next();
     while let Some(stored) = store.read_batch(position).expect("a batch") {
         let batch = stored.check().expect("whole records");
-        for record in batch.records().flat_map(|record| record.decode().expect("an event")) {
+        for record in batch.records().flat_map(|record| record.decode::<Ledger>().expect("an event")) {
             assert!(record.recorded_at >= last_recorded_at, "time went back at {}", record.position);
             last_recorded_at = record.recorded_at;
             let first_of_commit = command.as_ref() != Some(&record.metadata.key());
@@ -381,7 +387,7 @@ pub fn commits(store: &dyn EventStore) -> HashMap<CommandKey, usize> {
 }
 
 /// The accounts that [`some_command`] is about, opened: wallets with a floor of zero, some with a ceiling, and the world.
-pub fn wallets() -> Vec<CommandEnvelope> {
+pub fn wallets() -> Vec<CommandEnvelope<LedgerCommand>> {
     let mut commands = vec![open("world", AccountKind::Equity, None)];
     for number in 0..5 {
         let ceiling = (number == 4).then_some(300);
@@ -398,7 +404,7 @@ pub fn seeds(count: u64) -> std::ops::Range<u64> {
 }
 
 /// A command that may or may not be accepted; `made` are the keys of commands before it.
-pub fn some_command(random: &mut Rng, key: &str, made: &[String], now: Timestamp) -> CommandEnvelope {
+pub fn some_command(random: &mut Rng, key: &str, made: &[String], now: Timestamp) -> CommandEnvelope<LedgerCommand> {
     let wallet = |random: &mut Rng| format!("w{}", random.u64(..5));
     let (debit, credit) = (wallet(random), wallet(random));
     let minor = 1 + random.u64(..90) as i64;

@@ -2,10 +2,11 @@
 
 mod account_opened_v1;
 
+use cauri_domain::event::{Decoded, EventSet};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::registry::{UndecodableEvent, find};
+use crate::registry::UndecodableEvent;
 
 /// A payload on its way from an old version to today's.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,16 +30,20 @@ struct Step {
 const STEPS: &[Step] = &[Step { name: "account.opened", from: 1, upcast: account_opened_v1::upcast }];
 
 /// Takes a payload through its steps until all of it has the versions that this program writes.
-pub fn to_current(name: &str, schema: u32, data: &RawValue) -> Result<Vec<Payload>, UndecodableEvent> {
+pub fn to_current<E: EventSet>(name: &str, schema: u32, data: &RawValue) -> Result<Vec<E>, UndecodableEvent> {
     let undecodable = |reason: String| UndecodableEvent::new(name, schema, reason);
     let data = serde_json::from_str(data.get()).map_err(|error| undecodable(error.to_string()))?;
     let mut waiting = vec![Payload { name: name.to_owned(), schema, data }];
     let mut current = Vec::new();
     while let Some(payload) = waiting.pop() {
-        let known = find(&payload.name).ok_or_else(|| undecodable(format!("`{}` is no event type", payload.name)))?;
-        if payload.schema == known.current {
-            current.push(payload);
-            continue;
+        match E::decode(&payload.name, payload.schema, &payload.data.to_string()) {
+            Decoded::Event(event) => {
+                current.push(event);
+                continue;
+            }
+            Decoded::Wrong(error) => return Err(undecodable(error.to_string())),
+            Decoded::Unknown => return Err(undecodable(format!("an upcaster made `{}`, which is no event type", payload.name))),
+            Decoded::OtherVersion(_) => {}
         }
         let step = STEPS.iter().find(|step| step.name == payload.name && step.from == payload.schema);
         let step = step.ok_or_else(|| undecodable(format!("no step leads on from version {}", payload.schema)))?;

@@ -2,13 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use cauri_event_schemas::{Event, Position, StreamId, StreamVersion};
+use cauri_domain::ledger::Ledger;
+use cauri_event_schemas::ledger::{Event, StreamId};
+use cauri_event_schemas::{Position, StreamVersion};
 
 use super::Backend;
-use super::material::{Author, Commit, address, all, append, batch_after, check, located};
+use super::material::{Author, Commit, Sought, address, all, append, batch_after, check, located};
 use crate::batch::Batch;
 use crate::merkle::{Hash, Tree};
-use crate::port::{Appended, EventStore, Head, Lookup};
+use crate::port::{Appended, EventStore, Head};
 
 pub(super) fn an_empty_journal_has_nothing_in_it<B: Backend>(backend: &B) {
     let store = backend.create("empty");
@@ -22,7 +24,7 @@ pub(super) fn an_empty_journal_has_nothing_in_it<B: Backend>(backend: &B) {
     }
     let commit = Author::new("nobody").entry();
     assert_eq!(located(&store, &[commit.command_lookup(), commit.stream_lookup()]), [None, None]);
-    assert_eq!(store.read_stream(commit.stream(), StreamVersion::ZERO).expect("a stream"), []);
+    assert_eq!(store.read_stream(&commit.stream().to_string(), StreamVersion::ZERO).expect("a stream"), []);
     check(&store);
 }
 
@@ -48,7 +50,7 @@ pub(super) fn records_come_back_in_order_and_byte_for_byte<B: Backend>(backend: 
     for (index, (record, bytes)) in read.iter().zip(&written).enumerate() {
         assert_eq!(record.as_record().position(), Position::new(index as u64 + 1));
         assert_eq!(record.as_record().bytes(), bytes, "the record at {}", index + 1);
-        let decoded = record.as_record().decode().expect("an event");
+        let decoded = record.as_record().decode::<Ledger>().expect("an event");
         assert_eq!(decoded.len(), 1);
         assert_eq!(decoded[0].to_bytes(), *bytes, "what is decoded is written as it was");
     }
@@ -60,7 +62,7 @@ pub(super) fn positions_have_no_gaps_and_a_batch_takes_no_other<B: Backend>(back
     let mut author = Author::new("a");
     append(&store, &[author.entry(), author.entry()]);
     let record = all(&store)[0].clone();
-    let decoded = record.as_record().decode().expect("an event");
+    let decoded = record.as_record().decode::<Ledger>().expect("an event");
     let tree = store.tree().expect("a tree");
     let mut batch = Batch::after(tree.clone());
     assert_eq!(batch.next(), Position::new(3));
@@ -91,7 +93,7 @@ pub(super) fn a_conflict_is_a_value_and_writes_nothing<B: Backend>(backend: &B) 
     assert_eq!(store.follow().head(), head);
     assert_eq!(all(&store), before);
     assert_eq!(located(&store, &[late.command_lookup(), late.stream_lookup()]), [None, None]);
-    assert_eq!(store.read_stream(late.stream(), StreamVersion::ZERO).expect("a stream"), []);
+    assert_eq!(store.read_stream(&late.stream().to_string(), StreamVersion::ZERO).expect("a stream"), []);
     append(&store, &[late]);
     check(&store);
 }
@@ -152,7 +154,7 @@ pub(super) fn a_batch_may_have_8189_records<B: Backend>(backend: &B) {
         let commits: Vec<Commit> = (0..8_189).map(|_| author.entry()).collect();
         append(&store, &commits);
         assert_eq!(store.head().expect("a head").position, Position::new(round * 8_189));
-        let lookups: Vec<Lookup> = commits.iter().map(Commit::command_lookup).collect();
+        let lookups: Vec<Sought> = commits.iter().map(Commit::command_lookup).collect();
         let expected: Vec<Option<Position>> = (1..=8_189).map(|index| Some(Position::new((round - 1) * 8_189 + index))).collect();
         assert_eq!(located(&store, &lookups), expected);
     }
@@ -168,7 +170,7 @@ pub(super) fn an_entry_may_have_a_thousand_transfers<B: Backend>(backend: &B) {
     append(&store, &[author.entry_with(1_000, "again")]);
     let records = all(&store);
     assert!(records[1].as_record().bytes().len() > 1_000_000);
-    let decoded = records[1].as_record().decode().expect("an event");
+    let decoded = records[1].as_record().decode::<Ledger>().expect("an event");
     let Event::Entry(cauri_domain::entry::EntryEvent::Posted(posted)) = &decoded[0].event else { panic!("{decoded:?}") };
     assert_eq!(posted.transfers.len(), 1_000);
     assert_eq!(posted.transfers[999].reason.as_ref().map(ToString::to_string), Some(longest));
@@ -205,7 +207,7 @@ pub(super) fn every_text_comes_back_as_it_was_written<B: Backend>(backend: &B) {
     append(&store, &strange);
     let records = all(&store);
     for (record, text) in records.iter().zip(texts) {
-        let decoded = record.as_record().decode().expect("an event");
+        let decoded = record.as_record().decode::<Ledger>().expect("an event");
         let Event::Entry(cauri_domain::entry::EntryEvent::Posted(posted)) = &decoded[0].event else { panic!("{decoded:?}") };
         assert_eq!(posted.reference.as_ref().map(|reference| reference.as_str()), Some(text));
         assert_eq!(posted.transfers[1].reason.as_ref().map(|reason| reason.as_str()), Some(text));

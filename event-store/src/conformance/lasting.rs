@@ -1,13 +1,14 @@
 //! Cases about what lasts: reopening, crashes, snapshots.
 
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::StreamId;
+use cauri_event_schemas::{Position, StreamVersion};
 
 use super::Backend;
-use super::material::{Author, Commit, address, all, append, check, located};
-use crate::port::{EventStore, Head, Lookup, Snapshot};
+use super::material::{Author, Commit, Sought, address, all, append, check, located};
+use crate::port::{EventStore, Head, Snapshot};
 
 /// A journal with some of everything, and the ids in it.
-fn written<B: Backend>(backend: &B, name: &str) -> (B::Store, Author, Vec<Lookup>) {
+fn written<B: Backend>(backend: &B, name: &str) -> (B::Store, Author, Vec<Sought>) {
     let store = backend.create(name);
     let mut author = Author::new("a");
     let mut lookups = Vec::new();
@@ -29,7 +30,7 @@ fn is_the_same_after<B: Backend>(backend: &B, name: &str, again: impl Fn(B::Stor
         store.head().expect("a head"),
         all(&store),
         located(&store, &lookups),
-        store.read_stream(&stream, StreamVersion::ZERO).expect("a stream"),
+        store.read_stream(&stream.to_string(), StreamVersion::ZERO).expect("a stream"),
     );
     let mut store = again(store);
     for _ in 0..2 {
@@ -38,7 +39,7 @@ fn is_the_same_after<B: Backend>(backend: &B, name: &str, again: impl Fn(B::Stor
             store.head().expect("a head"),
             all(&store),
             located(&store, &lookups),
-            store.read_stream(&stream, StreamVersion::ZERO).expect("a stream"),
+            store.read_stream(&stream.to_string(), StreamVersion::ZERO).expect("a stream"),
         );
         assert_eq!(store.name(), name);
         assert!(before == after, "{} became {}", before.1, after.1);

@@ -12,7 +12,8 @@ use cauri_domain::money::{Currency, Money};
 use cauri_domain::refusal::RefusalCode;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
+use cauri_event_schemas::{Fingerprint, Metadata, Position, StreamVersion};
 
 use crate::batch::Batch;
 use crate::memory::MemoryStore;
@@ -36,13 +37,37 @@ impl Commit {
     }
 
     /// Asks for the command.
-    pub fn command_lookup(&self) -> Lookup {
-        Lookup::Command(self.command.clone())
+    pub fn command_lookup(&self) -> Sought {
+        Sought::Command(self.command.clone())
     }
 
     /// Asks for the stream of its first event.
-    pub fn stream_lookup(&self) -> Lookup {
-        Lookup::Stream(self.stream().clone())
+    pub fn stream_lookup(&self) -> Sought {
+        Sought::stream(self.stream())
+    }
+}
+
+/// What is looked up, kept for later.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Sought {
+    /// The first record of a command.
+    Command(CommandKey),
+    /// The first record of a stream, by its name.
+    Stream(String),
+}
+
+impl Sought {
+    /// The first record of a stream.
+    pub fn stream(stream: &StreamId) -> Self {
+        Self::Stream(stream.to_string())
+    }
+
+    /// The question to a store.
+    pub fn lookup(&self) -> Lookup<'_> {
+        match self {
+            Sought::Command(key) => Lookup::Command(key),
+            Sought::Stream(name) => Lookup::Stream(name),
+        }
     }
 }
 
@@ -197,8 +222,9 @@ pub fn all(store: &(impl EventStore + ?Sized)) -> Vec<OwnedRecord> {
 }
 
 /// Where the ids stand.
-pub fn located(store: &(impl EventStore + ?Sized), lookups: &[Lookup]) -> Vec<Option<Position>> {
-    let found = store.locate(lookups).expect("look-ups");
+pub fn located(store: &(impl EventStore + ?Sized), lookups: &[Sought]) -> Vec<Option<Position>> {
+    let lookups: Vec<Lookup<'_>> = lookups.iter().map(Sought::lookup).collect();
+    let found = store.locate(&lookups).expect("look-ups");
     assert_eq!(found.len(), lookups.len(), "one answer for each look-up");
     found
 }
@@ -207,8 +233,8 @@ pub fn located(store: &(impl EventStore + ?Sized), lookups: &[Lookup]) -> Vec<Op
 pub fn check(store: &(impl EventStore + ?Sized)) {
     let tree = store.tree().expect("a tree");
     let mut computed = Tree::empty();
-    let mut versions: HashMap<StreamId, StreamVersion> = HashMap::new();
-    let mut firsts: HashMap<Id, Position> = HashMap::new();
+    let mut versions: HashMap<String, StreamVersion> = HashMap::new();
+    let mut firsts: HashMap<Sought, Position> = HashMap::new();
     while computed.size() < tree.size() {
         let next = Position::new(computed.size()).next();
         let stored = store.read_batch(next).expect("a batch").unwrap_or_else(|| panic!("there is no batch at {next}"));
@@ -217,12 +243,12 @@ pub fn check(store: &(impl EventStore + ?Sized)) {
         for record in batch.records() {
             let envelope = record.envelope().expect("an envelope");
             assert_eq!(envelope.position.get(), computed.size() + 1, "records stand where they say");
-            let version = versions.entry(envelope.stream.clone()).or_default();
+            let version = versions.entry(envelope.stream.to_string()).or_default();
             *version = version.next();
             assert_eq!(envelope.version, *version, "versions of {} have no gaps", envelope.stream);
             computed.push(record.leaf());
-            firsts.entry(Id::Command(envelope.metadata.key())).or_insert(record.position());
-            firsts.entry(Id::Stream(envelope.stream)).or_insert(record.position());
+            firsts.entry(Sought::Command(envelope.metadata.key())).or_insert(record.position());
+            firsts.entry(Sought::Stream(envelope.stream.into_owned())).or_insert(record.position());
         }
         if let Some(root) = batch.root() {
             assert_eq!(root, computed.root(), "the root at {}", batch.last());
@@ -233,8 +259,8 @@ pub fn check(store: &(impl EventStore + ?Sized)) {
     assert_eq!(store.follow().head(), tree.head(), "followers are told of the head");
     let beyond = store.read_batch(tree.head().position.next()).expect("a look beyond the head");
     assert!(beyond.is_none(), "there is nothing beyond the head");
-    let (lookups, positions): (Vec<Lookup>, Vec<Option<Position>>) =
-        firsts.into_iter().map(|(lookup, position)| (lookup.into(), Some(position))).unzip();
+    let (lookups, positions): (Vec<Sought>, Vec<Option<Position>>) =
+        firsts.into_iter().map(|(lookup, position)| (lookup, Some(position))).unzip();
     assert_eq!(located(store, &lookups), positions, "every id leads to its first record");
     // Reading a stream may unpack a batch for each of its events: of many streams every so many are read.
     let step = 1 + versions.len() / 500;
@@ -260,22 +286,6 @@ pub fn copy_of(store: &(impl EventStore + ?Sized)) -> MemoryStore {
         next = checked.last().next();
     }
     copy
-}
-
-/// A look-up as a key.
-#[derive(PartialEq, Eq, Hash)]
-enum Id {
-    Command(CommandKey),
-    Stream(StreamId),
-}
-
-impl From<Id> for Lookup {
-    fn from(key: Id) -> Self {
-        match key {
-            Id::Command(command) => Lookup::Command(command),
-            Id::Stream(stream) => Lookup::Stream(stream),
-        }
-    }
 }
 
 /// An address.

@@ -1,11 +1,12 @@
 //! Cases about reading: batches, ranges, streams, and what ids lead to.
 
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::StreamId;
+use cauri_event_schemas::{Position, StreamVersion};
 
 use super::Backend;
-use super::material::{Author, Commit, address, all, append, check, located, text};
+use super::material::{Author, Commit, Sought, address, all, append, check, located, text};
 use crate::merkle::Tree;
-use crate::port::{EventStore, Lookup};
+use crate::port::EventStore;
 
 pub(super) fn every_position_leads_to_the_batch_that_holds_it<B: Backend>(backend: &B) {
     let store = backend.create("batches");
@@ -62,17 +63,17 @@ pub(super) fn a_stream_comes_back_in_order_however_many_batches_it_spans<B: Back
     }
     for (number, events) in [120_u64, 9].into_iter().enumerate() {
         let stream = StreamId::Account(addresses[number].clone());
-        let records = store.read_stream(&stream, StreamVersion::ZERO).expect("a stream");
+        let records = store.read_stream(&stream.to_string(), StreamVersion::ZERO).expect("a stream");
         let mut last = Position::ZERO;
         for (index, record) in records.iter().enumerate() {
             let envelope = record.as_record().envelope().expect("an envelope");
-            assert_eq!((&envelope.stream, envelope.version.get()), (&stream, index as u64 + 1));
+            assert_eq!((&*envelope.stream, envelope.version.get()), (&*stream.to_string(), index as u64 + 1));
             assert!(record.as_record().position() > last, "a stream goes forward");
             last = record.as_record().position();
         }
         assert_eq!(records.len() as u64, events);
     }
-    let never = store.read_stream(&StreamId::Account(addresses[2].clone()), StreamVersion::ZERO).expect("a stream");
+    let never = store.read_stream(&StreamId::Account(addresses[2].clone()).to_string(), StreamVersion::ZERO).expect("a stream");
     assert_eq!(never, []);
     check(&store);
 }
@@ -86,7 +87,7 @@ pub(super) fn a_stream_is_read_from_any_version<B: Backend>(backend: &B) {
     }
     let stream = StreamId::Account(account);
     for from in 0..=12_u64 {
-        let records = store.read_stream(&stream, StreamVersion::new(from)).expect("a stream");
+        let records = store.read_stream(&stream.to_string(), StreamVersion::new(from)).expect("a stream");
         let versions: Vec<u64> = records.iter().map(|record| record.as_record().envelope().expect("an envelope").version.get()).collect();
         assert_eq!(versions, (from.max(1)..=10).collect::<Vec<_>>(), "from version {from}");
     }
@@ -112,11 +113,11 @@ pub(super) fn ids_that_were_never_written_are_not_found<B: Backend>(backend: &B)
         let commits: Vec<Commit> = (0..20).map(|_| author.entry()).collect();
         append(&store, &commits);
     }
-    let never: Vec<Lookup> =
+    let never: Vec<Sought> =
         (0..2_000).map(|_| nobody.entry()).flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
     assert!(located(&store, &never).iter().all(Option::is_none));
     for commit in (0..20).map(|_| nobody.entry()) {
-        assert_eq!(store.read_stream(commit.stream(), StreamVersion::ZERO).expect("a stream"), []);
+        assert_eq!(store.read_stream(&commit.stream().to_string(), StreamVersion::ZERO).expect("a stream"), []);
     }
 }
 
@@ -162,15 +163,15 @@ pub(super) fn ids_of_different_kinds_with_one_text_are_kept_apart<B: Backend>(ba
         append(&store, &[as_refusal.clone()]);
     }
     let lookups = [
-        Lookup::Stream(StreamId::Account(address("same"))),
-        Lookup::Stream(StreamId::Command("same".parse().expect("a command key"))),
-        Lookup::Command("same".parse().expect("a command key")),
-        Lookup::Command("issuer awa same".parse().expect("a command key")),
-        Lookup::Command("issuer bintou same".parse().expect("a command key")),
-        Lookup::Stream(StreamId::Command("issuer bintou same".parse().expect("a command key"))),
-        Lookup::Command("issuer moussa same".parse().expect("a command key")),
-        Lookup::Stream(StreamId::Journal(text("same"))),
-        Lookup::Stream(StreamId::Account(address("other"))),
+        Sought::stream(&StreamId::Account(address("same"))),
+        Sought::stream(&StreamId::Command("same".parse().expect("a command key"))),
+        Sought::Command("same".parse().expect("a command key")),
+        Sought::Command("issuer awa same".parse().expect("a command key")),
+        Sought::Command("issuer bintou same".parse().expect("a command key")),
+        Sought::stream(&StreamId::Command("issuer bintou same".parse().expect("a command key"))),
+        Sought::Command("issuer moussa same".parse().expect("a command key")),
+        Sought::stream(&StreamId::Journal(text("same"))),
+        Sought::stream(&StreamId::Account(address("other"))),
     ];
     let found = [Some(2), Some(3), Some(3), Some(4), Some(5), Some(5), None, None, None].map(|found| found.map(Position::new));
     assert_eq!(located(&store, &lookups), found);
@@ -202,7 +203,7 @@ pub(super) fn look_ups_answer_over_hundreds_of_batches<B: Backend>(backend: &B) 
             assert_eq!(located(&store, &[commit.command_lookup()]), [Some(*position)], "in round {round}");
         }
     }
-    let lookups: Vec<Lookup> = written.iter().map(|(commit, _)| commit.command_lookup()).collect();
+    let lookups: Vec<Sought> = written.iter().map(|(commit, _)| commit.command_lookup()).collect();
     let positions: Vec<Option<Position>> = written.iter().map(|(_, position)| Some(*position)).collect();
     assert_eq!(located(&store, &lookups), positions);
     check(&store);

@@ -7,7 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::StreamId;
+use cauri_event_schemas::{Position, StreamVersion};
 
 use super::Backend;
 use super::material::{Author, Commit, address, all, append, batch_after, check, located};
@@ -92,7 +93,8 @@ pub(super) fn readers_see_only_whole_batches<B: Backend>(backend: &B) {
                         let records = all(&store).len();
                         assert_eq!(records % 5, 0, "{records} records are not whole batches of five");
                         assert!(records >= known && records >= seen, "what was there went away");
-                        let of_account = store.read_stream(&StreamId::Account(account.clone()), StreamVersion::ZERO).expect("a stream");
+                        let of_account =
+                            store.read_stream(&StreamId::Account(account.clone()).to_string(), StreamVersion::ZERO).expect("a stream");
                         assert_eq!(of_account.len() % 2, 0, "a batch has two events of the account");
                         assert!(5 * of_account.len() >= 2 * known, "a stream lacks what was at the head");
                         (seen, rounds) = (records, rounds + 1);
@@ -130,7 +132,7 @@ pub(super) fn whoever_hears_of_a_head_can_read_up_to_it<B: Backend>(backend: &B)
                 assert!(store.read_batch(head.position).expect("a read").is_some(), "the head was told before it could be read");
                 assert!(store.head().expect("a head").position >= head.position);
                 assert_eq!(located(&store, &[commit.command_lookup(), commit.stream_lookup()]), [Some(position), Some(position)]);
-                assert_eq!(store.read_stream(commit.stream(), StreamVersion::ZERO).expect("a stream").len(), 1);
+                assert_eq!(store.read_stream(&commit.stream().to_string(), StreamVersion::ZERO).expect("a stream").len(), 1);
             }
             position
         });

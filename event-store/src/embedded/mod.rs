@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::{Position, StreamVersion};
 use rusqlite::{Connection, ErrorCode};
 
 pub use self::index::IndexAudit;
@@ -293,13 +293,13 @@ impl EmbeddedStore {
     }
 
     /// The record at a candidate position, if it is what the look-up wants: keys are hashes and may collide.
-    fn confirm(&self, lookup: &Lookup, position: Position) -> Result<bool, StoreError> {
+    fn confirm(&self, lookup: &Lookup<'_>, position: Position) -> Result<bool, StoreError> {
         let Some(batch) = self.checked_batch(position)? else { return Ok(false) };
         let Some(record) = batch.at(position) else { return Ok(false) };
         let envelope = record.envelope()?;
         Ok(match lookup {
             Lookup::Command(command) => envelope.metadata.is_of(command),
-            Lookup::Stream(stream) => envelope.stream == *stream,
+            Lookup::Stream(stream) => envelope.stream == **stream,
         })
     }
 }
@@ -396,7 +396,7 @@ impl EventStore for EmbeddedStore {
         })
     }
 
-    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+    fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
         self.see_others_tail()?;
         let mut positions = self.index.ask(|index| index.candidates(index.hasher().stream(stream)))?;
         positions.sort_unstable();
@@ -413,7 +413,7 @@ impl EventStore for EmbeddedStore {
         Ok(records)
     }
 
-    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+    fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
         self.see_others_tail()?;
         let mut candidates = self.index.ask(|index| {
             let keys: Vec<u64> = lookups.iter().map(|lookup| index.hasher().lookup(lookup)).collect();

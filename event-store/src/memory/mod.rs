@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cauri_domain::ids::CommandKey;
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::{Position, StreamVersion};
 
 pub use faults::{Fault, Faults};
 
@@ -41,7 +41,7 @@ struct State {
     trees: Vec<Tree>,
     /// The same, unpacked once: streams are read record by record.
     checked: Vec<Arc<CheckedBatch>>,
-    streams: HashMap<StreamId, Vec<Position>>,
+    streams: HashMap<String, Vec<Position>>,
     commands: HashMap<CommandKey, Position>,
     format_1_until: Position,
     snapshot: Option<Snapshot>,
@@ -93,7 +93,7 @@ impl MemoryStore {
             return Appended::Done(head);
         }
         for (position, stream) in batch.streams() {
-            state.streams.entry(stream.clone()).or_default().push(position);
+            state.streams.entry(stream.into_owned()).or_default().push(position);
         }
         for (position, metadata) in batch.commands() {
             state.commands.entry(metadata.key()).or_insert(position);
@@ -195,7 +195,7 @@ impl EventStore for MemoryStore {
         Ok((tree.size() == position.get()).then(|| tree.root()))
     }
 
-    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+    fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
         self.faults.read()?;
         let state = self.lock();
         let positions = state.streams.get(stream).into_iter().flatten().skip(from.get().saturating_sub(1) as usize);
@@ -206,12 +206,12 @@ impl EventStore for MemoryStore {
         Ok(records.collect())
     }
 
-    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+    fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
         self.faults.read()?;
         let state = self.lock();
         let found = lookups.iter().map(|lookup| match lookup {
-            Lookup::Command(command) => state.commands.get(command).copied(),
-            Lookup::Stream(stream) => state.streams.get(stream).and_then(|positions| positions.first()).copied(),
+            Lookup::Command(command) => state.commands.get(*command).copied(),
+            Lookup::Stream(stream) => state.streams.get(*stream).and_then(|positions| positions.first()).copied(),
         });
         Ok(found.collect())
     }

@@ -8,10 +8,10 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
-use cauri_event_store::conformance::material::{Author, Commit, append, batch_after, check, located};
+use cauri_event_store::conformance::material::{Author, Commit, Sought, append, batch_after, check, located};
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
 use cauri_event_store::health::BlockedBy;
-use cauri_event_store::{Appended, EventStore, Failure, Lookup, Snapshot, StoreError};
+use cauri_event_store::{Appended, EventStore, Failure, Snapshot, StoreError};
 
 /// The index is flushed every few batches, so that it meets the full disk as well.
 const SIZE: IndexSize = IndexSize { keys_in_memory: 2_000, keys_a_chunk: 64, fan_in: 4, keys_a_slice: 500, key_bits: 64 };
@@ -79,7 +79,7 @@ fn looked_at_afterwards(output: &str, dir: &Path) {
         })
         .collect();
     assert!(acknowledged.len() >= AFTERWARDS, "{output}");
-    let lookups: Vec<Lookup> = acknowledged.iter().map(|(id, _)| Lookup::Command(id.parse().expect("a command key"))).collect();
+    let lookups: Vec<Sought> = acknowledged.iter().map(|(id, _)| Sought::Command(id.parse().expect("a command key"))).collect();
     let positions: Vec<Option<Position>> = acknowledged.iter().map(|(_, position)| Some(Position::new(*position))).collect();
     assert!(located(&store, &lookups) == positions, "what was acknowledged is not where it was acknowledged");
     append(&store, &[Author::new("afterwards").entry()]);
@@ -90,7 +90,7 @@ fn looked_at_afterwards(output: &str, dir: &Path) {
 struct Writer {
     store: EmbeddedStore,
     author: Author,
-    durable: Vec<(Lookup, Position)>,
+    durable: Vec<(Sought, Position)>,
 }
 
 impl Writer {
@@ -111,14 +111,14 @@ impl Writer {
                 // An append of unknown outcome turned out to be there; this batch was not written yet.
                 Ok(Appended::Conflict(head)) => assert!(head.position > tree.head().position),
                 Err(StoreError::Failure(Failure::NotDone(_) | Failure::Unknown(_))) => return false,
-                Err(StoreError::Corruption(corruption)) => panic!("a full disk is no corruption: {corruption}"),
+                Err(error @ (StoreError::Corruption(_) | StoreError::Newer(_))) => panic!("a full disk is no corruption: {error}"),
             }
         }
     }
 
     /// Everything acknowledged is found by its id, read, and part of the tree.
     fn check(&self) {
-        let lookups: Vec<Lookup> = self.durable.iter().map(|(lookup, _)| lookup.clone()).collect();
+        let lookups: Vec<Sought> = self.durable.iter().map(|(lookup, _)| lookup.clone()).collect();
         let positions: Vec<Option<Position>> = self.durable.iter().map(|(_, position)| Some(*position)).collect();
         assert!(located(&self.store, &lookups) == positions, "an acknowledged command was forgotten");
         check(&self.store);

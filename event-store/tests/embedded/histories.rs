@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use cauri_event_schemas::Position;
-use cauri_event_store::conformance::material::{Author, Commit, append, check, located};
+use cauri_event_store::conformance::material::{Author, Commit, Sought, append, check, located};
 use cauri_event_store::embedded::EmbeddedStore;
-use cauri_event_store::{EventStore, Lookup, Snapshot};
+use cauri_event_store::{EventStore, Snapshot};
 use rusqlite::Connection;
 
 use super::backend::TINY;
@@ -30,7 +30,7 @@ fn snapshot(store: &EmbeddedStore, state: &str) -> Snapshot {
     snapshot
 }
 
-fn lookups(commits: &[Commit]) -> Vec<Lookup> {
+fn lookups(commits: &[Commit]) -> Vec<Sought> {
     commits.iter().flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect()
 }
 

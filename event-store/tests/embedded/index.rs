@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
-use cauri_event_store::conformance::material::{Author, Commit, address, append, batch_after, check, located};
+use cauri_event_store::conformance::material::{Author, Commit, Sought, address, append, batch_after, check, located};
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
 use cauri_event_store::health::IndexCondition;
-use cauri_event_store::{EventStore, Head, Lookup, Snapshot};
+use cauri_event_store::{EventStore, Head, Snapshot};
 use rusqlite::Connection;
 
 use super::backend::{TINY, copy_of_a_killed_process};
@@ -26,12 +26,12 @@ fn open_slow(dir: &Path) -> EmbeddedStore {
 }
 
 /// Some of everything, in enough batches to make runs of every level; everything that can be looked up in it.
-fn write(store: &EmbeddedStore, author: &mut Author, batches: usize) -> Vec<(Lookup, Position)> {
+fn write(store: &EmbeddedStore, author: &mut Author, batches: usize) -> Vec<(Sought, Position)> {
     write_about(store, author, "customers", batches)
 }
 
 /// The same with accounts of these people.
-fn write_about(store: &EmbeddedStore, author: &mut Author, people: &str, batches: usize) -> Vec<(Lookup, Position)> {
+fn write_about(store: &EmbeddedStore, author: &mut Author, people: &str, batches: usize) -> Vec<(Sought, Position)> {
     let mut written = Vec::new();
     for round in 0..batches {
         let commits = [author.entry(), author.account(&address(&format!("{people}:{}", round % 5))), author.refusal()];
@@ -47,13 +47,13 @@ fn write_about(store: &EmbeddedStore, author: &mut Author, people: &str, batches
     written
 }
 
-fn all_located(store: &EmbeddedStore, written: &[(Lookup, Position)]) {
-    let lookups: Vec<Lookup> = written.iter().map(|(lookup, _)| lookup.clone()).collect();
+fn all_located(store: &EmbeddedStore, written: &[(Sought, Position)]) {
+    let lookups: Vec<Sought> = written.iter().map(|(lookup, _)| lookup.clone()).collect();
     let positions: Vec<Option<Position>> = written.iter().map(|(_, position)| Some(*position)).collect();
     assert!(located(store, &lookups) == positions, "an id was not found where it stands");
 }
 
-fn closed_journal(batches: usize) -> (tempfile::TempDir, Author, Vec<(Lookup, Position)>) {
+fn closed_journal(batches: usize) -> (tempfile::TempDir, Author, Vec<(Sought, Position)>) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut author = Author::new("a");
     let written = write(&open(dir.path()), &mut author, batches);
@@ -286,7 +286,7 @@ fn a_file_that_is_no_index_is_built_again() {
 }
 
 /// Whatever was damaged, every look-up is answered, and rightly; `true` if the index was rebuilt for it.
-fn found_or_healed(dir: &Path, written: &[(Lookup, Position)]) -> bool {
+fn found_or_healed(dir: &Path, written: &[(Sought, Position)]) -> bool {
     let store = open(dir);
     all_located(&store, written);
     let rebuilt = store.health().index_rebuilds() > 0;
@@ -378,7 +378,7 @@ fn keys_that_collide_lead_to_nothing_but_what_was_asked_for() {
     all_located(&store, &written);
     let mut nobody = Author::new("nobody");
     let never: Vec<Commit> = (0..50).map(|_| nobody.entry()).collect();
-    let lookups: Vec<Lookup> = never.iter().flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
+    let lookups: Vec<Sought> = never.iter().flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
     assert!(located(&store, &lookups).iter().all(Option::is_none));
     check(&store);
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use cauri_event_schemas::{Position, StreamVersion};
-use cauri_event_store::conformance::material::{Author, Commit, all, append, batch_after, check, located};
+use cauri_event_store::conformance::material::{Author, Commit, Sought, all, append, batch_after, check, located};
 use cauri_event_store::embedded::{EmbeddedStore, FORMAT_VERSION, OpenError};
-use cauri_event_store::{EventStore, Failure, Head, Lookup, Snapshot, StoreError};
+use cauri_event_store::{EventStore, Failure, Head, Snapshot, StoreError};
 use rusqlite::Connection;
 
 use super::backend::TINY;
@@ -269,12 +269,12 @@ fn a_reader_beside_the_writer_sees_everything_that_is_durable() {
         append(&writer, &commits);
         written.extend(commits);
         if round % 20 == 0 {
-            let lookups: Vec<Lookup> = written.iter().flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
+            let lookups: Vec<Sought> = written.iter().flat_map(|commit| [commit.command_lookup(), commit.stream_lookup()]).collect();
             assert_eq!(reader.head().expect("a head"), writer.head().expect("a head"));
             assert_eq!(all(&reader), all(&writer));
             assert_eq!(located(&reader, &lookups), located(&writer, &lookups), "in round {round}");
             for commit in &written {
-                let stream = reader.read_stream(commit.stream(), StreamVersion::ZERO).expect("a stream");
+                let stream = reader.read_stream(&commit.stream().to_string(), StreamVersion::ZERO).expect("a stream");
                 assert_eq!(stream.len(), commit.events.len());
             }
         }

@@ -10,7 +10,7 @@ use cauri_command_api::HttpLimits;
 use cauri_command_api::auth::role::Role;
 use cauri_command_api::auth::token::Trust;
 use cauri_command_api::origin::Origin;
-use cauri_domain::fold::LedgerRules;
+use cauri_domain::journal::Rules;
 use cauri_domain::money::Currency;
 use cauri_engine::EngineConfig;
 use cauri_import::source::SourceName;
@@ -233,7 +233,7 @@ impl EngineArgs {
     /// The engine's configuration, with the machine's clock.
     pub fn config(&self) -> EngineConfig {
         EngineConfig {
-            rules: LedgerRules { max_future_secs: i64::from(self.max_future_days) * 86_400 },
+            rules: Rules { max_future_secs: i64::from(self.max_future_days) * 86_400 },
             queue_capacity: self.queue_capacity,
             snapshot_every: self.snapshot_every,
             accept_clock_gap: self.accept_clock_gap,

@@ -109,7 +109,7 @@ pub struct Slice {
     /// The engine's clock then.
     pub at: Timestamp,
     /// The commands, and what each is.
-    pub commands: Vec<CommandEnvelope>,
+    pub commands: Vec<CommandEnvelope<LedgerCommand>>,
     /// The kinds, one for each command.
     pub kinds: Vec<Kind>,
 }
@@ -131,7 +131,7 @@ pub struct Day {
     /// What merchants get back when a forgotten hold expires: the slice, the merchant, the amount.
     expiring: VecDeque<(usize, usize, i64)>,
     collections: VecDeque<Collected>,
-    recent: VecDeque<CommandEnvelope>,
+    recent: VecDeque<CommandEnvelope<LedgerCommand>>,
     settled: bool,
 }
 

@@ -130,7 +130,7 @@ pub fn play(node: &Node, clock: &DemoClock, seed: u64, commands: usize) -> Resul
                     counts.replayed += u64::from(refused.replayed);
                     *report.refused.entry(refused.refusal.code.as_str()).or_default() += 1;
                 }
-                Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } => {}
+                Outcome::VersionMismatch { .. } | Outcome::NotApplied { .. } | Outcome::Failed { .. } => {}
             }
         }
         bar.inc(outcomes.len() as u64);

@@ -5,6 +5,7 @@ use cauri_command_api::bulk::{Asked, BulkItem};
 use cauri_domain::LedgerCommand;
 use cauri_domain::entry::EntryAction;
 use cauri_domain::ids::EntryId;
+use cauri_domain::kind::KindCommand;
 use cauri_event_schemas::canonical::canonical;
 use cauri_event_schemas::fingerprint::declared;
 use serde_json::{Map, Value, json};

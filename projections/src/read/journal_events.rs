@@ -1,7 +1,8 @@
 //! The journal, listed: by position, stream and type.
 
 use cauri_domain::ids::EntryId;
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::StreamId;
+use cauri_event_schemas::{Position, StreamVersion};
 use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension, Row};
 

@@ -10,7 +10,8 @@ use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
 use cauri_domain::money::Currency;
 use cauri_domain::text::{Key, ShortText};
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::StreamId;
+use cauri_event_schemas::{Position, StreamVersion};
 
 use super::Page;
 

@@ -14,7 +14,8 @@ use cauri_domain::ids::AccountAddress;
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::Currency;
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Event, Position, Recorded};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Event, Recorded};
 use proptest::prelude::*;
 
 use super::{ReadSnapshot, ReadStore};
@@ -140,7 +141,7 @@ struct Effect {
 }
 
 /// Every effect of a history, from the events alone.
-fn effects(recorded: &[Recorded<Event>]) -> Vec<Effect> {
+fn effects(recorded: &[Recorded]) -> Vec<Effect> {
     let mut effects = Vec::new();
     for recorded in recorded {
         let Event::Entry(event) = &recorded.event else { continue };

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cauri_event_schemas::{Event, Position, Recorded};
-use cauri_event_store::{Corruption, EventStore, Hash, StoreError};
+use cauri_domain::ledger::Ledger;
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::Recorded;
+use cauri_event_store::{Corruption, EventStore, Hash, NewerRecord, StoreError};
 use crossbeam_channel::{Receiver, Sender};
 
 /// Events that are handed on together, where there are so many.
@@ -22,11 +24,13 @@ pub(super) enum Message {
     Chunk(Chunk),
     /// The journal contradicts itself: nothing follows.
     Corrupt(Corruption),
+    /// A newer program wrote what follows.
+    Newer(NewerRecord),
 }
 
 /// Some events in order, all of those at their positions.
 pub(super) struct Chunk {
-    pub(super) events: Vec<Recorded<Event>>,
+    pub(super) events: Vec<Recorded>,
     /// Position of the last event.
     pub(super) last: Position,
     /// The journal's root there, where a batch ends and the store keeps one.
@@ -38,7 +42,7 @@ pub(super) struct Chunk {
 /// A thread that reads. It ends soon after this is dropped.
 pub(super) struct Reader {
     messages: Receiver<Message>,
-    spent: Sender<Vec<Vec<Recorded<Event>>>>,
+    spent: Sender<Vec<Vec<Recorded>>>,
     unwanted: Arc<AtomicBool>,
 }
 
@@ -65,7 +69,7 @@ impl Reader {
 
     /// Events that are no longer needed go back to the thread that made them: taking them apart costs as much as a
     /// tenth of writing them, and the writer is the slower of the two.
-    pub(super) fn give_back(&self, events: Vec<Vec<Recorded<Event>>>) {
+    pub(super) fn give_back(&self, events: Vec<Vec<Recorded>>) {
         // A reader that has ended leaves them to whoever holds the channel.
         let _ = self.spent.send(events);
     }
@@ -75,7 +79,7 @@ struct Journal {
     store: Arc<dyn EventStore>,
     next: Position,
     sender: Sender<Message>,
-    returned: Receiver<Vec<Vec<Recorded<Event>>>>,
+    returned: Receiver<Vec<Vec<Recorded>>>,
     unwanted: Arc<AtomicBool>,
 }
 
@@ -95,6 +99,7 @@ impl Journal {
                     retry = (retry * 2).min(RETRY.1);
                     continue;
                 }
+                Err(Ended::Store(StoreError::Newer(newer))) => Message::Newer(newer),
                 Err(Ended::Store(StoreError::Corruption(corruption))) => {
                     self.store.health().note_damage(&corruption);
                     Message::Corrupt(corruption)
@@ -124,7 +129,7 @@ impl Journal {
         read
     }
 
-    fn read_to(&mut self, head: Position, events: &mut Vec<Recorded<Event>>, end: &mut (Position, Option<Hash>)) -> Result<(), Ended> {
+    fn read_to(&mut self, head: Position, events: &mut Vec<Recorded>, end: &mut (Position, Option<Hash>)) -> Result<(), Ended> {
         while end.0 < head {
             let next = end.0.next();
             let Some(batch) = self.store.read_checked(next)? else {
@@ -138,7 +143,7 @@ impl Journal {
             }
             events.reserve(batch.records().len().min(CHUNK));
             for record in batch.records().filter(|record| record.position() >= next) {
-                events.append(&mut record.decode()?);
+                events.append(&mut record.decode::<Ledger>().map_err(StoreError::from)?);
                 *end = (record.position(), batch.root().filter(|_| record.position() == batch.last()));
                 if events.len() >= CHUNK {
                     self.hand_on(std::mem::take(events), *end)?;
@@ -148,7 +153,7 @@ impl Journal {
         Ok(())
     }
 
-    fn hand_on(&mut self, events: Vec<Recorded<Event>>, (last, root): (Position, Option<Hash>)) -> Result<(), Ended> {
+    fn hand_on(&mut self, events: Vec<Recorded>, (last, root): (Position, Option<Hash>)) -> Result<(), Ended> {
         let more = self.store.follow().head().position > last;
         self.next = last.next();
         self.returned.try_iter().for_each(drop);

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use cauri_domain::account::AccountKind;
 use cauri_domain::entry::{EntryEvent, EntryReversed};
 use cauri_domain::ids::EntryId;
-use cauri_event_schemas::{Event, Position, Recorded, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
+use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::memory::MemoryStore;
 use cauri_event_store::{
     Appended, Batch, EventStore, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree, Turn,
@@ -74,7 +75,7 @@ fn status_of(runner: &Runner, name: &str) -> ProjectionStatus {
 }
 
 /// The live digests are those of a replay of the same events.
-fn agrees_with_a_replay(reads: &ReadStore, recorded: &[Recorded<Event>]) {
+fn agrees_with_a_replay(reads: &ReadStore, recorded: &[Recorded]) {
     let snapshot = reads.snapshot().unwrap();
     let events = recorded.iter().cloned().map(Ok::<_, Infallible>);
     for replayed in digest_of_replay(events, snapshot.position()).unwrap() {
@@ -154,7 +155,7 @@ fn panicking() -> &'static [ReadModel] {
         const COMPATIBLE_SINCE: u32 = Postings::COMPATIBLE_SINCE;
         type Changes = PostingChanges;
 
-        fn project(event: &Recorded<Event>, changes: &mut PostingChanges) -> Result<(), Unprojectable> {
+        fn project(event: &Recorded, changes: &mut PostingChanges) -> Result<(), Unprojectable> {
             assert_ne!(event.position.get(), 17, "a mistake in a projector");
             Postings::project(event, changes)
         }
@@ -344,10 +345,10 @@ impl EventStore for Rotten {
     fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
         self.inner.root_at(position)
     }
-    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+    fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
         self.inner.read_stream(stream, from)
     }
-    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+    fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
         self.inner.locate(lookups)
     }
     fn format_1_until(&self) -> Position {

@@ -75,6 +75,7 @@ impl From<StoreError> for Ended {
         match error {
             StoreError::Corruption(corruption) => Self::Corrupt(corruption),
             StoreError::Failure(failure) => Self::Failure(format!("the journal: {failure}")),
+            StoreError::Newer(newer) => Self::Failure(format!("the journal: {newer}")),
         }
     }
 }
@@ -438,6 +439,11 @@ impl<'a> Session<'a> {
                     self.settle()?;
                 }
                 Ok(())
+            }
+            Message::Newer(newer) => {
+                // Nothing is wrong with it, so nothing is noted in the read store: a newer program goes on from here.
+                self.write(index)?;
+                Err(Ended::Failure(format!("the journal: {newer}")))
             }
             Message::Corrupt(corruption) => {
                 // What stands before it is sound.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use cauri_domain::account::AccountKind;
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::memory::MemoryStore;
 use cauri_event_store::{
     Appended, Batch, EventStore, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree, Turn,
@@ -220,10 +220,10 @@ impl EventStore for Replaceable {
     fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
         self.journal().root_at(position)
     }
-    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+    fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
         self.journal().read_stream(stream, from)
     }
-    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+    fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
         self.journal().locate(lookups)
     }
     fn format_1_until(&self) -> Position {

@@ -10,12 +10,14 @@ use cauri_domain::Refusal;
 use cauri_domain::account::{self, Account, AccountAction, AccountCommand, AccountKind, CloseAccount, OpenAccount};
 use cauri_domain::entry::{self, Entry, EntryAction, EntryCommand, EntryEvent, HoldTerms, PostEntry, PostHold, ReverseEntry};
 use cauri_domain::entry::{TransferAmount, TransferRequest, VoidHold};
-use cauri_domain::fold::{Balances, LedgerRules};
+use cauri_domain::fold::Balances;
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
+use cauri_domain::journal::Rules;
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Event, Metadata, Position, Recorded, StreamId, StreamVersion};
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
+use cauri_event_schemas::{Metadata, Position, StreamVersion};
 use cauri_event_store::memory::MemoryStore;
 use cauri_event_store::{Appended, Batch, EventStore};
 
@@ -47,7 +49,7 @@ pub struct Ledger {
     pub store: MemoryStore,
     pub now: Timestamp,
     /// Every event so far.
-    pub recorded: Vec<Recorded<Event>>,
+    pub recorded: Vec<Recorded>,
     /// Entries are kept so that they can be resolved and reversed; a large history of postings does without.
     pub remembers: bool,
     balances: Balances,
@@ -60,7 +62,7 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger, dated at the beginning.
     pub fn new() -> Self {
-        let rules = LedgerRules { max_future_secs: 400 * 86_400 };
+        let rules = Rules { max_future_secs: 400 * 86_400 };
         let store = MemoryStore::exclusive("ledger");
         let batch = Batch::after(store.tree().unwrap());
         Self {

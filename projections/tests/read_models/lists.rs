@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use cauri_domain::account::{AccountAction, AccountKind, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryEvent, PostEntry};
+use cauri_domain::event::EventSet;
 use cauri_domain::ids::{AccountAddress, EntryId};
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::Currency;
-use cauri_event_schemas::{Event, StreamId};
+use cauri_event_schemas::ledger::{Event, StreamId};
 use cauri_projections::read::{
     AccountFilter, AccountRow, AccountStatus, Cursor, EntryFilter, EntryRow, EntryState, JournalEventFilter, Page, ReadError, ReadSnapshot,
 };

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use cauri_domain::event::EventSet;
 use cauri_event_schemas::{Position, canonical};
 
 use super::Check;

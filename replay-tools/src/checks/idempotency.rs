@@ -2,7 +2,8 @@
 
 use cauri_domain::ids::CommandKey;
 use cauri_event_schemas::Position;
-use cauri_event_schemas::record::ENGINE_COMMANDS;
+use cauri_domain::kind::Kind;
+use cauri_domain::ledger::Ledger;
 use cauri_event_store::{EventStore, Lookup};
 use hashbrown::HashTable;
 
@@ -38,7 +39,7 @@ impl Idempotency {
             return None;
         }
         self.last = Some(fact.command_hash);
-        if fact.caller.is_none() && !batch.command(fact).starts_with(ENGINE_COMMANDS) {
+        if fact.caller.is_none() && !Ledger::OWN_COMMANDS.is_some_and(|own| batch.command(fact).starts_with(own)) {
             self.without_caller = fact.position;
         }
         if !fact.has_fingerprint {
@@ -81,7 +82,7 @@ impl Idempotency {
 
 /// Was a suspected command really carried out earlier? Asks the journal, since a hash alone proves nothing.
 pub(crate) fn settle(suspect: &Suspect, store: Option<&dyn EventStore>, findings: &mut Findings) {
-    let earlier = store.zip(suspect.command.parse::<CommandKey>().ok()).map(|(store, id)| store.locate(&[Lookup::Command(id)]));
+    let earlier = store.zip(suspect.command.parse::<CommandKey>().ok()).map(|(store, id)| store.locate(&[Lookup::Command(&id)]));
     let first = match earlier {
         Some(Ok(found)) => match found.into_iter().next().flatten() {
             // The look-ups know only this one: two ids share a hash.

@@ -1,7 +1,7 @@
 //! `index`: the look-ups by stream and by command lead where the journal says.
 
 use cauri_domain::ids::CommandKey;
-use cauri_event_schemas::{Position, StreamId, StreamVersion};
+use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::{EventStore, Lookup, StoreError};
 
 use super::{Check, versions};
@@ -71,20 +71,19 @@ impl Sample {
 ///
 /// Streams are read only where their versions were found to be sound.
 pub(crate) fn check(store: &dyn EventStore, sample: &Sample, read_streams: bool, findings: &mut Findings) -> Result<String, StoreError> {
-    let commands = sample.commands.taken.iter().filter_map(|(id, position)| {
-        Some((Lookup::Command(id.parse::<CommandKey>().ok()?), Some(*position)))
-    });
-    let streams = sample.streams.taken.iter().filter_map(|(id, position)| {
-        Some((Lookup::Stream(id.parse::<StreamId>().ok()?), Some(*position)))
-    });
-    let unused = ["never-used/1", "never-used/2"].into_iter().filter_map(|id| {
-        let taken = sample.commands.taken.iter().any(|(command, _)| command == id);
-        (!taken).then(|| Some((Lookup::Command(id.parse().ok()?), None)))?
-    });
-    let mut wanted: Vec<(Lookup, Option<Position>)> = commands.chain(streams).chain(unused).collect();
+    let key = |(id, position): &(String, Position)| Some((id.parse::<CommandKey>().ok()?, Some(*position)));
+    let mut keys: Vec<(CommandKey, Option<Position>)> = sample.commands.taken.iter().filter_map(key).collect();
+    for id in ["never-used/1", "never-used/2"].into_iter().filter_map(|id| id.parse::<CommandKey>().ok()) {
+        if keys.iter().all(|(key, _)| *key != id) {
+            keys.push((id, None));
+        }
+    }
+    let commands = keys.iter().map(|(key, position)| (Lookup::Command(key), *position));
+    let streams = sample.streams.taken.iter().map(|(name, position)| (Lookup::Stream(name), Some(*position)));
+    let mut wanted: Vec<(Lookup<'_>, Option<Position>)> = commands.chain(streams).collect();
     // Neighbours share a batch, which is then unpacked once.
     wanted.sort_by_key(|(_, position)| *position);
-    let lookups: Vec<Lookup> = wanted.iter().map(|(lookup, _)| lookup.clone()).collect();
+    let lookups: Vec<Lookup<'_>> = wanted.iter().map(|(lookup, _)| *lookup).collect();
     let mut found = Vec::with_capacity(lookups.len());
     for some in lookups.chunks(64) {
         found.extend(store.locate(some)?);
@@ -98,15 +97,14 @@ pub(crate) fn check(store: &dyn EventStore, sample: &Sample, read_streams: bool,
     }
     let mut read = 0;
     for (stream, first) in sample.streams.taken.iter().rev().take(if read_streams { READ } else { 0 }) {
-        let Ok(stream) = stream.parse::<StreamId>() else { continue };
-        stream_is_whole(store, &stream, *first, findings)?;
+        stream_is_whole(store, stream, *first, findings)?;
         read += 1;
     }
     Ok(format!("{} commands and {} streams looked up, {read} streams read", sample.commands.taken.len(), sample.streams.taken.len()))
 }
 
 /// Has a stream read through its look-up the versions 1, 2, 3 …?
-fn stream_is_whole(store: &dyn EventStore, stream: &StreamId, first: Position, findings: &mut Findings) -> Result<(), StoreError> {
+fn stream_is_whole(store: &dyn EventStore, stream: &str, first: Position, findings: &mut Findings) -> Result<(), StoreError> {
     let mut next = StreamVersion::ZERO;
     for record in store.read_stream(stream, StreamVersion::ZERO)? {
         let envelope = record.as_record().envelope()?;
@@ -123,9 +121,9 @@ fn stream_is_whole(store: &dyn EventStore, stream: &StreamId, first: Position, f
     Ok(())
 }
 
-fn shown(lookup: &Lookup) -> String {
+fn shown(lookup: &Lookup<'_>) -> String {
     match lookup {
         Lookup::Command(id) => format!("the command {id}"),
-        Lookup::Stream(stream) => stream.to_string(),
+        Lookup::Stream(stream) => (*stream).to_owned(),
     }
 }

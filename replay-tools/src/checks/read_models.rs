@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
-use cauri_event_schemas::{Position, Recorded};
+use cauri_event_schemas::ledger::Recorded;
+use cauri_event_schemas::Position;
 use cauri_event_store::Corruption;
 use cauri_projections::digest::{ModelDigest, digest_of_replay};
 use cauri_projections::read::{ReadError, ReadStore};

@@ -1,6 +1,8 @@
 //! `schemas`: every record is of a known type and version and can be read today.
 
-use cauri_event_schemas::{Event, Position, StreamId};
+use cauri_domain::event::EventSet;
+use cauri_event_schemas::ledger::{Event, StreamId};
+use cauri_event_schemas::Position;
 
 use super::Check;
 use crate::reading::{CarefulRecord, ReadBatch};

@@ -1,6 +1,8 @@
 //! `snapshots`: the stored snapshot is the fold of the journal at its position.
 
-use cauri_domain::fold::Balances;
+use cauri_domain::Kind;
+use cauri_domain::fold::{Balances, FrozenBalances};
+use cauri_domain::journal::Rules;
 use cauri_event_schemas::Position;
 use cauri_event_store::Snapshot;
 
@@ -8,8 +10,8 @@ use super::{Check, holds::Holds, roots::Roots};
 use crate::finding::Findings;
 use crate::ledger::{Account, Ledger, Totals};
 
-/// The shape of a snapshot that this program can look into: the format's number, the position, the engine's `Balances`.
-const KNOWN_FORMAT: u32 = 2;
+/// The shape of a snapshot that this program can look into: the format's number, the kind, the position, the balances.
+const KNOWN_FORMAT: u32 = 3;
 
 /// Does a snapshot belong to this journal's history?
 pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findings: &mut Findings) {
@@ -30,8 +32,9 @@ pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findin
 /// Compares a snapshot's accounts and holds with the fold at its position. What was compared, in words.
 pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findings: &mut Findings) -> String {
     let position = snapshot.head.position;
-    let Ok((KNOWN_FORMAT, of, balances)) = postcard::from_bytes::<Shape>(&snapshot.state) else {
-        return format!("the one at {position} is of another program's shape: only its head was compared");
+    let (of, balances) = match postcard::from_bytes::<Shape>(&snapshot.state) {
+        Ok((KNOWN_FORMAT, kind, of, balances)) if kind == cauri_domain::Ledger::NAME => (of, Balances::thaw(balances, Rules::default())),
+        _ => return format!("the one at {position} is of another program's shape: only its head was compared"),
     };
     let mut told = |what: String| findings.at(Check::Snapshots, position, what);
     if of != position.get() {
@@ -60,4 +63,4 @@ pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findi
 }
 
 /// The engine's snapshot as far as it is looked into; what follows in the bytes is left alone.
-type Shape = (u32, u64, Balances);
+type Shape = (u32, String, u64, FrozenBalances);

@@ -1,5 +1,6 @@
 //! `transitions`: every event is possible for what it happened to, and reversals and sweeps link both ways.
 
+use cauri_domain::event::EventSet;
 use cauri_domain::IllegalTransition;
 use cauri_domain::account::{self, Account as State, AccountEvent};
 use cauri_domain::ids::EntryId;

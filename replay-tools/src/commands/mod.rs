@@ -14,7 +14,7 @@ use std::io::Write;
 
 use cauri_event_schemas::Position;
 use cauri_event_store::embedded::OpenError;
-use cauri_event_store::{Corruption, Failure, Hash, Head, StoreError};
+use cauri_event_store::{Corruption, Failure, Hash, Head, NewerRecord, StoreError};
 use clap::{Parser, Subcommand};
 
 use crate::source::ExportError;
@@ -97,6 +97,9 @@ pub(crate) enum CommandError {
         /// What the head states.
         stated: Hash,
     },
+    /// A newer program wrote to the journal; nothing is wrong with it.
+    #[error("{0}; use the newer Cauri")]
+    Newer(NewerRecord),
     /// There is no such thing in the journal.
     #[error("{0}")]
     NotFound(String),
@@ -107,6 +110,7 @@ impl From<StoreError> for CommandError {
         match error {
             StoreError::Failure(failure) => Self::Failure(failure),
             StoreError::Corruption(corruption) => Self::Damaged(corruption),
+            StoreError::Newer(newer) => Self::Newer(newer),
         }
     }
 }
@@ -118,6 +122,7 @@ impl CommandError {
             | CommandError::OtherRoot { .. }
             | CommandError::NotFound(_)
             | CommandError::Open(OpenError::Store(StoreError::Corruption(_))) => 1,
+            CommandError::Newer(_) => 3,
             CommandError::Open(_)
             | CommandError::Export(_)
             | CommandError::Failure(_)

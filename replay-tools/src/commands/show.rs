@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::{Position, Recorded, StreamId};
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Recorded, StreamId};
 use cauri_event_store::Corruption;
 use clap::Args;
 
@@ -60,7 +61,7 @@ impl FromStr for Shown {
             let nothing = |_| format!("{text:?} is no entry's id, no account's address, no position and no stream");
             return text.parse().map(Shown::Account).map_err(nothing);
         }
-        match text.parse().map_err(|error: cauri_event_schemas::record::InvalidStreamId| error.to_string())? {
+        match text.parse().map_err(|error: cauri_domain::kind::NotAStream| error.to_string())? {
             StreamId::Account(address) => Ok(Shown::Account(address)),
             StreamId::Entry(id) => Ok(Shown::Entry(id)),
             StreamId::Command(id) => Ok(Shown::Command(id)),
@@ -114,7 +115,7 @@ fn decoded(lines: &[Line]) -> Result<Vec<Recorded>, CommandError> {
         let damaged =
             |error: cauri_event_schemas::registry::UndecodableEvent| CommandError::Damaged(Corruption::new(*position, error.to_string()));
         let envelope = cauri_event_schemas::record::Envelope::parse(bytes).map_err(damaged)?;
-        events.extend(envelope.decode().map_err(damaged)?);
+        events.extend(envelope.decode::<cauri_domain::Ledger>().map_err(damaged)?);
     }
     Ok(events)
 }

@@ -2,9 +2,11 @@
 
 use cauri_domain::entry::{EntryEvent, Transfer};
 use cauri_domain::ids::AccountAddress;
+use cauri_domain::ledger::Ledger;
+use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::registry::UndecodableEvent;
-use cauri_event_schemas::{Event, Position, Recorded, StreamId};
 
 use super::{Fact, Happening, Motion, Moved, Movement, ReadBatch, Seed, Span, Stream};
 
@@ -22,7 +24,7 @@ pub(crate) struct CarefulRecord {
 pub(crate) fn read(bytes: &[u8]) -> Result<CarefulRecord, UndecodableEvent> {
     let envelope = Envelope::parse(bytes)?;
     let (stated, schema) = (envelope.position, envelope.schema);
-    Ok(CarefulRecord { stated, schema, events: envelope.decode()? })
+    Ok(CarefulRecord { stated, schema, events: envelope.decode::<Ledger>()? })
 }
 
 /// Adds the facts of a record, with its texts behind the lines.

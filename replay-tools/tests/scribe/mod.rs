@@ -13,8 +13,9 @@ use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
+use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use cauri_event_schemas::record::Envelope;
-use cauri_event_schemas::{Event, Fingerprint, Metadata, Position, Recorded, StreamId, StreamVersion};
+use cauri_event_schemas::{Fingerprint, Metadata, Position, StreamVersion};
 use cauri_event_store::{
     Appended, Batch, EventStore, Failure, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree,
     Turn,
@@ -291,7 +292,7 @@ pub fn shop() -> Scribe {
 pub struct PaperStore {
     pub batches: Vec<Result<StoredBatch, String>>,
     pub tree: Tree,
-    pub streams: HashMap<StreamId, Vec<Position>>,
+    pub streams: HashMap<String, Vec<Position>>,
     pub commands: HashMap<CommandKey, Position>,
     pub snapshot: Option<Snapshot>,
     heads: HeadWatch,
@@ -319,7 +320,7 @@ impl PaperStore {
                 lines.extend_from_slice(record);
                 lines.push(b'\n');
                 if let Ok(envelope) = Envelope::parse(record) {
-                    store.streams.entry(envelope.stream).or_default().push(position);
+                    store.streams.entry(envelope.stream.to_string()).or_default().push(position);
                     store.commands.entry(envelope.metadata.key()).or_insert(position);
                 }
             }
@@ -381,7 +382,7 @@ impl EventStore for PaperStore {
         Ok(None)
     }
 
-    fn read_stream(&self, stream: &StreamId, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+    fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
         let mut records = Vec::new();
         for position in self.streams.get(stream).into_iter().flatten().skip(from.get().saturating_sub(1) as usize) {
             let Some(stored) = self.read_batch(*position)? else { continue };
@@ -390,10 +391,10 @@ impl EventStore for PaperStore {
         Ok(records)
     }
 
-    fn locate(&self, lookups: &[Lookup]) -> Result<Vec<Option<Position>>, StoreError> {
+    fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
         let found = lookups.iter().map(|lookup| match lookup {
-            Lookup::Command(command) => self.commands.get(command).copied(),
-            Lookup::Stream(stream) => self.streams.get(stream).and_then(|positions| positions.first()).copied(),
+            Lookup::Command(command) => self.commands.get(*command).copied(),
+            Lookup::Stream(stream) => self.streams.get(*stream).and_then(|positions| positions.first()).copied(),
         });
         Ok(found.collect())
     }

@@ -12,7 +12,7 @@ use crate::merkle::Hash;
 use crate::port::Head;
 
 /// The shape of the tables below (`PRAGMA user_version`); a file of another is built again.
-const SHAPE: i64 = 2;
+const SHAPE: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;

@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use cauri_domain::ids::{Caller, CommandId};
-use cauri_event_schemas::{Metadata, Position, StreamId};
+use cauri_event_schemas::{Metadata, Position};
 use hashbrown::HashTable;
 use rusqlite::{Connection, ErrorCode, params};
 use siphasher::sip::SipHasher13;
@@ -100,44 +100,35 @@ impl Hasher {
     }
 
     /// The key under which a stream's records are found.
-    pub(super) fn stream(&self, stream: &StreamId) -> u64 {
-        match stream {
-            StreamId::Entry(id) => self.key(b'e', id.as_bytes()),
-            StreamId::Account(address) => self.key(b'a', address.as_str().as_bytes()),
-            StreamId::Command(key) => self.command_key(b'r', key.caller.as_ref(), &key.id),
-            StreamId::Journal(name) => self.key(b'j', name.as_str().as_bytes()),
-        }
+    pub(super) fn stream(&self, name: &str) -> u64 {
+        let mut hasher = self.sip;
+        hasher.write_u8(b's');
+        hasher.write(name.as_bytes());
+        hasher.finish() & self.mask
     }
 
     /// The key under which a command's first record is found.
     pub(super) fn command(&self, metadata: &Metadata) -> u64 {
-        self.command_key(b'c', metadata.caller.as_ref(), &metadata.command)
+        self.command_key(metadata.caller.as_ref(), &metadata.command)
     }
 
     /// The key of a look-up.
-    pub(super) fn lookup(&self, lookup: &Lookup) -> u64 {
+    pub(super) fn lookup(&self, lookup: &Lookup<'_>) -> u64 {
         match lookup {
-            Lookup::Command(key) => self.command_key(b'c', key.caller.as_ref(), &key.id),
+            Lookup::Command(key) => self.command_key(key.caller.as_ref(), &key.id),
             Lookup::Stream(stream) => self.stream(stream),
         }
     }
 
     /// The text form of a command's key, without making the text or a copy of the caller, which many commands share.
-    fn command_key(&self, kind: u8, caller: Option<&Caller>, id: &CommandId) -> u64 {
+    fn command_key(&self, caller: Option<&Caller>, id: &CommandId) -> u64 {
         let mut hasher = self.sip;
-        hasher.write_u8(kind);
+        hasher.write_u8(b'c');
         if let Some(caller) = caller {
             hasher.write(caller.as_str().as_bytes());
             hasher.write_u8(b' ');
         }
         hasher.write(id.as_str().as_bytes());
-        hasher.finish() & self.mask
-    }
-
-    fn key(&self, kind: u8, id: &[u8]) -> u64 {
-        let mut hasher = self.sip;
-        hasher.write_u8(kind);
-        hasher.write(id);
         hasher.finish() & self.mask
     }
 }
@@ -407,7 +398,7 @@ impl Index {
         }
         let table = tables.active.get_or_insert_with(|| Table::with_room(self.shared.size.keys_in_memory));
         for (position, stream) in batch.streams() {
-            table.insert(self.hasher.stream(stream), position);
+            table.insert(self.hasher.stream(&stream), position);
         }
         for (position, metadata) in batch.commands() {
             table.insert(self.hasher.command(metadata), position);

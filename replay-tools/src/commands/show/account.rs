@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use cauri_domain::account::{self, Account as State, AccountEvent};
+use cauri_domain::event::EventSet;
 use cauri_domain::ids::{AccountAddress, EntryId};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::Currency;

@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use cauri_domain::entry::{self, Entry, EntryEvent, HoldPostedTransfer, Transfer};
+use cauri_domain::event::EventSet;
 use cauri_domain::ids::EntryId;
 use cauri_domain::money::Money;
 use cauri_domain::text::ShortText;
-use cauri_event_schemas::{Event, Recorded};
+use cauri_event_schemas::ledger::{Event, Recorded};
 use cauri_event_store::Corruption;
 use serde_json::{Value, json};
 

@@ -1,0 +1,223 @@
+//! The ledger: the journal kind that holds accounts, entries and balances.
+//!
+//! Start with [`decide`]: it says which aggregates a command touches, in which order. The rules of one aggregate stand
+//! beside it, in [`crate::account`] and [`crate::entry`].
+
+mod command;
+mod decide;
+mod declared;
+mod event;
+mod stream;
+
+pub use command::LedgerCommand;
+pub use event::LedgerEvent;
+pub use stream::LedgerStream;
+
+use crate::IllegalTransition;
+use crate::account::AccountAction;
+use crate::entry::{self, Entry, EntryAction};
+use crate::event::EventSet;
+use crate::example;
+use crate::fold::{Balances, FrozenBalances, Mark};
+use crate::ids::{CommandId, CommandKey, EntryId};
+use crate::journal::Rules;
+use crate::kind::{Kind, Loaded, World};
+use crate::position::StreamVersion;
+use crate::refusal::Refusal;
+use crate::text::ShortText;
+use crate::time::Timestamp;
+
+/// Ids of the commands by which holds expire begin so.
+const HOLD_EXPIRY: &str = "hold-expiry/";
+
+/// The most bytes that one transfer adds to a record: two addresses, an amount, what was held and a reason.
+const TRANSFER_BYTES: usize = 1_700;
+
+/// The most bytes of a record of a ledger beside its transfers.
+const RECORD_BYTES: usize = 8_192;
+
+/// Everything that the decisions of a ledger look at, but for entries that are not open holds.
+#[derive(Debug)]
+pub struct Ledger {
+    balances: Balances,
+}
+
+/// An aggregate of a ledger that is loaded from its stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerAggregate {
+    /// An entry.
+    Entry(Entry),
+}
+
+/// Figures of a ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerFigures {
+    /// Accounts ever opened.
+    pub accounts: usize,
+    /// Holds that are open.
+    pub open_holds: usize,
+}
+
+impl Ledger {
+    /// Every account and every open hold.
+    pub fn balances(&self) -> &Balances {
+        &self.balances
+    }
+}
+
+impl Kind for Ledger {
+    const NAME: &'static str = "ledger";
+    const OWN_COMMANDS: Option<&'static str> = Some(HOLD_EXPIRY);
+
+    type Command = LedgerCommand;
+    type Event = LedgerEvent;
+    type Stream = LedgerStream;
+    type Aggregate = LedgerAggregate;
+    type Mark = Mark;
+    type Frozen = FrozenBalances;
+    type Figures = LedgerFigures;
+
+    fn empty(rules: Rules) -> Self {
+        Self { balances: Balances::new(rules) }
+    }
+
+    fn set_rules(&mut self, rules: Rules) {
+        self.balances.set_rules(rules);
+    }
+
+    fn target(command: &LedgerCommand, journal: &ShortText) -> LedgerStream {
+        match command {
+            LedgerCommand::Account(command) => LedgerStream::Account(command.address.clone()),
+            LedgerCommand::Entry { id, .. } => LedgerStream::Entry(*id),
+            LedgerCommand::Journal(_) => LedgerStream::Journal(journal.clone()),
+        }
+    }
+
+    fn needs(&self, command: &LedgerCommand, key: &CommandKey, _: &impl Loaded<Self>, need: &mut impl FnMut(LedgerStream)) {
+        let derived = || EntryId::derived_from(key);
+        match command {
+            LedgerCommand::Account(command) => {
+                if let AccountAction::Close(close) = &*command.action {
+                    need(LedgerStream::Entry(close.entry_id.unwrap_or_else(derived)));
+                }
+            }
+            LedgerCommand::Entry { id, action } => {
+                need(LedgerStream::Entry(*id));
+                if let EntryAction::Reverse(reverse) = &**action {
+                    need(LedgerStream::Entry(reverse.entry_id.unwrap_or_else(derived)));
+                }
+            }
+            LedgerCommand::Journal(_) => {}
+        }
+    }
+
+    fn unwritten(stream: &LedgerStream) -> Option<LedgerAggregate> {
+        match stream {
+            LedgerStream::Entry(_) => Some(LedgerAggregate::Entry(Entry::Unwritten)),
+            LedgerStream::Account(_) | LedgerStream::Command(_) | LedgerStream::Journal(_) => None,
+        }
+    }
+
+    fn resident(&self, stream: &LedgerStream) -> Option<(LedgerAggregate, StreamVersion)> {
+        match stream {
+            // A hold is open from its first event to its second.
+            LedgerStream::Entry(id) => self.balances.hold(id).map(|held| (LedgerAggregate::Entry(held), StreamVersion::ZERO.next())),
+            LedgerStream::Account(_) | LedgerStream::Command(_) | LedgerStream::Journal(_) => None,
+        }
+    }
+
+    fn version(&self, stream: &LedgerStream) -> StreamVersion {
+        match stream {
+            LedgerStream::Account(address) => StreamVersion::new(self.balances.version(address)),
+            LedgerStream::Entry(_) | LedgerStream::Command(_) | LedgerStream::Journal(_) => StreamVersion::ZERO,
+        }
+    }
+
+    fn evolve(aggregate: LedgerAggregate, event: &LedgerEvent) -> Result<LedgerAggregate, IllegalTransition> {
+        match (aggregate, event) {
+            (LedgerAggregate::Entry(entry), LedgerEvent::Entry(event)) => entry::evolve(entry, event).map(LedgerAggregate::Entry),
+            (LedgerAggregate::Entry(entry), event) => Err(IllegalTransition::new("an entry", entry.status(), event.name())),
+        }
+    }
+
+    fn fold(&mut self, stream: &LedgerStream, version: StreamVersion, event: &LedgerEvent) -> Result<(), IllegalTransition> {
+        match (event, stream) {
+            (LedgerEvent::Entry(event), LedgerStream::Entry(id)) => self.balances.apply_entry(id, event),
+            (LedgerEvent::Account(event), LedgerStream::Account(address)) => {
+                self.balances.apply_account(address, event)?;
+                // One stored event may be several of today's, which share its version.
+                self.balances.note_version(address, version.get());
+                Ok(())
+            }
+            (LedgerEvent::Command(_), LedgerStream::Command(_)) | (LedgerEvent::Journal(_), LedgerStream::Journal(_)) => Ok(()),
+            (event, stream) => Err(IllegalTransition::new(stream.to_string(), "of another type", event.name())),
+        }
+    }
+
+    fn decide(command: &LedgerCommand, world: &mut impl World<Self>) -> Result<(), Refusal> {
+        decide::decide(command, world)
+    }
+
+    fn weight(&self, command: &LedgerCommand, loaded: &impl Loaded<Self>) -> usize {
+        let transfers = match command {
+            LedgerCommand::Entry { id, action } => match &**action {
+                EntryAction::Post(post) => post.transfers.len(),
+                EntryAction::PostHold(_) | EntryAction::VoidHold(_) | EntryAction::ExpireHold | EntryAction::Reverse(_) => {
+                    match loaded.aggregate(&LedgerStream::Entry(*id)) {
+                        Some(LedgerAggregate::Entry(entry)) => entry.transfers().len(),
+                        None => 0,
+                    }
+                }
+            },
+            LedgerCommand::Account(_) | LedgerCommand::Journal(_) => 1,
+        };
+        RECORD_BYTES + transfers * TRANSFER_BYTES
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        self.balances.next_expiry()
+    }
+
+    fn due(&self, now: Timestamp) -> Option<(CommandId, LedgerCommand)> {
+        let id = self.balances.expired_hold(now)?;
+        let command = format!("{HOLD_EXPIRY}{id}").parse().expect("a prefix and a UUID are visible ASCII characters");
+        Some((command, LedgerCommand::entry(id, EntryAction::ExpireHold)))
+    }
+
+    fn mark(&self) -> Mark {
+        self.balances.mark()
+    }
+
+    fn roll_back(&mut self, mark: Mark) {
+        self.balances.roll_back(mark);
+    }
+
+    fn forget(&mut self, mark: Mark) {
+        self.balances.forget(mark);
+    }
+
+    fn len(&self) -> usize {
+        self.balances.accounts().len() + self.balances.open_holds()
+    }
+
+    fn freeze(&self) -> FrozenBalances {
+        self.balances.freeze()
+    }
+
+    fn thaw(frozen: FrozenBalances, rules: Rules) -> Self {
+        Self { balances: Balances::thaw(frozen, rules) }
+    }
+
+    fn figures(&self) -> LedgerFigures {
+        LedgerFigures { accounts: self.balances.accounts().len(), open_holds: self.balances.open_holds() }
+    }
+
+    fn example_stream(event: &LedgerEvent) -> LedgerStream {
+        match event {
+            LedgerEvent::Entry(_) => LedgerStream::Entry(example::entry(1)),
+            LedgerEvent::Account(_) => LedgerStream::Account(example::address(example::AWA)),
+            LedgerEvent::Command(_) => LedgerStream::Command(example::command()),
+            LedgerEvent::Journal(_) => LedgerStream::Journal(example::text("ledger")),
+        }
+    }
+}

@@ -1,0 +1,700 @@
+//! The decider: the decision state of a journal of any kind, what was answered before, and what is on its way to the store.
+//!
+//! Everything that a command records is folded at once, so that the next command sees it, and can be taken back: one
+//! command because it is refused, a submission because one of its commands is, whole batches because the append failed.
+
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use cauri_domain::command::{CommandEvent, CommandRefused};
+use cauri_domain::ids::CommandKey;
+use cauri_domain::journal::{self, Journal, JournalStatus, Rules};
+use cauri_domain::kind::{Kind, KindCommand, KindEvent, Loaded, StreamKey, World, decide};
+use cauri_domain::text::ShortText;
+use cauri_domain::time::Timestamp;
+use cauri_domain::{IllegalTransition, Refusal, RefusalCode};
+use cauri_event_schemas::record::ENGINE;
+use cauri_event_schemas::{Fingerprint, Metadata, Position, Recorded, StreamVersion};
+use cauri_event_store::{CheckedBatch, Corruption, EventStore, Lookup, StoreError};
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::submission::{Accepted, CommandEnvelope, Outcome, Refused};
+
+/// Changes whenever the shape of a snapshot changes; a snapshot of another shape is ignored.
+const SNAPSHOT_FORMAT: u32 = 3;
+
+/// A record of a journal of the kind `K`.
+pub(crate) type RecordOf<K> = Recorded<<K as Kind>::Stream, <K as Kind>::Event>;
+
+/// What became of a command of the kind `K`.
+pub(crate) type OutcomeOf<K> = Outcome<<K as Kind>::Stream>;
+
+/// A command of the kind `K`.
+pub(crate) type EnvelopeOf<K> = CommandEnvelope<<K as Kind>::Command>;
+
+/// Everything that deciding looks at, at the position of the last decided event.
+pub(crate) struct Decider<K: Kind> {
+    state: K,
+    journal: Journal,
+    journal_version: StreamVersion,
+    journal_name: ShortText,
+    last_recorded_at: Timestamp,
+    /// Position of the last decided event, durable or not.
+    position: Position,
+    /// What was decided and is not yet durable.
+    in_flight: InFlight<K>,
+    /// What the store says of the ids that the next commands name.
+    prefetched: Prefetched<K>,
+}
+
+/// Aggregates and commands of batches that are on their way to the store, which does not answer for them yet.
+struct InFlight<K: Kind> {
+    aggregates: HashMap<K::Stream, Written<K::Aggregate>>,
+    commands: HashMap<CommandKey, Decided<K>>,
+    /// What the current submission replaced, to be taken back with it.
+    replaced: Vec<(K::Stream, Option<Written<K::Aggregate>>)>,
+    added_commands: Vec<CommandKey>,
+}
+
+#[derive(Clone)]
+struct Written<A> {
+    aggregate: A,
+    version: StreamVersion,
+    at: Position,
+}
+
+struct Decided<K: Kind> {
+    fingerprint: Fingerprint,
+    outcome: OutcomeOf<K>,
+    at: Position,
+}
+
+struct Prefetched<K: Kind> {
+    aggregates: HashMap<K::Stream, (K::Aggregate, StreamVersion)>,
+    commands: HashMap<CommandKey, Vec<RecordOf<K>>>,
+}
+
+impl<K: Kind> Default for InFlight<K> {
+    fn default() -> Self {
+        Self { aggregates: HashMap::new(), commands: HashMap::new(), replaced: Vec::new(), added_commands: Vec::new() }
+    }
+}
+
+impl<K: Kind> Default for Prefetched<K> {
+    fn default() -> Self {
+        Self { aggregates: HashMap::new(), commands: HashMap::new() }
+    }
+}
+
+/// The decision state as a snapshot keeps it.
+#[derive(Serialize, Deserialize)]
+struct SnapshotShape<F> {
+    format: u32,
+    /// Which kind of journal it is of.
+    kind: String,
+    /// What it is the state at; kept beside the state, so that a snapshot under another position is seen to be wrong.
+    position: u64,
+    state: F,
+    journal: Journal,
+    journal_version: StreamVersion,
+    last_recorded_at: i64,
+}
+
+/// A moment to come back to: all that was decided since is taken back.
+pub(crate) struct Moment<K: Kind> {
+    state: K::Mark,
+    journal: Journal,
+    journal_version: StreamVersion,
+    last_recorded_at: Timestamp,
+    position: Position,
+    records: usize,
+    replaced: usize,
+    added_commands: usize,
+}
+
+impl<K: Kind> Decider<K> {
+    pub(crate) fn empty(rules: Rules, name: ShortText) -> Self {
+        Self {
+            state: K::empty(rules),
+            journal: Journal::new(rules),
+            journal_version: StreamVersion::ZERO,
+            journal_name: name,
+            last_recorded_at: Timestamp::MIN,
+            position: Position::ZERO,
+            in_flight: InFlight::default(),
+            prefetched: Prefetched::default(),
+        }
+    }
+
+    /// Restores a snapshot that was taken at `position`; `None` if it is of another shape.
+    pub(crate) fn restore(state: &[u8], position: Position, rules: Rules, name: ShortText) -> Option<Self> {
+        let shape: SnapshotShape<K::Frozen> = postcard::from_bytes(state).ok()?;
+        let is_ours = shape.format == SNAPSHOT_FORMAT && shape.kind == K::NAME && shape.position == position.get();
+        is_ours.then(|| Self {
+            state: K::thaw(shape.state, rules),
+            journal: Journal { rules, ..shape.journal },
+            journal_version: shape.journal_version,
+            last_recorded_at: Timestamp::from_micros(shape.last_recorded_at).unwrap_or(Timestamp::MIN),
+            position,
+            ..Self::empty(rules, name)
+        })
+    }
+
+    /// The state as bytes, for [`Decider::restore`].
+    pub(crate) fn snapshot(&self) -> Option<Vec<u8>> {
+        let shape = SnapshotShape {
+            format: SNAPSHOT_FORMAT,
+            kind: K::NAME.to_owned(),
+            position: self.position.get(),
+            state: self.state.freeze(),
+            journal: self.journal,
+            journal_version: self.journal_version,
+            last_recorded_at: self.last_recorded_at.as_micros(),
+        };
+        postcard::to_stdvec(&shape).ok()
+    }
+
+    pub(crate) fn state(&self) -> &K {
+        &self.state
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// When something next falls due. In a closed journal nothing does.
+    fn next_due(&self) -> Option<Timestamp> {
+        self.state.next_due().filter(|_| self.journal.status == JournalStatus::Open)
+    }
+
+    /// When the last decided event was recorded, durable or not.
+    pub(crate) fn last_recorded_at(&self) -> Option<Timestamp> {
+        (self.position > Position::ZERO).then_some(self.last_recorded_at)
+    }
+
+    /// Time that never goes back.
+    pub(crate) fn not_before_last(&self, now: Timestamp) -> Timestamp {
+        now.max(self.last_recorded_at)
+    }
+
+    /// Folds a record that is durable: at start-up, or from another engine's turn.
+    pub(crate) fn replay(&mut self, record: &RecordOf<K>) -> Result<(), Corruption> {
+        let corrupt = |what: String| Corruption::new(record.position, what);
+        if record.recorded_at < self.last_recorded_at {
+            return Err(corrupt(format!("recorded at {}, before {}", record.recorded_at, self.last_recorded_at)));
+        }
+        self.fold(&record.stream, record.version, &record.event).map_err(|illegal| corrupt(illegal.to_string()))?;
+        self.last_recorded_at = record.recorded_at;
+        self.position = record.position;
+        Ok(())
+    }
+
+    fn fold(&mut self, stream: &K::Stream, version: StreamVersion, event: &K::Event) -> Result<(), IllegalTransition> {
+        if let Some(event) = event.as_journal() {
+            let rules = self.journal.rules;
+            self.journal = journal::evolve(self.journal, event)?;
+            self.journal_version = version;
+            if self.journal.rules != rules {
+                self.state.set_rules(self.journal.rules);
+            }
+        }
+        self.state.fold(stream, version, event)
+    }
+
+    /// What was decided before can no longer be taken back with the submission that begins.
+    pub(crate) fn begin_submission(&mut self) {
+        self.in_flight.replaced.clear();
+        self.in_flight.added_commands.clear();
+    }
+
+    /// This moment. Moments of one submission nest.
+    pub(crate) fn moment(&self, records: usize) -> Moment<K> {
+        Moment {
+            state: self.state.mark(),
+            journal: self.journal,
+            journal_version: self.journal_version,
+            last_recorded_at: self.last_recorded_at,
+            position: self.position,
+            records,
+            replaced: self.in_flight.replaced.len(),
+            added_commands: self.in_flight.added_commands.len(),
+        }
+    }
+
+    /// Takes back everything since `moment` of the current submission.
+    pub(crate) fn roll_back(&mut self, moment: &Moment<K>, records: &mut Vec<RecordOf<K>>) {
+        self.roll_back_state(moment);
+        records.truncate(moment.records);
+        for (stream, replaced) in self.in_flight.replaced.drain(moment.replaced..).rev() {
+            match replaced {
+                Some(written) => self.in_flight.aggregates.insert(stream, written),
+                None => self.in_flight.aggregates.remove(&stream),
+            };
+        }
+        for key in self.in_flight.added_commands.drain(moment.added_commands..) {
+            self.in_flight.commands.remove(&key);
+        }
+    }
+
+    fn roll_back_state(&mut self, moment: &Moment<K>) {
+        self.state.roll_back(moment.state);
+        if self.journal.rules != moment.journal.rules {
+            self.state.set_rules(moment.journal.rules);
+        }
+        self.journal = moment.journal;
+        self.journal_version = moment.journal_version;
+        self.last_recorded_at = moment.last_recorded_at;
+        self.position = moment.position;
+    }
+
+    /// Takes back every batch that did not become durable.
+    pub(crate) fn drop_speculation(&mut self, durable: &Moment<K>) {
+        self.roll_back_state(durable);
+        self.in_flight = InFlight::default();
+    }
+
+    /// Everything up to `position`, and up to `moment`, is durable: the store answers for it.
+    pub(crate) fn forget(&mut self, moment: &Moment<K>, position: Position) {
+        self.state.forget(moment.state);
+        self.in_flight.aggregates.retain(|_, written| written.at > position);
+        self.in_flight.commands.retain(|_, decided| decided.at > position);
+    }
+
+    /// Asks the store for all that the next commands name, so that deciding needs no I/O.
+    ///
+    /// Aggregates are taken as they are at `durable`, like everything else that is decided on: what another engine
+    /// appended after it is seen with the rest of its tail.
+    pub(crate) fn prefetch<'a>(
+        &mut self,
+        store: &dyn EventStore,
+        durable: Position,
+        commands: impl Iterator<Item = &'a EnvelopeOf<K>> + Clone,
+    ) -> Result<(), StoreError> {
+        self.prefetched = Prefetched::default();
+        let in_format_1 = store.format_1_until() > Position::ZERO;
+        let mut keys = Vec::new();
+        for envelope in commands.clone() {
+            if !self.in_flight.commands.contains_key(&envelope.key) {
+                keys.push(envelope.key.clone());
+                if in_format_1 {
+                    keys.push(CommandKey::without_caller(envelope.key.id.clone()));
+                }
+            }
+        }
+        let lookups: Vec<Lookup<'_>> = keys.iter().map(Lookup::Command).collect();
+        // A retried bulk names command after command of one batch: it is read once.
+        let mut batch = None;
+        for (key, position) in keys.iter().zip(store.locate(&lookups)?).filter_map(|(key, found)| Some((key, found?))) {
+            let records = records_of_command::<K>(store, &mut batch, key, position)?;
+            self.prefetched.commands.insert(key.clone(), records);
+        }
+        self.load_needed(store, durable, commands)
+    }
+
+    /// Loads the aggregates that commands name, and then those that these lead to, until nothing new is named.
+    fn load_needed<'a>(
+        &mut self,
+        store: &dyn EventStore,
+        durable: Position,
+        commands: impl Iterator<Item = &'a EnvelopeOf<K>> + Clone,
+    ) -> Result<(), StoreError> {
+        loop {
+            let mut needed = Vec::new();
+            for envelope in commands.clone() {
+                self.state.needs(&envelope.command, &envelope.key, &*self, &mut |stream| {
+                    if self.known(&stream).is_none() {
+                        needed.push(stream);
+                    }
+                });
+            }
+            if needed.is_empty() {
+                return Ok(());
+            }
+            // The names stand in one text, so that a look-up costs no allocation.
+            let mut names = Vec::with_capacity(48 * needed.len());
+            let mut ends = Vec::with_capacity(needed.len());
+            for stream in &needed {
+                stream.write_name(&mut names);
+                ends.push(names.len());
+            }
+            let names = String::from_utf8_lossy(&names);
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            let lookups: Vec<Lookup<'_>> = starts.zip(&ends).map(|(start, end)| Lookup::Stream(&names[start..*end])).collect();
+            let found = store.locate(&lookups)?;
+            if found.iter().all(Option::is_none) {
+                // What was never written leads to nothing else.
+                return Ok(());
+            }
+            for (stream, found) in needed.into_iter().zip(found) {
+                let loaded = match found {
+                    Some(_) => load_aggregate::<K>(store, &stream, durable)?,
+                    None => K::unwritten(&stream).map(|aggregate| (aggregate, StreamVersion::ZERO)),
+                };
+                let Some(loaded) = loaded else { continue };
+                self.prefetched.aggregates.insert(stream, loaded);
+            }
+        }
+    }
+
+    /// Decides one command at `now`; its records are added to `records`.
+    ///
+    /// What it does not accept leaves nothing behind but, for a refusal, the record that remembers it.
+    pub(crate) fn decide(&mut self, envelope: &EnvelopeOf<K>, now: Timestamp, records: &mut Vec<RecordOf<K>>) -> OutcomeOf<K> {
+        if let Some(answer) = self.answered_before(envelope) {
+            return answer;
+        }
+        if let Some(expected) = envelope.expected_version {
+            let actual = self.version_of(&K::target(&envelope.command, &self.journal_name));
+            if actual != expected {
+                return Outcome::VersionMismatch { actual };
+            }
+        }
+        let moment = self.moment(records.len());
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let mut unit = Unit::begin(self, envelope, now, records);
+            decide::<K, _>(&envelope.command, &mut unit)
+        }));
+        let refusal = match decided {
+            Ok(Ok(())) => {
+                let outcome = self.accepted(envelope, &records[moment.records..], false);
+                self.note(envelope, &outcome);
+                return outcome;
+            }
+            Ok(Err(refusal)) => refusal,
+            Err(panic) => {
+                self.roll_back(&moment, records);
+                let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                tracing::error!(op = envelope.command.op(), key = %envelope.key, what, "a rule panicked; the command was taken back");
+                return Outcome::Failed { what };
+            }
+        };
+        self.remember(envelope, now, refusal, records)
+    }
+
+    /// Records a refusal, so that a retry gets the same answer.
+    pub(crate) fn remember(
+        &mut self,
+        envelope: &EnvelopeOf<K>,
+        now: Timestamp,
+        refusal: Refusal,
+        records: &mut Vec<RecordOf<K>>,
+    ) -> OutcomeOf<K> {
+        if refusal.code == RefusalCode::JournalClosed {
+            // A closed journal takes nothing, not even this.
+            return Outcome::Refused(Refused { refusal, position: None, recorded_at: None, replayed: false });
+        }
+        let event = CommandEvent::Refused(CommandRefused {
+            code: refusal.code,
+            detail: refusal.detail.clone(),
+            op: envelope.command.op().parse().expect("an op is a short text"),
+            pointer: refusal.pointer.clone(),
+        });
+        let mut unit = Unit::begin(self, envelope, now, records);
+        unit.record(K::Stream::of_command(envelope.key.clone()), event.into());
+        let position = Some(self.position);
+        let outcome = Outcome::Refused(Refused { refusal, position, recorded_at: Some(now), replayed: false });
+        self.note(envelope, &outcome);
+        outcome
+    }
+
+    /// A retry before the batch is durable gets this answer.
+    fn note(&mut self, envelope: &EnvelopeOf<K>, outcome: &OutcomeOf<K>) {
+        let decided = Decided { fingerprint: envelope.fingerprint, outcome: outcome.clone(), at: self.position };
+        self.in_flight.commands.insert(envelope.key.clone(), decided);
+        self.in_flight.added_commands.push(envelope.key.clone());
+    }
+
+    /// At most how many bytes the records of a command have, as far as that is known before it is decided.
+    pub(crate) fn weight(&self, envelope: &EnvelopeOf<K>) -> usize {
+        self.state.weight(&envelope.command, self)
+    }
+
+    /// Whether something fell due at or before `now`.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.next_due().is_some_and(|at| at <= now)
+    }
+
+    /// Decides what fell due first, at or before `now`: the weight of its records; `None` if nothing did.
+    pub(crate) fn decide_due(&mut self, now: Timestamp, records: &mut Vec<RecordOf<K>>) -> Option<usize> {
+        if !self.is_due(now) {
+            return None;
+        }
+        let (id, command) = self.state.due(now)?;
+        let envelope = CommandEnvelope {
+            command,
+            key: CommandKey::without_caller(id),
+            fingerprint: Fingerprint::version_1([0; 16]),
+            actor: ENGINE.parse().expect("a short text"),
+            subject: None,
+            causation: None,
+            correlation: None,
+            traceparent: None,
+            expected_version: None,
+        };
+        let weight = self.weight(&envelope);
+        let mut unit = Unit::begin(self, &envelope, now, records);
+        decide::<K, _>(&envelope.command, &mut unit).expect("what fell due can be decided");
+        Some(weight)
+    }
+
+    /// The refusal that a command was answered with before.
+    pub(crate) fn refused_before(&self, envelope: &EnvelopeOf<K>) -> Option<OutcomeOf<K>> {
+        self.answered_before(envelope).filter(|outcome| matches!(outcome, Outcome::Refused(Refused { replayed: true, .. })))
+    }
+
+    /// Whether a command has an answer without being decided: it was decided before, or its id belongs to another one.
+    pub(crate) fn has_answer(&self, envelope: &EnvelopeOf<K>) -> bool {
+        self.answered_before(envelope).is_some()
+    }
+
+    /// The answer to a command that was accepted before.
+    pub(crate) fn accepted_before(&self, envelope: &EnvelopeOf<K>) -> Option<OutcomeOf<K>> {
+        self.answered_before(envelope).filter(|outcome| matches!(outcome, Outcome::Accepted(_)))
+    }
+
+    fn answered_before(&self, envelope: &EnvelopeOf<K>) -> Option<OutcomeOf<K>> {
+        let same = match self.in_flight.commands.get(&envelope.key) {
+            Some(decided) => (decided.fingerprint == envelope.fingerprint).then(|| as_replay(decided.outcome.clone())),
+            None => match self.prefetched.commands.get(&envelope.key) {
+                Some(records) => (fingerprint_of(records) == Some(envelope.fingerprint)).then(|| self.stored_outcome(envelope, records)),
+                None => {
+                    let records = self.prefetched.commands.get(&CommandKey::without_caller(envelope.key.id.clone()))?;
+                    if !records.first().is_some_and(|record| envelope.may_repeat(&record.metadata.actor)) {
+                        // Somebody else's key: in journal format 1 all callers had theirs in one place.
+                        return None;
+                    }
+                    let envelope = envelope.in_format_1()?;
+                    (fingerprint_of(records) == Some(envelope.fingerprint)).then(|| self.stored_outcome(&envelope, records))
+                }
+            },
+        };
+        Some(same.unwrap_or_else(|| {
+            let detail = format!("the key {} was used before, with another body", envelope.key.id);
+            let refusal = Refusal::new(RefusalCode::IdempotencyKeyReused, detail);
+            Outcome::Refused(Refused { refusal, position: None, recorded_at: None, replayed: false })
+        }))
+    }
+
+    /// The first answer to a command again, from its records.
+    fn stored_outcome(&self, envelope: &EnvelopeOf<K>, records: &[RecordOf<K>]) -> OutcomeOf<K> {
+        match records.first().and_then(|record| Some((record, record.event.as_command()?))) {
+            Some((record, CommandEvent::Refused(refused))) => Outcome::Refused(Refused {
+                refusal: Refusal { code: refused.code, detail: refused.detail.clone(), pointer: refused.pointer.clone() },
+                position: Some(record.position),
+                recorded_at: Some(record.recorded_at),
+                replayed: true,
+            }),
+            None => self.accepted(envelope, records, true),
+        }
+    }
+
+    /// The answer to an accepted command, from its records.
+    fn accepted(&self, envelope: &EnvelopeOf<K>, records: &[RecordOf<K>], replayed: bool) -> OutcomeOf<K> {
+        let (first, last) = (&records[0], &records[records.len() - 1]);
+        let target = K::target(&envelope.command, &self.journal_name);
+        let of_target = records.iter().rfind(|record| record.stream == target).unwrap_or(last);
+        // Later events of a stream have later versions, so the last that is the first of its stream began it.
+        let begun = records.iter().rfind(|record| record.version == StreamVersion::ZERO.next());
+        Outcome::Accepted(Accepted {
+            first: first.position,
+            last: last.position,
+            stream: of_target.stream.clone(),
+            version: of_target.version,
+            begun: begun.map(|record| record.stream.clone()),
+            recorded_at: last.recorded_at,
+            replayed,
+        })
+    }
+
+    /// The version of a stream after everything decided so far.
+    fn version_of(&self, stream: &K::Stream) -> StreamVersion {
+        if *stream == K::Stream::of_journal(self.journal_name.clone()) {
+            return self.journal_version;
+        }
+        match K::unwritten(stream) {
+            Some(_) => self.known(stream).map_or(StreamVersion::ZERO, |(_, version)| version),
+            None => self.state.version(stream),
+        }
+    }
+
+    /// An aggregate as it is after everything decided so far, if it is known.
+    fn known(&self, stream: &K::Stream) -> Option<(K::Aggregate, StreamVersion)> {
+        if let Some(written) = self.in_flight.aggregates.get(stream) {
+            return Some((written.aggregate.clone(), written.version));
+        }
+        self.state.resident(stream).or_else(|| self.prefetched.aggregates.get(stream).cloned())
+    }
+}
+
+impl<K: Kind> Loaded<K> for Decider<K> {
+    fn aggregate(&self, stream: &K::Stream) -> Option<K::Aggregate> {
+        self.known(stream).map(|(aggregate, _)| aggregate)
+    }
+}
+
+/// The unit of work: all events of one command.
+struct Unit<'a, K: Kind> {
+    decider: &'a mut Decider<K>,
+    records: &'a mut Vec<RecordOf<K>>,
+    key: &'a CommandKey,
+    now: Timestamp,
+    metadata: Arc<Metadata>,
+    /// Where the records of the command begin.
+    first: usize,
+    /// The aggregate that was looked at last: what is decided about it is mostly recorded next.
+    looked_at: Option<(K::Stream, K::Aggregate, StreamVersion)>,
+}
+
+impl<'a, K: Kind> Unit<'a, K> {
+    fn begin(decider: &'a mut Decider<K>, envelope: &'a EnvelopeOf<K>, now: Timestamp, records: &'a mut Vec<RecordOf<K>>) -> Self {
+        let metadata = Metadata {
+            actor: envelope.actor.clone(),
+            caller: envelope.key.caller.clone(),
+            causation: envelope.causation.clone(),
+            command: envelope.key.id.clone(),
+            correlation: envelope.correlation.clone(),
+            fingerprint: Some(envelope.fingerprint),
+            traceparent: envelope.traceparent.clone(),
+        };
+        let first = records.len();
+        Self { decider, records, key: &envelope.key, now, metadata: Arc::new(metadata), first, looked_at: None }
+    }
+
+    fn look_at(&mut self, stream: &K::Stream) -> (K::Aggregate, StreamVersion) {
+        match self.looked_at.take().filter(|(last, ..)| last == stream) {
+            Some((_, aggregate, version)) => (aggregate, version),
+            None => {
+                let unwritten = || K::unwritten(stream).unwrap_or_else(|| panic!("{stream} has no aggregate that is loaded"));
+                self.decider.known(stream).unwrap_or_else(|| (unwritten(), StreamVersion::ZERO))
+            }
+        }
+    }
+}
+
+impl<K: Kind> World<K> for Unit<'_, K> {
+    type Mark = Moment<K>;
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn key(&self) -> &CommandKey {
+        self.key
+    }
+
+    fn journal_name(&self) -> &ShortText {
+        &self.decider.journal_name
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.decider.journal
+    }
+
+    fn state(&self) -> &K {
+        &self.decider.state
+    }
+
+    fn aggregate(&mut self, stream: &K::Stream) -> K::Aggregate {
+        let (aggregate, version) = self.look_at(stream);
+        self.looked_at = Some((stream.clone(), aggregate.clone(), version));
+        aggregate
+    }
+
+    fn record(&mut self, stream: K::Stream, event: K::Event) {
+        let position = self.decider.position.next();
+        let against_the_rules = |illegal: IllegalTransition| -> ! { panic!("decided against the rules: {illegal}") };
+        let is_loaded = K::unwritten(&stream).is_some();
+        let (aggregate, version) = if is_loaded {
+            let (aggregate, version) = self.look_at(&stream);
+            let aggregate = K::evolve(aggregate, &event).unwrap_or_else(|illegal| against_the_rules(illegal));
+            (Some(aggregate), version.next())
+        } else {
+            (None, self.decider.version_of(&stream).next())
+        };
+        self.decider.fold(&stream, version, &event).unwrap_or_else(|illegal| against_the_rules(illegal));
+        if let Some(aggregate) = aggregate {
+            let written = Written { aggregate, version, at: position };
+            let replaced = self.decider.in_flight.aggregates.insert(stream.clone(), written);
+            self.decider.in_flight.replaced.push((stream.clone(), replaced));
+        }
+        // Later events of a command do not repeat its fingerprint.
+        let metadata = if self.records.len() == self.first {
+            self.metadata.clone()
+        } else {
+            Arc::new(Metadata { fingerprint: None, ..(*self.metadata).clone() })
+        };
+        self.records.push(Recorded { position, stream, version, event, metadata, recorded_at: self.now });
+        self.decider.position = position;
+        self.decider.last_recorded_at = self.now;
+    }
+
+    fn mark(&mut self) -> Moment<K> {
+        self.decider.moment(self.records.len())
+    }
+
+    fn roll_back(&mut self, mark: Moment<K>) {
+        self.looked_at = None;
+        self.decider.roll_back(&mark, self.records);
+    }
+}
+
+/// What a command asked, from its records.
+fn fingerprint_of<S, E>(records: &[Recorded<S, E>]) -> Option<Fingerprint> {
+    records.first().and_then(|record| record.metadata.fingerprint)
+}
+
+fn as_replay<S>(outcome: Outcome<S>) -> Outcome<S> {
+    match outcome {
+        Outcome::Accepted(accepted) => Outcome::Accepted(Accepted { replayed: true, ..accepted }),
+        Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),
+        other => other,
+    }
+}
+
+/// All records of a command, from its first one on; `batch` is the last batch that was read.
+fn records_of_command<K: Kind>(
+    store: &dyn EventStore,
+    batch: &mut Option<CheckedBatch>,
+    command: &CommandKey,
+    first: Position,
+) -> Result<Vec<RecordOf<K>>, StoreError> {
+    if batch.as_ref().is_none_or(|batch| batch.at(first).is_none()) {
+        *batch = store.read_checked(first)?;
+    }
+    let mut records: Vec<RecordOf<K>> = Vec::new();
+    let mut position = first;
+    // A commit never spans two batches.
+    while let Some(record) = batch.as_ref().and_then(|batch| batch.at(position)) {
+        let decoded = record.decode::<K>()?;
+        if decoded.first().is_none_or(|record| !record.metadata.is_of(command)) {
+            break;
+        }
+        records.extend(decoded);
+        position = position.next();
+    }
+    Ok(records)
+}
+
+/// An aggregate and its version at a position, from its stream.
+fn load_aggregate<K: Kind>(
+    store: &dyn EventStore,
+    stream: &K::Stream,
+    at: Position,
+) -> Result<Option<(K::Aggregate, StreamVersion)>, StoreError> {
+    let Some(mut aggregate) = K::unwritten(stream) else { return Ok(None) };
+    let mut version = StreamVersion::ZERO;
+    let illegal = |position, error: &dyn Display| Corruption::new(position, error.to_string());
+    for stored in store.read_stream(&stream.to_string(), version)? {
+        if stored.as_record().position() > at {
+            break;
+        }
+        for record in stored.as_record().decode::<K>()? {
+            aggregate = K::evolve(aggregate, &record.event).map_err(|error| illegal(record.position, &error))?;
+            version = record.version;
+        }
+    }
+    Ok(Some((aggregate, version)))
+}
