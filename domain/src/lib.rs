@@ -17,6 +17,7 @@ pub mod journal;
 pub mod kind;
 pub mod ledger;
 pub mod limits;
+pub mod market;
 pub mod money;
 pub mod position;
 pub mod refusal;

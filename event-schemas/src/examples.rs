@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cauri_domain::event::EventSet;
 use cauri_domain::kind::Kind;
 use cauri_domain::ledger::Ledger;
+use cauri_domain::market::Market;
 use cauri_domain::{Position, StreamVersion, example};
 
 use crate::fingerprint::Fingerprint;
@@ -32,6 +33,7 @@ pub struct Example {
 pub fn examples() -> Vec<Example> {
     let mut examples = Vec::new();
     add::<Ledger>(&mut examples);
+    add::<Market>(&mut examples);
     examples
 }
 

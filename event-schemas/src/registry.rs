@@ -7,6 +7,7 @@ use std::fmt;
 use cauri_domain::event::{Decoded, EventSet, EventType};
 use cauri_domain::kind::Kind;
 use cauri_domain::ledger::Ledger;
+use cauri_domain::market::Market;
 use cauri_domain::refusal::RefusalCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -42,6 +43,7 @@ impl UndecodableEvent {
 /// All event types of all kinds, by name.
 pub fn event_types() -> Vec<EventType> {
     let mut types = <Ledger as Kind>::Event::types();
+    types.extend(<Market as Kind>::Event::types());
     types.sort_by_key(|known| known.name);
     // What may happen to any journal is declared once, and found in each kind.
     types.dedup_by_key(|known| known.name);

@@ -31,6 +31,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cauri-replay-tools", &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-projections"]),
 ];
 
+/// Where no kind of journal and no aggregate may be known; what stands behind `conformance/` is material for its cases.
+const KNOW_NO_KIND: &[&str] = &["engine/src/", "event-store/src/"];
+
+/// What is of a kind: modules of `domain/`, as a path names them.
+const OF_A_KIND: &[&str] = &["account", "entry", "fold", "ledger", "limits", "market", "money", "LedgerCommand", "Ledger", "Market"];
+
 /// Licences that a dependency may offer.
 const LICENCES: &[&str] = &[
     "0BSD",
@@ -99,6 +105,12 @@ fn files(root: &Path, wrong: &mut Vec<String>) {
         let is_suite = draws.iter().any(|mark| text.contains(mark)) && !NO_SUITES.iter().any(|place| name.contains(place));
         if is_suite && crate::fuzz::files().all(|listed| listed != name) {
             wrong.push(format!("{name}: draws at random; give it a line in the table of xtask/src/fuzz.rs"));
+        }
+        let knows_no_kind = KNOW_NO_KIND.iter().any(|folder| name.starts_with(folder)) && !name.contains("/conformance/");
+        if knows_no_kind {
+            for of_a_kind in OF_A_KIND.iter().filter(|module| text.contains(&format!("cauri_domain::{module}"))) {
+                wrong.push(format!("{name}: names `{of_a_kind}`; the engine and the stores know no kind of journal"));
+            }
         }
         // In two halves, so that this file does not find itself.
         let unfinished = [["to", "do!("], ["#[ig", "nore"], ["db", "g!("]].map(|halves| halves.concat());

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use super::totals::Totals;
-use super::undo::{Mark, PreImage, UndoLog};
+use super::undo::{Mark, UndoLog};
 use crate::IllegalTransition;
 use crate::account::{self, Account, AccountEvent, Side, Terms};
 use crate::entry::{Entry, EntryEvent, Held, HoldExpired, HoldPostedTransfer, HoldVoided, Transfer};
@@ -45,7 +45,7 @@ pub struct AccountRow {
 
 /// An open hold in terms of account numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct OpenHold {
+struct OpenHold {
     effective_at: i64,
     expires_at: Option<i64>,
     transfers: Box<[HeldTransfer]>,
@@ -57,6 +57,16 @@ struct HeldTransfer {
     credit: AccountNo,
     minor: i64,
     reason: Option<ShortText>,
+}
+
+/// What one change replaced.
+#[derive(Debug)]
+enum PreImage {
+    Opened(AccountNo),
+    State(AccountNo, Account),
+    Totals(AccountNo, Totals),
+    HoldMade(EntryId),
+    HoldResolved(EntryId, Box<OpenHold>),
 }
 
 /// Fixed, because a fold has no randomness: addresses are of the operator's making, and a look-up is of one account.
@@ -79,7 +89,7 @@ pub struct Balances {
     /// Accounts that the event in hand touched; kept so that folding an event allocates nothing.
     touched: Vec<AccountNo>,
     expiries: BTreeSet<(i64, EntryId)>,
-    undo: UndoLog,
+    undo: UndoLog<PreImage>,
 }
 
 /// The balances at one position, for a snapshot.

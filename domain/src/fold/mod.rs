@@ -7,3 +7,4 @@ mod undo;
 pub use balances::{AccountNo, AccountRow, Balances, FrozenBalances};
 pub use totals::Totals;
 pub use undo::Mark;
+pub(crate) use undo::UndoLog;

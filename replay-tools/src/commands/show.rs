@@ -8,6 +8,7 @@ use std::io::Write;
 use std::str::FromStr;
 
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
+use cauri_domain::kind::NotAStream;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::{Recorded, StreamId};
@@ -61,7 +62,7 @@ impl FromStr for Shown {
             let nothing = |_| format!("{text:?} is no entry's id, no account's address, no position and no stream");
             return text.parse().map(Shown::Account).map_err(nothing);
         }
-        match text.parse().map_err(|error: cauri_domain::kind::NotAStream| error.to_string())? {
+        match text.parse().map_err(|_| NotAStream::invalid(text).to_string())? {
             StreamId::Account(address) => Ok(Shown::Account(address)),
             StreamId::Entry(id) => Ok(Shown::Entry(id)),
             StreamId::Command(id) => Ok(Shown::Command(id)),

@@ -1,0 +1,257 @@
+//! The market: the journal kind that holds instruments and their quotes.
+//!
+//! Quotes come in blocks: one record holds many, in columns of differences. What was taken before is told by a high-water
+//! mark for each source and instrument, not by a key for each quote.
+
+pub mod command;
+mod decide;
+pub mod event;
+pub mod ids;
+mod stream;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+
+pub use command::{IngestQuotes, MarketCommand, Quote, RegisterInstrument};
+pub use event::MarketEvent;
+pub use ids::{Source, Symbol};
+pub use stream::MarketStream;
+
+use crate::IllegalTransition;
+use crate::event::EventSet;
+use crate::example;
+use crate::fold::{Mark, UndoLog};
+use crate::ids::{CommandId, CommandKey};
+use crate::journal::Rules;
+use crate::kind::{Kind, Loaded, World};
+use crate::market::event::{InstrumentEvent, QuoteEvent};
+use crate::position::StreamVersion;
+use crate::refusal::Refusal;
+use crate::text::ShortText;
+use crate::time::Timestamp;
+
+/// The most bytes that one quote adds to a record.
+const QUOTE_BYTES: usize = 80;
+
+/// The most bytes of a record of a market beside its quotes.
+const RECORD_BYTES: usize = 4_096;
+
+/// Everything that the decisions of a market look at.
+#[derive(Debug, Default)]
+pub struct Market {
+    rules: Rules,
+    instruments: HashMap<Symbol, Instrument, FixedState>,
+    feeds: HashMap<(Source, Symbol), Feed, FixedState>,
+    undo: UndoLog<PreImage>,
+}
+
+/// An instrument, as far as decisions look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instrument {
+    digits: u8,
+    version: StreamVersion,
+}
+
+/// What was taken from a source of an instrument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feed {
+    at: i64,
+    sequence: u32,
+    version: StreamVersion,
+}
+
+impl Feed {
+    /// Time and number of the last quote: only later ones are new.
+    fn mark(&self) -> (i64, u32) {
+        (self.at, self.sequence)
+    }
+}
+
+/// What one change replaced.
+#[derive(Debug)]
+enum PreImage {
+    Registered(Symbol),
+    Feed((Source, Symbol), Option<Feed>),
+}
+
+/// A market for a snapshot.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FrozenMarket {
+    instruments: Vec<(Symbol, Instrument)>,
+    feeds: Vec<((Source, Symbol), Feed)>,
+}
+
+/// A market loads no aggregate: everything that it decides on is small and stays in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarketAggregate {}
+
+/// Figures of a market.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MarketFigures {
+    /// Instruments that are known.
+    pub instruments: usize,
+    /// Pairs of source and instrument that gave quotes.
+    pub feeds: usize,
+}
+
+impl Market {
+    /// The instrument with this name, if it is known.
+    fn instrument(&self, symbol: &Symbol) -> Option<&Instrument> {
+        self.instruments.get(symbol)
+    }
+
+    /// What was taken from a source of an instrument, if anything was.
+    fn feed(&self, source: &Source, symbol: &Symbol) -> Option<&Feed> {
+        self.feeds.get(&(source.clone(), symbol.clone()))
+    }
+}
+
+impl Kind for Market {
+    const NAME: &'static str = "market";
+    const OWN_COMMANDS: Option<&'static str> = None;
+
+    type Command = MarketCommand;
+    type Event = MarketEvent;
+    type Stream = MarketStream;
+    type Aggregate = MarketAggregate;
+    type Mark = Mark;
+    type Frozen = FrozenMarket;
+    type Figures = MarketFigures;
+
+    fn empty(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    fn target(command: &MarketCommand, journal: &ShortText) -> MarketStream {
+        match command {
+            MarketCommand::Register(register) => MarketStream::Instrument(register.symbol.clone()),
+            MarketCommand::Ingest(ingest) => MarketStream::Quotes(ingest.source.clone(), ingest.symbol.clone()),
+            MarketCommand::Journal(_) => MarketStream::Journal(journal.clone()),
+        }
+    }
+
+    fn needs(&self, _: &MarketCommand, _: &CommandKey, _: &impl Loaded<Self>, _: &mut impl FnMut(MarketStream)) {}
+
+    fn unwritten(_: &MarketStream) -> Option<MarketAggregate> {
+        None
+    }
+
+    fn resident(&self, _: &MarketStream) -> Option<(MarketAggregate, StreamVersion)> {
+        None
+    }
+
+    fn version(&self, stream: &MarketStream) -> StreamVersion {
+        match stream {
+            MarketStream::Instrument(symbol) => self.instrument(symbol).map_or(StreamVersion::ZERO, |instrument| instrument.version),
+            MarketStream::Quotes(source, symbol) => self.feed(source, symbol).map_or(StreamVersion::ZERO, |feed| feed.version),
+            MarketStream::Command(_) | MarketStream::Journal(_) => StreamVersion::ZERO,
+        }
+    }
+
+    fn evolve(aggregate: MarketAggregate, _: &MarketEvent) -> Result<MarketAggregate, IllegalTransition> {
+        match aggregate {}
+    }
+
+    fn fold(&mut self, stream: &MarketStream, version: StreamVersion, event: &MarketEvent) -> Result<(), IllegalTransition> {
+        let illegal = |state: &str| IllegalTransition::new(stream.to_string(), state, event.name());
+        match (event, stream) {
+            (MarketEvent::Instrument(InstrumentEvent::Registered(registered)), MarketStream::Instrument(symbol)) => {
+                if self.instruments.contains_key(symbol) {
+                    return Err(illegal("registered"));
+                }
+                self.undo.push(PreImage::Registered(symbol.clone()));
+                self.instruments.insert(symbol.clone(), Instrument { digits: registered.digits, version });
+                Ok(())
+            }
+            (MarketEvent::Quote(QuoteEvent::Quoted(quoted)), MarketStream::Quotes(source, symbol)) => {
+                if !self.instruments.contains_key(symbol) {
+                    return Err(illegal("of an instrument that was never registered"));
+                }
+                let (at, sequence) = quoted.last().ok_or_else(|| illegal("given a block whose columns do not fit each other"))?;
+                let feed = (source.clone(), symbol.clone());
+                let before = self.feeds.get(&feed).copied();
+                if before.is_some_and(|before| (at, sequence) <= before.mark()) {
+                    return Err(illegal("further on than the last quote of the block"));
+                }
+                self.undo.push(PreImage::Feed(feed.clone(), before));
+                self.feeds.insert(feed, Feed { at, sequence, version });
+                Ok(())
+            }
+            (MarketEvent::Command(_), MarketStream::Command(_)) | (MarketEvent::Journal(_), MarketStream::Journal(_)) => Ok(()),
+            _ => Err(illegal("of another type")),
+        }
+    }
+
+    fn decide(command: &MarketCommand, world: &mut impl World<Self>) -> Result<(), Refusal> {
+        decide::decide(command, world)
+    }
+
+    fn weight(&self, command: &MarketCommand, _: &impl Loaded<Self>) -> usize {
+        match command {
+            MarketCommand::Ingest(ingest) => RECORD_BYTES + ingest.quotes.len() * QUOTE_BYTES,
+            MarketCommand::Register(_) | MarketCommand::Journal(_) => RECORD_BYTES,
+        }
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn due(&self, _: Timestamp) -> Option<(CommandId, MarketCommand)> {
+        None
+    }
+
+    fn mark(&self) -> Mark {
+        self.undo.mark()
+    }
+
+    fn roll_back(&mut self, mark: Mark) {
+        while let Some(pre_image) = self.undo.pop_after(mark) {
+            match pre_image {
+                PreImage::Registered(symbol) => drop(self.instruments.remove(&symbol)),
+                PreImage::Feed(feed, Some(before)) => drop(self.feeds.insert(feed, before)),
+                PreImage::Feed(feed, None) => drop(self.feeds.remove(&feed)),
+            }
+        }
+    }
+
+    fn forget(&mut self, mark: Mark) {
+        self.undo.forget(mark);
+    }
+
+    fn len(&self) -> usize {
+        self.instruments.len() + self.feeds.len()
+    }
+
+    fn freeze(&self) -> FrozenMarket {
+        let mut instruments: Vec<_> = self.instruments.iter().map(|(symbol, instrument)| (symbol.clone(), *instrument)).collect();
+        let mut feeds: Vec<_> = self.feeds.iter().map(|(feed, last)| (feed.clone(), *last)).collect();
+        // One state, one snapshot.
+        instruments.sort_by(|left, right| left.0.cmp(&right.0));
+        feeds.sort_by(|left, right| left.0.cmp(&right.0));
+        FrozenMarket { instruments, feeds }
+    }
+
+    fn thaw(frozen: FrozenMarket, rules: Rules) -> Self {
+        Self { instruments: frozen.instruments.into_iter().collect(), feeds: frozen.feeds.into_iter().collect(), ..Self::empty(rules) }
+    }
+
+    fn figures(&self) -> MarketFigures {
+        MarketFigures { instruments: self.instruments.len(), feeds: self.feeds.len() }
+    }
+
+    fn example_stream(event: &MarketEvent) -> MarketStream {
+        let symbol = || "EURUSD".parse().expect("a symbol");
+        match event {
+            MarketEvent::Quote(_) => MarketStream::Quotes("polygon".parse().expect("a source"), symbol()),
+            MarketEvent::Instrument(_) => MarketStream::Instrument(symbol()),
+            MarketEvent::Command(_) => MarketStream::Command(example::command()),
+            MarketEvent::Journal(_) => MarketStream::Journal(example::text("market")),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! A kind that is not ours: a counter, whose rules can be made to panic.
+
+use std::fmt;
+
+use cauri_domain::command::CommandEvent;
+use cauri_domain::event::{EventSet, Payload};
+use cauri_domain::ids::{CommandId, CommandKey};
+use cauri_domain::journal::{CloseJournal, JournalCommand, JournalEvent, Rules};
+use cauri_domain::kind::{Kind, KindCommand, KindEvent, Loaded, NotAStream, StreamKey, World};
+use cauri_domain::text::ShortText;
+use cauri_domain::time::Timestamp;
+use cauri_domain::{IllegalTransition, Refusal, RefusalCode, StreamVersion, event_types, event_union};
+use cauri_engine::{Mode, Outcome};
+use cauri_event_store::memory::MemoryStore;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::suite::{Sample, accepted, engine, envelope, figures_become, head, one};
+
+/// Counts. Its changes are undone by a log of what was there before.
+#[derive(Debug, Default)]
+pub struct Counter {
+    sum: u64,
+    version: StreamVersion,
+    before: Vec<(u64, StreamVersion)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum CounterCommand {
+    Add(u64),
+    /// Adds, and then a rule panics.
+    AddAndPanic(u64),
+    /// Is refused after it added.
+    AddAndRefuse(u64),
+    Journal(JournalCommand),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Added {
+    count: u64,
+}
+
+impl Payload for Added {
+    fn examples() -> Vec<Self> {
+        vec![Self { count: 1 }]
+    }
+}
+
+event_types! {
+    /// What happens to a counter.
+    pub enum CountEvent {
+        /// It is more.
+        Added(Added) = "counter.added" 1,
+    }
+}
+
+event_union! {
+    /// What happens in a journal of a counter.
+    pub enum CounterEvent {
+        /// To the counter.
+        Count(CountEvent),
+        /// To a command.
+        Command(CommandEvent),
+        /// To the journal.
+        Journal(JournalEvent),
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CounterStream {
+    Command(CommandKey),
+    Counter,
+    Journal(ShortText),
+}
+
+impl fmt::Display for CounterStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CounterStream::Command(key) => write!(f, "command/{key}"),
+            CounterStream::Counter => f.write_str("counter/one"),
+            CounterStream::Journal(name) => write!(f, "journal/{name}"),
+        }
+    }
+}
+
+impl StreamKey for CounterStream {
+    fn write_name(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.to_string().as_bytes());
+    }
+
+    fn parse(name: &str) -> Result<Self, NotAStream> {
+        match name.split_once('/') {
+            Some(("command", key)) => key.parse().map(CounterStream::Command).map_err(|_| NotAStream::invalid(name)),
+            Some(("counter", _)) => Ok(CounterStream::Counter),
+            Some(("journal", journal)) => journal.parse().map(CounterStream::Journal).map_err(|_| NotAStream::invalid(name)),
+            _ => Err(NotAStream::unknown_type(name)),
+        }
+    }
+
+    fn of_command(key: CommandKey) -> Self {
+        CounterStream::Command(key)
+    }
+
+    fn of_journal(name: ShortText) -> Self {
+        CounterStream::Journal(name)
+    }
+}
+
+impl KindEvent for CounterEvent {
+    fn as_command(&self) -> Option<&CommandEvent> {
+        if let CounterEvent::Command(event) = self { Some(event) } else { None }
+    }
+
+    fn as_journal(&self) -> Option<&JournalEvent> {
+        if let CounterEvent::Journal(event) = self { Some(event) } else { None }
+    }
+}
+
+impl KindCommand for CounterCommand {
+    fn op(&self) -> &'static str {
+        "add"
+    }
+
+    fn declare(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{self:?}").as_bytes());
+    }
+
+    fn for_journal(&self) -> Option<&JournalCommand> {
+        if let CounterCommand::Journal(command) = self { Some(command) } else { None }
+    }
+}
+
+impl Kind for Counter {
+    const NAME: &'static str = "counter";
+    const OWN_COMMANDS: Option<&'static str> = None;
+
+    type Command = CounterCommand;
+    type Event = CounterEvent;
+    type Stream = CounterStream;
+    type Aggregate = ();
+    type Mark = usize;
+    type Frozen = (u64, StreamVersion);
+    type Figures = u64;
+
+    fn empty(_: Rules) -> Self {
+        Self::default()
+    }
+
+    fn set_rules(&mut self, _: Rules) {}
+
+    fn target(command: &CounterCommand, journal: &ShortText) -> CounterStream {
+        match command {
+            CounterCommand::Journal(_) => CounterStream::Journal(journal.clone()),
+            _ => CounterStream::Counter,
+        }
+    }
+
+    fn needs(&self, _: &CounterCommand, _: &CommandKey, _: &impl Loaded<Self>, _: &mut impl FnMut(CounterStream)) {}
+
+    fn unwritten(_: &CounterStream) -> Option<()> {
+        None
+    }
+
+    fn resident(&self, _: &CounterStream) -> Option<((), StreamVersion)> {
+        None
+    }
+
+    fn version(&self, stream: &CounterStream) -> StreamVersion {
+        if *stream == CounterStream::Counter { self.version } else { StreamVersion::ZERO }
+    }
+
+    fn evolve((): (), _: &CounterEvent) -> Result<(), IllegalTransition> {
+        Ok(())
+    }
+
+    fn fold(&mut self, _: &CounterStream, version: StreamVersion, event: &CounterEvent) -> Result<(), IllegalTransition> {
+        if let CounterEvent::Count(CountEvent::Added(added)) = event {
+            self.before.push((self.sum, self.version));
+            self.sum = self.sum.checked_add(added.count).ok_or_else(|| IllegalTransition::new("a counter", "full", event.name()))?;
+            self.version = version;
+        }
+        Ok(())
+    }
+
+    fn decide(command: &CounterCommand, world: &mut impl World<Self>) -> Result<(), Refusal> {
+        let mut add = |count: u64| world.record(CounterStream::Counter, CountEvent::Added(Added { count }).into());
+        match command {
+            CounterCommand::Add(count) => add(*count),
+            CounterCommand::AddAndPanic(count) => {
+                add(*count);
+                add(*count);
+                panic!("this rule is wrong");
+            }
+            CounterCommand::AddAndRefuse(count) => {
+                add(*count);
+                return Err(Refusal::new(RefusalCode::AboveCeiling, "too much"));
+            }
+            CounterCommand::Journal(_) => {}
+        }
+        Ok(())
+    }
+
+    fn weight(&self, _: &CounterCommand, _: &impl Loaded<Self>) -> usize {
+        1_000
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn due(&self, _: Timestamp) -> Option<(CommandId, CounterCommand)> {
+        None
+    }
+
+    fn mark(&self) -> usize {
+        self.before.len()
+    }
+
+    fn roll_back(&mut self, mark: usize) {
+        if let Some((sum, version)) = self.before.drain(mark..).next() {
+            (self.sum, self.version) = (sum, version);
+        }
+    }
+
+    // A counter for tests keeps its whole log, so that a mark is a place in it for ever.
+    fn forget(&mut self, _: usize) {}
+
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn freeze(&self) -> (u64, StreamVersion) {
+        (self.sum, self.version)
+    }
+
+    fn thaw((sum, version): (u64, StreamVersion), _: Rules) -> Self {
+        Self { sum, version, before: Vec::new() }
+    }
+
+    fn figures(&self) -> u64 {
+        self.sum
+    }
+
+    fn example_stream(_: &CounterEvent) -> CounterStream {
+        CounterStream::Counter
+    }
+}
+
+impl Sample for Counter {
+    fn beginning() -> Vec<CounterCommand> {
+        vec![CounterCommand::Add(1)]
+    }
+
+    fn accepted(number: u64) -> CounterCommand {
+        CounterCommand::Add(number)
+    }
+
+    fn refused() -> CounterCommand {
+        CounterCommand::AddAndRefuse(1_000)
+    }
+
+    fn close() -> CounterCommand {
+        CounterCommand::Journal(JournalCommand::Close(CloseJournal::default()))
+    }
+}
+
+#[test]
+fn a_rule_that_panics_fails_its_command_alone_and_leaves_nothing_behind() {
+    let store = MemoryStore::exclusive("counter");
+    let engine = engine::<Counter>(&store, |_| {});
+    let add = |key: &str, count| envelope::<Counter>(key, CounterCommand::Add(count));
+    let panics = envelope::<Counter>("p", CounterCommand::AddAndPanic(100));
+    let outcomes = engine.submit_blocking(vec![add("a", 1), panics.clone(), add("b", 2)], Mode::Each).expect("outcomes").outcomes;
+    assert!(matches!(&outcomes[1], Outcome::Failed { what } if what == "this rule is wrong"), "{:?}", outcomes[1]);
+    assert_eq!((accepted(&outcomes[0]).version.get(), accepted(&outcomes[2]).version.get()), (1, 2));
+    assert_eq!(head(&store).position.get(), 2, "it is in no record");
+    figures_become(&engine, 3);
+    // Its key was not used: what is corrected may be sent under it.
+    assert!(!accepted(&one(&engine, add("p", 4))).replayed);
+    // In an atomic submission nothing at all is done.
+    let group = vec![add("c", 8), envelope::<Counter>("q", CounterCommand::AddAndPanic(100))];
+    let outcomes = engine.submit_blocking(group, Mode::Atomic).expect("outcomes").outcomes;
+    assert!(matches!(outcomes[..], [Outcome::NotApplied { because_of: 1 }, Outcome::Failed { .. }]), "{outcomes:?}");
+    assert_eq!(head(&store).position.get(), 3);
+    figures_become(&engine, 7);
+    assert!(engine.is_running());
+}
+
+#[test]
+fn a_refusal_after_events_were_recorded_takes_them_back() {
+    let store = MemoryStore::exclusive("counter");
+    let engine = engine::<Counter>(&store, |_| {});
+    accepted(&one(&engine, envelope::<Counter>("a", CounterCommand::Add(1))));
+    assert!(matches!(one(&engine, envelope::<Counter>("r", CounterCommand::AddAndRefuse(50))), Outcome::Refused(_)));
+    assert_eq!(accepted(&one(&engine, envelope::<Counter>("b", CounterCommand::Add(2)))).version.get(), 2);
+    figures_become(&engine, 3);
+}
