@@ -805,7 +805,7 @@ proptest! {
             answer(&mut ledger, ask);
         }
         let (mark, entries, now) = (ledger.state.mark(), ledger.entries.clone(), ledger.now);
-        let before = state(&ledger.balances());
+        let before = state(ledger.balances());
         let mut inner = mark;
         for (index, ask) in undone.iter().enumerate() {
             if index == undone.len() / 2 {
@@ -817,7 +817,7 @@ proptest! {
         ledger.state.roll_back(inner);
         ledger.state.roll_back(mark);
         ledger.state.roll_back(mark);
-        prop_assert_eq!(state(&ledger.balances()), before);
+        prop_assert_eq!(state(ledger.balances()), before);
         // What follows is decided as if nothing had been.
         let mut fresh = Ledger::new();
         for ask in &kept {
@@ -827,7 +827,7 @@ proptest! {
         for ask in &again {
             prop_assert_eq!(answer(&mut ledger, ask), answer(&mut fresh, ask), "{}", ask);
         }
-        prop_assert_eq!(state(&ledger.balances()), state(&fresh.balances()));
+        prop_assert_eq!(state(ledger.balances()), state(fresh.balances()));
     }
 
     #[test]
@@ -841,13 +841,13 @@ proptest! {
                 durable = ledger.state.mark();
             }
         }
-        let (mark, before) = (ledger.state.mark(), state(&ledger.balances()));
+        let (mark, before) = (ledger.state.mark(), state(ledger.balances()));
         for ask in &undone {
             answer(&mut ledger, ask);
         }
         ledger.state.forget(durable);
         ledger.state.roll_back(mark);
-        prop_assert_eq!(state(&ledger.balances()), before);
+        prop_assert_eq!(state(ledger.balances()), before);
     }
 
     #[test]
@@ -856,7 +856,7 @@ proptest! {
         for ask in &asks {
             answer(&mut ledger, ask);
         }
-        let before = state(&ledger.balances());
+        let before = state(ledger.balances());
         let frozen = ledger.state.freeze();
         let json: FrozenBalances = serde_json::from_slice(&serde_json::to_vec(&frozen).expect("JSON")).expect("own text");
         let binary: FrozenBalances = postcard::from_bytes(&postcard::to_stdvec(&frozen).expect("bytes")).expect("own bytes");
@@ -891,7 +891,7 @@ proptest! {
             }
             .expect("what was decided can be replayed");
         }
-        prop_assert_eq!(state(&replayed), state(&ledger.balances()));
+        prop_assert_eq!(state(&replayed), state(ledger.balances()));
         let open: BTreeMap<_, _> = replayed.holds().collect();
         for name in ENTRIES {
             let id = entry_id(name);

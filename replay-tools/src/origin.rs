@@ -96,7 +96,7 @@ impl Origin {
         match &self.export {
             Some(path) => {
                 let wanted = stream.to_string();
-                let of_stream = |line: &Line| Envelope::parse(&line.bytes).is_ok_and(|envelope| envelope.stream.to_string() == wanted);
+                let of_stream = |line: &Line| Envelope::parse(&line.bytes).is_ok_and(|envelope| envelope.stream == wanted);
                 scan(path, of_stream, false)
             }
             None => {

@@ -1,6 +1,6 @@
 //! The ledger: the journal kind that holds accounts, entries and balances.
 //!
-//! Start with [`decide`]: it says which aggregates a command touches, in which order. The rules of one aggregate stand
+//! Start with `decide.rs`: it says which aggregates a command touches, in which order. The rules of one aggregate stand
 //! beside it, in [`crate::account`] and [`crate::entry`].
 
 mod command;
