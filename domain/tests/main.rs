@@ -2,6 +2,7 @@
 
 mod account;
 mod entry;
+mod market;
 mod matrix;
 mod model;
 mod money;

@@ -1,17 +1,20 @@
 //! A kind that is not ours: a counter, whose rules can be made to panic.
 
 use std::fmt;
+use std::sync::Arc;
 
 use cauri_domain::command::CommandEvent;
 use cauri_domain::event::{EventSet, Payload};
 use cauri_domain::ids::{CommandId, CommandKey};
 use cauri_domain::journal::{CloseJournal, JournalCommand, JournalEvent, Rules};
 use cauri_domain::kind::{Kind, KindCommand, KindEvent, Loaded, NotAStream, StreamKey, World};
+use cauri_domain::ledger::Ledger;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{IllegalTransition, Refusal, RefusalCode, StreamVersion, event_types, event_union};
-use cauri_engine::{Mode, Outcome};
+use cauri_engine::{Engine, EngineConfig, Mode, Outcome, StartError};
 use cauri_event_store::memory::MemoryStore;
+use cauri_event_store::{EventStore, StoreError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -295,4 +298,22 @@ fn a_refusal_after_events_were_recorded_takes_them_back() {
     assert!(matches!(one(&engine, envelope::<Counter>("r", CounterCommand::AddAndRefuse(50))), Outcome::Refused(_)));
     assert_eq!(accepted(&one(&engine, envelope::<Counter>("b", CounterCommand::Add(2)))).version.get(), 2);
     figures_become(&engine, 3);
+}
+
+/// A stream, a type, a version or a refusal code that a program does not know is from a newer one.
+#[test]
+fn what_this_program_does_not_know_is_newer_and_is_no_corruption() {
+    let store = MemoryStore::exclusive("ledger");
+    let counter = engine::<Counter>(&store, |_| {});
+    accepted(&one(&counter, envelope::<Counter>("a", CounterCommand::Add(1))));
+    counter.stop();
+    // To the ledger, the counter's journal is one that a newer program wrote.
+    let started = Engine::<Ledger>::start(Arc::new(store.clone()), EngineConfig::for_store(&store));
+    let Err(StartError::Store(StoreError::Newer(newer))) = started else { panic!("{started:?}") };
+    assert_eq!(newer.position.get(), 1);
+    assert!(newer.to_string().starts_with("written by a newer Cauri at position 1: "), "{newer}");
+    // Nothing was written and nothing was noted: the program that knows it goes on.
+    assert_eq!(store.health().damage(), None);
+    let counter = engine::<Counter>(&store, |_| {});
+    assert_eq!(accepted(&one(&counter, envelope::<Counter>("b", CounterCommand::Add(1)))).version.get(), 2);
 }
