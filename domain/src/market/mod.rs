@@ -1,7 +1,7 @@
 //! The market: the journal kind that holds instruments and their quotes.
 //!
-//! Quotes come in blocks: one record holds many, in columns of differences. What was taken before is told by a high-water
-//! mark for each source and instrument, not by a key for each quote.
+//! Quotes come in blocks: one record holds many, in columns of differences. A high-water mark for each
+//! source and instrument says what was taken before, so that a quote needs no key of its own.
 
 pub mod command;
 mod decide;
