@@ -101,7 +101,7 @@ fn a_type_that_is_not_known_is_named() {
 
 #[test]
 fn version_0_and_versions_from_the_future_are_named() {
-    for known in event_types() {
+    for known in <cauri_domain::ledger::LedgerEvent as cauri_domain::event::EventSet>::types() {
         for version in [0, known.version + 1, u32::MAX] {
             let record = with(any_record(), &[("type", json!(known.name)), ("schema", json!(version))]);
             let error = decoded(&record).expect_err("no such version");
