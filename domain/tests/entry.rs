@@ -5,7 +5,7 @@ use cauri_domain::entry::{
     Entry, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, PostEntry,
     ReverseEntry, Transfer, TransferRequest, decide,
 };
-use cauri_domain::fold::Totals;
+use cauri_domain::fold::{Balances, Totals};
 use cauri_domain::money::MAX_MINOR;
 use serde_json::json;
 
@@ -480,6 +480,30 @@ fn a_reversal_can_itself_be_reversed() {
 }
 
 // What is stored can only follow from what was stored before.
+
+/// A rule that contradicts the fold panics, and its command is taken back: the fold must be as it was.
+#[test]
+fn an_event_that_fails_half_way_is_undone_by_a_roll_back() {
+    let script = format!("{OPEN} \n open c \n open shut \n close shut \n hold h a->b 10, b->c 5 until +1d");
+    let voided = HoldVoided { effective_at: at(0), reason: None, transfers: [transfer("a", "b", 9)].into() };
+    let wrong = [
+        ("h", EntryEvent::Held(held([transfer("a", "b", 10)]))),
+        ("h", EntryEvent::HoldVoided(voided)),
+        ("h", EntryEvent::HoldPosted(HoldPosted { effective_at: at(0), transfers: [out_of_hold(10, 10)].into() })),
+        // The first transfer is fine, the second is not.
+        ("e", EntryEvent::Held(held([transfer("a", "b", 1), transfer("a", "shut", 1)]))),
+        ("e", EntryEvent::Posted(posted([transfer("a", "b", 1), transfer("a", "shut", 1)]))),
+    ];
+    for (id, event) in wrong {
+        let mut balances = given(&script).balances();
+        let state = |balances: &Balances| (format!("{:?}", balances.freeze()), balances.next_expiry());
+        let (mark, before) = (balances.mark(), state(&balances));
+        balances.apply_entry(&entry_id(id), &event).expect_err("no rule decides it");
+        balances.roll_back(mark);
+        assert_eq!(state(&balances), before, "{event:?}");
+        balances.apply_entry(&entry_id("p"), &EntryEvent::Posted(posted([transfer("a", "b", 1)]))).expect("it goes on");
+    }
+}
 
 #[test]
 fn an_event_that_contradicts_the_fold_is_corruption() {

@@ -289,13 +289,14 @@ impl Balances {
                     expires_at: held.expires_at.map(Timestamp::as_micros),
                     transfers: transfers.into(),
                 };
-                if let Some(at) = hold.expires_at {
-                    self.expiries.insert((at, *id));
-                }
-                if self.holds.insert(*id, Box::new(hold)).is_some() {
+                if self.holds.contains_key(id) {
                     return Err(IllegalTransition::new(format!("entry {id}"), "held", name));
                 }
                 self.undo.push(PreImage::HoldMade(*id));
+                if let Some(at) = hold.expires_at {
+                    self.expiries.insert((at, *id));
+                }
+                self.holds.insert(*id, Box::new(hold));
                 self.check_touched(name)
             }
             EntryEvent::HoldPosted(posted) => {
@@ -385,16 +386,19 @@ impl Balances {
         said: impl ExactSizeIterator<Item = (&'a AccountAddress, &'a AccountAddress, &'a Money)>,
         event: &'static str,
     ) -> Result<Box<OpenHold>, IllegalTransition> {
-        let hold = self.holds.remove(id).ok_or_else(|| IllegalTransition::new(format!("entry {id}"), "not an open hold", event))?;
+        let illegal = |state: &str| IllegalTransition::new(format!("entry {id}"), state, event);
         let same = |(held, (debit, credit, money)): (&HeldTransfer, (&AccountAddress, &AccountAddress, &Money))| {
             self.address(held.debit) == debit
                 && self.address(held.credit) == credit
                 && self.terms(held.debit).currency == money.currency()
                 && held.minor == money.minor()
         };
-        if hold.transfers.len() != said.len() || !hold.transfers.iter().zip(said).all(same) {
-            return Err(IllegalTransition::new(format!("entry {id}"), "held with other transfers", event));
+        // Looked at before it is taken: what fails must leave nothing that the undo log does not know.
+        let is_the_one = |hold: &OpenHold| hold.transfers.len() == said.len() && hold.transfers.iter().zip(said).all(same);
+        if !is_the_one(self.holds.get(id).ok_or_else(|| illegal("not an open hold"))?) {
+            return Err(illegal("held with other transfers"));
         }
+        let hold = self.holds.remove(id).ok_or_else(|| illegal("not an open hold"))?;
         if let Some(at) = hold.expires_at {
             self.expiries.remove(&(at, *id));
         }
