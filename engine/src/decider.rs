@@ -304,7 +304,8 @@ impl<K: Kind> Decider<K> {
             let mut needed = Vec::new();
             for envelope in commands.clone() {
                 self.state.needs(&envelope.command, &envelope.key, &*self, &mut |stream| {
-                    if self.known(&stream).is_none() {
+                    // Of other types there is nothing to load, however often they are named.
+                    if K::unwritten(&stream).is_some() && self.known(&stream).is_none() {
                         needed.push(stream);
                     }
                 });
