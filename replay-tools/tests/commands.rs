@@ -67,6 +67,22 @@ fn show() {
 }
 
 #[test]
+fn show_of_what_a_newer_cauri_wrote_has_an_exit_code_of_its_own() {
+    let desk = Desk::with(&mut shop());
+    assert_eq!(desk.run(&format!("cauri-replay export {DATA} DESK/export.jsonl")).0, 0);
+    let export = std::fs::read_to_string(desk.path("export.jsonl")).unwrap();
+    let show = |version: u32| {
+        let newer = export.replace("\"schema\":1,\"stream\":\"entry/", &format!("\"schema\":{version},\"stream\":\"entry/"));
+        std::fs::write(desk.path("newer.jsonl"), newer).unwrap();
+        desk.run("cauri-replay show --export DESK/newer.jsonl 0190f1c2-7e4b-7000-8000-000000000001")
+    };
+    let (code, _, errors) = show(9);
+    assert!(code == 3 && errors.contains("written by a newer Cauri at position 7"), "{code}: {errors}");
+    assert_eq!(show(0).0, 1, "no version is 0: that is damage");
+    assert_eq!(show(1).0, 0);
+}
+
+#[test]
 fn an_instant_on_the_command_line_is_one_of_rfc_3339() {
     let desk = Desk::with(&mut shop());
     for command in ["show clients:kofi", "balances", "trial-balance"] {

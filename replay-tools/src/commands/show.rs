@@ -9,10 +9,12 @@ use std::str::FromStr;
 
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::kind::NotAStream;
+use cauri_domain::ledger::Ledger;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::{Recorded, StreamId};
-use cauri_event_store::Corruption;
+use cauri_event_schemas::record::Envelope;
+use cauri_event_store::{StoreError, Unreadable};
 use clap::Args;
 
 use super::{CommandError, Exit, position};
@@ -113,10 +115,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
 fn decoded(lines: &[Line]) -> Result<Vec<Recorded>, CommandError> {
     let mut events = Vec::with_capacity(lines.len());
     for Line { position, bytes } in lines {
-        let damaged =
-            |error: cauri_event_schemas::registry::UndecodableEvent| CommandError::Damaged(Corruption::new(*position, error.to_string()));
-        let envelope = cauri_event_schemas::record::Envelope::parse(bytes).map_err(damaged)?;
-        events.extend(envelope.decode::<cauri_domain::Ledger>().map_err(damaged)?);
+        let decoded = Envelope::parse(bytes).and_then(Envelope::decode::<Ledger>);
+        events.extend(decoded.map_err(|error| StoreError::from(Unreadable::at(*position, &error)))?);
     }
     Ok(events)
 }
