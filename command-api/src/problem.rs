@@ -89,7 +89,7 @@ problems! {
     PRECONDITION_FAILED: "precondition_failed", 412, "The version is not the current one",
         "`If-Match` named a version that somebody else has moved on from. Read again, decide again.";
     PAYLOAD_TOO_LARGE: "payload_too_large", 413, "The request is too large",
-        "The body, the number of commands or what they move is more than the limit in `detail`. Nothing was done. Split it; bulk requests may be split anywhere.";
+        "The body, the number of commands or what they may write is more than the limit in `detail`. Nothing was done. Split it; bulk requests may be split anywhere.";
     UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type", 415, "The media type is not supported",
         "`Content-Type` is not one this address takes. `detail` names those it does.";
     REFUSED: "refused", 422, "The command was refused",

@@ -7,21 +7,12 @@ use cauri_domain::journal::{Journal, Rules};
 use cauri_domain::kind::{Kind, World, decide};
 use cauri_domain::market::event::{QuoteEvent, Quoted};
 use cauri_domain::market::{
-    IngestQuotes, Market, MarketAggregate, MarketCommand, MarketEvent, MarketStream, Quote, RegisterInstrument, Symbol,
+    IngestQuotes, Market, MarketAggregate, MarketCommand, MarketEvent, MarketStream, Quote, REFUSALS, RegisterInstrument, Symbol,
 };
 use cauri_domain::money::{Currency, decimal_string};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{Refusal, RefusalCode};
-
-/// The codes that a market alone answers with; each has a row below.
-pub const CODES: &[RefusalCode] = &[
-    RefusalCode::InstrumentExists,
-    RefusalCode::InstrumentNotFound,
-    RefusalCode::InvalidQuote,
-    RefusalCode::QuotesOutOfOrder,
-    RefusalCode::QuotesNotNew,
-];
 
 /// A market at eight in the morning, and what happened in it.
 struct Morning {
@@ -152,7 +143,7 @@ fn every_refusal_of_a_market_names_its_place_and_leaves_nothing_behind() {
         assert_eq!((refusal.code, refusal.pointer.as_deref()), (*code, Some(*pointer)), "{}", refusal.detail);
         assert_eq!((format!("{:?}", morning.market.freeze()), morning.events.len()), (format!("{before:?}"), events));
     }
-    for code in CODES {
+    for code in REFUSALS {
         assert!(rows.iter().any(|(_, answer, _)| answer == code), "no row answers {code}");
     }
 }

@@ -154,3 +154,36 @@ fn a_record_that_is_damaged_around_its_payload_is_undecodable() {
         Envelope::parse(bytes).expect_err("no record");
     }
 }
+
+/// What only a newer program can have written is told apart from damage, each way round.
+#[test]
+fn what_a_newer_program_wrote_is_newer_and_what_is_damaged_is_not() {
+    let refusal = examples().into_iter().find(|example| example.event_type == "command.refused").expect("an example");
+    let refused = |code: &str| {
+        let mut record: Value = serde_json::from_slice(&refusal.bytes).expect("JSON");
+        record["data"]["code"] = json!(code);
+        record
+    };
+    let newer = [
+        with(any_record(), &[("stream", json!("period/2027"))]),
+        with(any_record(), &[("type", json!("entry.blessed"))]),
+        with(any_record(), &[("schema", json!(9))]),
+        refused("moon_not_full"),
+    ];
+    for record in newer {
+        let error = decoded(&record).expect_err("no such thing is known");
+        assert!(error.is_newer, "{error}");
+    }
+    let damaged = [
+        with(any_record(), &[("stream", json!("entry/no-uuid"))]),
+        with(any_record(), &[("stream", json!("nothing"))]),
+        with(any_record(), &[("schema", json!(0))]),
+        with(any_record(), &[("data", json!({ "surprise": true }))]),
+        refused("Moon Not Full"),
+        refused(""),
+    ];
+    for record in damaged {
+        let error = decoded(&record).expect_err("nobody wrote it");
+        assert!(!error.is_newer, "{error}");
+    }
+}

@@ -27,9 +27,18 @@ use crate::journal::Rules;
 use crate::kind::{Kind, Loaded, World};
 use crate::market::event::{InstrumentEvent, QuoteEvent};
 use crate::position::StreamVersion;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalCode};
 use crate::text::ShortText;
 use crate::time::Timestamp;
+
+/// The refusals that no other kind answers with.
+pub const REFUSALS: &[RefusalCode] = &[
+    RefusalCode::InstrumentExists,
+    RefusalCode::InstrumentNotFound,
+    RefusalCode::InvalidQuote,
+    RefusalCode::QuotesOutOfOrder,
+    RefusalCode::QuotesNotNew,
+];
 
 /// The most bytes that one quote adds to a record.
 const QUOTE_BYTES: usize = 80;
