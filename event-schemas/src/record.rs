@@ -20,6 +20,10 @@ use crate::registry::{self, UndecodableEvent};
 /// The actor of what nobody asked for: holds that expire.
 pub const ENGINE: &str = "engine";
 
+/// The version of the envelope that this program writes, and the newest that it reads: the members of a record around
+/// its payload. Version 1, of journal format 1, stands for a record that names none.
+pub const ENVELOPE_VERSION: u32 = 2;
+
 /// Who and why: what a record says of the command that caused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,8 +122,17 @@ impl<S: StreamKey, E: EventSet> Recorded<S, E> {
     /// Appends the record's canonical bytes: one line of JSON without a line feed. Says where in `out` the stream's name
     /// stands, as JSON writes it.
     pub fn write_to(&self, out: &mut Vec<u8>) -> NameRange {
+        self.write_in(ENVELOPE_VERSION, out)
+    }
+
+    /// The same in an older envelope, as a record that is read back was written.
+    pub fn write_in(&self, envelope_version: u32, out: &mut Vec<u8>) -> NameRange {
         out.extend_from_slice(b"{\"data\":");
         self.event.write_data(out);
+        if envelope_version > 1 {
+            out.extend_from_slice(b",\"envelope\":");
+            write(out, &envelope_version);
+        }
         out.extend_from_slice(b",\"metadata\":");
         self.metadata.write_to(out);
         out.extend_from_slice(b",\"position\":");
@@ -143,8 +156,13 @@ impl<S: StreamKey, E: EventSet> Recorded<S, E> {
 
     /// The record's canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_bytes_in(ENVELOPE_VERSION)
+    }
+
+    /// The record's canonical bytes in an older envelope.
+    pub fn to_bytes_in(&self, envelope_version: u32) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
-        self.write_to(&mut out);
+        self.write_in(envelope_version, &mut out);
         out
     }
 }
@@ -152,6 +170,8 @@ impl<S: StreamKey, E: EventSet> Recorded<S, E> {
 /// A record as it stands in its bytes, before its stream and payload are understood.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
+    /// The version of the envelope itself.
+    pub envelope_version: u32,
     /// Its place in the journal.
     pub position: Position,
     /// The name of the stream it belongs to.
@@ -175,6 +195,8 @@ pub struct Envelope<'a> {
 struct EnvelopeShape<'a> {
     #[serde(borrow)]
     data: &'a RawValue,
+    #[serde(default)]
+    envelope: Option<u32>,
     metadata: Metadata,
     position: Position,
     recorded_at: Timestamp,
@@ -186,6 +208,12 @@ struct EnvelopeShape<'a> {
     version: StreamVersion,
 }
 
+/// The one member that every envelope from version 2 on has, whatever else is new in it.
+#[derive(Deserialize)]
+struct EnvelopeVersion {
+    envelope: u32,
+}
+
 /// The most bytes that the name of a stream may have.
 const MOST_NAME: usize = 4_096;
 
@@ -193,9 +221,20 @@ impl<'a> Envelope<'a> {
     /// Reads the record around its stream and payload.
     ///
     /// # Errors
-    /// When it has another shape, or the stream's name is not `type/id`.
+    /// When it has another shape, or the stream's name is not `type/id`; a newer program may know its envelope.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, UndecodableEvent> {
-        let shape: EnvelopeShape<'a> = serde_json::from_slice(bytes).map_err(|error| UndecodableEvent::new("a record", 0, error))?;
+        let shape: EnvelopeShape<'a> = serde_json::from_slice(bytes).map_err(|error| {
+            // A newer envelope may have members that this program does not know.
+            let version = serde_json::from_slice(bytes).map_or(0, |EnvelopeVersion { envelope }| envelope);
+            if version > ENVELOPE_VERSION { newer_envelope(version) } else { UndecodableEvent::new("a record", 0, error) }
+        })?;
+        let envelope_version = match shape.envelope {
+            None => 1,
+            Some(version) if version > ENVELOPE_VERSION => return Err(newer_envelope(version)),
+            // Version 1 has no such member.
+            Some(version @ (0 | 1)) => return Err(UndecodableEvent::new("a record", 0, format!("its envelope is of version {version}"))),
+            Some(version) => version,
+        };
         let has_type_and_id = shape.stream.split_once('/').is_some_and(|(aggregate, id)| {
             !aggregate.is_empty() && !id.is_empty() && aggregate.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         });
@@ -203,6 +242,7 @@ impl<'a> Envelope<'a> {
             return Err(UndecodableEvent::new("a record", 0, NotAStream::invalid(&shape.stream)));
         }
         Ok(Self {
+            envelope_version,
             position: shape.position,
             stream: shape.stream,
             version: shape.version,
@@ -243,4 +283,9 @@ impl<'a> Envelope<'a> {
         });
         Ok(recorded.collect())
     }
+}
+
+fn newer_envelope(version: u32) -> UndecodableEvent {
+    let reason = format!("its envelope is of version {version}, and this program knows up to {ENVELOPE_VERSION}");
+    UndecodableEvent::newer("a record", 0, reason)
 }

@@ -168,6 +168,8 @@ fn what_a_newer_program_wrote_is_newer_and_what_is_damaged_is_not() {
         with(any_record(), &[("stream", json!("period/2027"))]),
         with(any_record(), &[("type", json!("entry.blessed"))]),
         with(any_record(), &[("schema", json!(9))]),
+        with(any_record(), &[("envelope", json!(3))]),
+        with(any_record(), &[("envelope", json!(3)), ("tenant", json!("a member that only version 3 has"))]),
         refused("moon_not_full"),
     ];
     for record in newer {
@@ -178,6 +180,9 @@ fn what_a_newer_program_wrote_is_newer_and_what_is_damaged_is_not() {
         with(any_record(), &[("stream", json!("entry/no-uuid"))]),
         with(any_record(), &[("stream", json!("nothing"))]),
         with(any_record(), &[("schema", json!(0))]),
+        with(any_record(), &[("envelope", json!(2)), ("tenant", json!("version 2 has no such member"))]),
+        with(any_record(), &[("envelope", json!(1))]),
+        with(any_record(), &[("envelope", json!("3")), ("tenant", json!("no number"))]),
         with(any_record(), &[("data", json!({ "surprise": true }))]),
         refused("Moon Not Full"),
         refused(""),

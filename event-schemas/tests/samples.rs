@@ -10,7 +10,7 @@ use cauri_domain::market::Market;
 use cauri_event_schemas::canonical;
 use cauri_event_schemas::examples::examples;
 use cauri_event_schemas::freeze::{schema, schema_file, shape};
-use cauri_event_schemas::record::{Envelope, Recorded};
+use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::registry::{event_types, find};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -90,10 +90,11 @@ fn a_sample_of_todays_version_is_written_with_the_same_bytes() {
             continue;
         }
         let envelope = Envelope::parse(&bytes).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let written_in = envelope.envelope_version;
         let again: Result<Vec<Vec<u8>>, _> = if is_of_a_market(&file) {
-            envelope.decode::<Market>().map(|events| events.iter().map(Recorded::to_bytes).collect())
+            envelope.decode::<Market>().map(|events| events.iter().map(|event| event.to_bytes_in(written_in)).collect())
         } else {
-            envelope.decode::<Ledger>().map(|events| events.iter().map(Recorded::to_bytes).collect())
+            envelope.decode::<Ledger>().map(|events| events.iter().map(|event| event.to_bytes_in(written_in)).collect())
         };
         let again = again.unwrap_or_else(|error| panic!("{file}: {error}"));
         assert_eq!(again.len(), 1, "{file}");

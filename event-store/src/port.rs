@@ -200,6 +200,12 @@ pub trait EventStore: Send + Sync + 'static {
     /// The stored batch that holds `position`, or `None` beyond the head.
     fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError>;
 
+    /// The stored block that holds `position`, or `None` beyond the head: of the batch that holds it, what the store can
+    /// read at once. For looking at single records; a store that keeps whole batches gives the batch.
+    fn read_block(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        self.read_batch(position)
+    }
+
     /// The records of one stream from `from` on, in order.
     fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError>;
 
@@ -246,7 +252,17 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// The same as [`EventStore::read_batch`], checked; damage is noted in the store's condition.
     fn read_checked(&self, position: Position) -> Result<Option<CheckedBatch>, StoreError> {
-        let checked = self.read_batch(position).and_then(|stored| Ok(stored.map(StoredBatch::check).transpose()?));
+        self.checked(self.read_batch(position))
+    }
+
+    /// The same as [`EventStore::read_block`], checked; damage is noted in the store's condition.
+    fn read_checked_block(&self, position: Position) -> Result<Option<CheckedBatch>, StoreError> {
+        self.checked(self.read_block(position))
+    }
+
+    /// Checks what was read; damage is noted in the store's condition.
+    fn checked(&self, stored: Result<Option<StoredBatch>, StoreError>) -> Result<Option<CheckedBatch>, StoreError> {
+        let checked = stored.and_then(|stored| Ok(stored.map(StoredBatch::check).transpose()?));
         if let Err(StoreError::Corruption(corruption)) = &checked {
             self.health().note_damage(corruption);
         }

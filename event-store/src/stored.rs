@@ -7,14 +7,14 @@ use cauri_event_schemas::{Position, Recorded};
 use crate::merkle::Hash;
 use crate::port::{Corruption, Unreadable};
 
-/// A batch as it came out of a store: nothing about it is known yet, and it has no way to give records.
+/// A batch, or a block of one, as it came out of a store: nothing about it is known yet, and it has no way to give records.
 #[derive(Clone, Debug)]
 pub struct StoredBatch {
     /// Position of the first record.
     pub first: Position,
     /// Position of the last record.
     pub last: Position,
-    /// The root after the last record, where the store keeps one.
+    /// The root after the last record, where the store keeps one: at the end of a batch.
     pub root: Option<Hash>,
     /// CRC-32 (IEEE 802.3) of each record's bytes.
     pub checksums: Vec<u32>,
@@ -53,7 +53,7 @@ impl StoredBatch {
     }
 }
 
-/// A batch whose records all have their checksums.
+/// A batch, or a block of one, whose records all have their checksums.
 #[derive(Clone, Debug)]
 pub struct CheckedBatch {
     first: Position,
@@ -76,6 +76,11 @@ impl CheckedBatch {
     /// The root after the last record, where the store keeps one; not compared with anything yet.
     pub fn root(&self) -> Option<Hash> {
         self.root
+    }
+
+    /// How much memory it takes, about.
+    pub fn bytes(&self) -> usize {
+        self.lines.len() + size_of_val(&self.ends[..])
     }
 
     /// The records in order.
@@ -118,11 +123,14 @@ impl<'a> Record<'a> {
         Hash::of_leaf(self.bytes)
     }
 
-    /// The record around its payload; a record that names another position is corrupt.
-    pub fn envelope(&self) -> Result<Envelope<'a>, Corruption> {
-        let envelope = Envelope::parse(self.bytes).map_err(|error| Corruption::new(self.position, error.to_string()))?;
+    /// The record around its payload.
+    ///
+    /// # Errors
+    /// When the record names another position or contradicts itself, or a newer program wrote it.
+    pub fn envelope(&self) -> Result<Envelope<'a>, Unreadable> {
+        let envelope = Envelope::parse(self.bytes).map_err(|error| Unreadable::at(self.position, &error))?;
         if envelope.position != self.position {
-            return Err(Corruption::new(self.position, format!("the record says that it stands at {}", envelope.position)));
+            return Err(Corruption::new(self.position, format!("the record says that it stands at {}", envelope.position)).into());
         }
         Ok(envelope)
     }

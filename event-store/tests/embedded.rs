@@ -2,6 +2,7 @@
 
 mod embedded {
     pub mod backend;
+    mod blocks;
     mod disk_full;
     mod formats;
     mod histories;

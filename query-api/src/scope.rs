@@ -266,11 +266,11 @@ fn records_at(store: &dyn EventStore, wanted: &[Position]) -> Result<HashMap<Rec
     let mut found = HashMap::with_capacity(wanted.len());
     let mut rest = wanted;
     while let Some(first) = rest.first() {
-        let Some(batch) = store.read_checked(*first)? else { break };
-        // At least one, so that a store that gives the wrong batch cannot keep this going.
-        let here = rest.partition_point(|position| *position <= batch.last()).max(1);
+        let Some(block) = store.read_checked_block(*first)? else { break };
+        // At least one, so that a store that gives the wrong block cannot keep this going.
+        let here = rest.partition_point(|position| *position <= block.last()).max(1);
         for position in &rest[..here] {
-            found.extend(batch.at(*position).map(|record| (RecordAt(*position), Arc::new(record.to_owned()))));
+            found.extend(block.at(*position).map(|record| (RecordAt(*position), Arc::new(record.to_owned()))));
         }
         rest = &rest[here..];
     }

@@ -160,28 +160,28 @@ struct Seen {
     next: Place,
 }
 
-/// Entries that were first written at or after `from`, a stored batch at a time.
+/// Entries that were first written at or after `from`, a stored block at a time.
 fn first_events(store: &dyn EventStore, account: Option<&Address>, from: Place) -> Result<Seen, StoreError> {
     let mut seen = Seen { found: Vec::new(), next: from };
     while seen.found.len() < AHEAD && seen.next < from.after(STRETCH) {
-        let Some(batch) = store.read_checked(seen.next)? else { break };
-        find(&batch, account, &mut seen).inspect_err(|unreadable| {
+        let Some(block) = store.read_checked_block(seen.next)? else { break };
+        find(&block, account, &mut seen).inspect_err(|unreadable| {
             if let Unreadable::Corrupt(corruption) = unreadable {
                 store.health().note_damage(corruption);
             }
         })?;
         if seen.found.len() < AHEAD {
-            // To its end, so that a store that gives the wrong batch cannot keep this going.
-            seen.next = seen.next.max(batch.last().next());
+            // To its end, so that a store that gives the wrong block cannot keep this going.
+            seen.next = seen.next.max(block.last().next());
         }
     }
     Ok(seen)
 }
 
-/// Looks through a batch, to its end or until enough was found; then `seen.next` lies inside it.
-fn find(batch: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Result<(), Unreadable> {
+/// Looks through a block, to its end or until enough was found; then `seen.next` lies inside it.
+fn find(block: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Result<(), Unreadable> {
     let from = seen.next;
-    for record in batch.records().filter(|record| record.position() >= from) {
+    for record in block.records().filter(|record| record.position() >= from) {
         if seen.found.len() == AHEAD {
             return Ok(());
         }

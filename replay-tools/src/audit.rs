@@ -130,8 +130,14 @@ impl Audit {
         match step {
             Step::Batch(batch) => self.batch(*batch),
             Step::Unreadable { from, to, why } => {
-                let to = to.unwrap_or_else(|| from.next());
+                // A source may have looked for it inside the batch before.
+                let next = self.positions.last().next();
+                let from = from.max(next);
+                let to = to.unwrap_or(from).max(from.next());
                 self.findings.at(Check::Checksums, from, format!("{} cannot be read: {why}", span(from, to)));
+                if from > next {
+                    self.positions.missing(from, &mut self.findings);
+                }
                 self.positions.pass_over(to);
                 self.end_fold(from, "a record before could not be read");
                 self.end_tree(from);

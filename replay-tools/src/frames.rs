@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cauri_event_schemas::Position;
 use cauri_event_store::embedded::{EmbeddedStore, OpenError};
-use cauri_event_store::files::connect_read_only;
+use cauri_event_store::files::{beside, connect_read_only};
 use cauri_event_store::{Corruption, Failure, Hash, StoreError, Tree};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
@@ -60,6 +60,33 @@ impl Frames {
         Ok(frames)
     }
 
+    /// Whether the journal has a table of blocks: one that was written before there were blocks has none.
+    fn has_blocks(&self) -> rusqlite::Result<bool> {
+        self.connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'blocks'", [], |row| Ok(row.get::<_, i64>(0)? == 1))
+    }
+
+    /// Whether the file is shorter than it says. SQLite takes what is missing of a page for zeros.
+    fn cut_off(&self) -> Option<String> {
+        let has_log = std::fs::metadata(beside(&self.path, "-wal")).is_ok_and(|log| log.len() > 0);
+        let size = std::fs::metadata(&self.path).ok()?.len();
+        let pragma = |name: &str| self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).ok();
+        let stated = u64::try_from(pragma("page_count")?.checked_mul(pragma("page_size")?)?).ok()?;
+        // With a log, pages may stand in it alone.
+        (!has_log && size < stated).then(|| format!("the file ends after {size} bytes, and its header says that it has {stated}"))
+    }
+
+    /// Where a block begins that no frame leads to, if there is one.
+    fn blocks_of_no_frame(&self) -> rusqlite::Result<Option<i64>> {
+        if !self.has_blocks()? {
+            return Ok(None);
+        }
+        let sql = "SELECT first FROM blocks AS block WHERE NOT EXISTS (
+                       SELECT 1 FROM (SELECT last, body FROM frames WHERE first <= block.first ORDER BY first DESC LIMIT 1)
+                       WHERE block.last <= last AND length(body) = 0
+                   ) LIMIT 1";
+        self.connection.query_row(sql, [], |row| row.get(0)).optional()
+    }
+
     fn meta(&self, key: &str) -> rusqlite::Result<String> {
         self.connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
     }
@@ -67,13 +94,20 @@ impl Frames {
     /// How much is stored up to a head, and when its first and last records were written.
     pub fn stored(&self, head: Position) -> Result<Stored, StoreError> {
         // The length of a value stands before it: nothing is read through.
-        let sql = "SELECT count(*), coalesce(sum(length(body)), 0) FROM frames WHERE first <= ?1";
         let until = i64::try_from(head.get()).unwrap_or(i64::MAX);
-        let counted = self.connection.query_row(sql, [until], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
-        let (batches, bytes) = counted.map_err(|error| wrong(head, "the frames cannot be counted", &error))?;
+        let count = |table: &str| {
+            let sql = format!("SELECT count(*), coalesce(sum(length(body)), 0) FROM {table} WHERE first <= ?1");
+            self.connection
+                .query_row(&sql, [until], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+                .map_err(|error| wrong(head, &format!("the {table} cannot be counted"), &error))
+        };
+        let (batches, mut bytes) = count("frames")?;
+        if self.has_blocks().map_err(|error| wrong(head, "the tables cannot be listed", &error))? {
+            bytes += count("blocks")?.1;
+        }
         let at = |order: &str, pick: fn(ReadBatch) -> Option<Fact>| -> Result<Option<i64>, StoreError> {
             let sql = format!("SELECT {} FROM frames WHERE first <= ?1 ORDER BY first {order} LIMIT 1", self.columns);
-            let frame = self.connection.query_row(&sql, [until], raw_batch).optional();
+            let frame = self.connection.query_row(&sql, [until], |row| raw_batch(&self.connection, row)).optional();
             let frame = frame.map_err(|error| wrong(head, "a frame cannot be read", &error))?;
             Ok(frame.and_then(|frame| pick(reading::read(frame, &Seed::default()))).map(|fact| fact.recorded_at))
         };
@@ -123,6 +157,12 @@ impl Journal for Frames {
         };
         let mut said = check().unwrap_or_else(|error| vec![error.to_string()]);
         said.retain(|line| line != "ok");
+        said.extend(self.cut_off());
+        match self.blocks_of_no_frame() {
+            Ok(None) => {}
+            Ok(Some(first)) => said.push(format!("the block that begins at {first} belongs to no frame")),
+            Err(error) => said.push(format!("the blocks cannot be read: {error}")),
+        }
         if let Err(error) = self.meta("journal_id") {
             said.push(format!("no journal_id in meta: {error}"));
         }
@@ -162,20 +202,54 @@ fn wrong(position: Position, what: &str, error: &rusqlite::Error) -> StoreError 
     }
 }
 
-fn raw_batch(row: &Row<'_>) -> rusqlite::Result<RawBatch> {
-    let checksums = row.get_ref(3)?.as_blob()?;
+fn raw_batch(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<RawBatch> {
     // A root of another length is another root than any that will be computed.
     let root = Hash::from_slice(row.get_ref(2)?.as_blob()?).unwrap_or(Hash([0; 32]));
-    // Four bytes each; what is left over counts as one more, so that it is seen.
-    let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
+    let (first, last) = (row.get(0)?, row.get(1)?);
+    let (checksums, packed) = match row.get_ref(4)?.as_blob()? {
+        // Nothing packs to nothing: then the records stand in blocks.
+        [] => blocks(connection, first, last)?,
+        body => (checksums(row.get_ref(3)?.as_blob()?).collect(), vec![body.to_vec()]),
+    };
     Ok(RawBatch {
-        first: Position::new(row.get::<_, i64>(0)?.try_into().unwrap_or(0)),
-        last: Position::new(row.get::<_, i64>(1)?.try_into().unwrap_or(0)),
+        first: Position::new(first.try_into().unwrap_or(0)),
+        last: Position::new(last.try_into().unwrap_or(0)),
         root: Some(root),
         checksums: Some(checksums),
         peaks: row.get_ref(5)?.as_blob_or_null()?.map(<[u8]>::to_vec),
-        body: Body::Packed(row.get_ref(4)?.as_blob()?.to_vec()),
+        body: Body::Packed(packed),
     })
+}
+
+/// Four bytes each; what is left over counts as one more, so that it is seen.
+fn checksums(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
+}
+
+/// The checksums and packed blocks of the frame from `first` to `last`.
+fn blocks(connection: &Connection, first: i64, last: i64) -> rusqlite::Result<(Vec<u32>, Vec<Vec<u8>>)> {
+    let mut select = connection
+        .prepare_cached("SELECT first, last, checksums, body FROM blocks WHERE first >= ?1 AND first <= ?2 ORDER BY first")?;
+    let mut rows = select.query([first, last])?;
+    let (mut sums, mut packed, mut next) = (Vec::new(), Vec::new(), first);
+    while let Some(row) = rows.next()? {
+        let (begins, ends) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?);
+        if begins != next || ends < begins || ends > last {
+            return Err(out_of_place(format!("where a block begins at {next}, in the frame from {first} to {last}, there is one from {begins} to {ends}")));
+        }
+        sums.extend(checksums(row.get_ref(2)?.as_blob()?));
+        packed.push(row.get_ref(3)?.as_blob()?.to_vec());
+        next = ends.saturating_add(1);
+    }
+    if next <= last {
+        return Err(out_of_place(format!("in the frame from {first} to {last} no block begins at {next}")));
+    }
+    Ok((sums, packed))
+}
+
+/// What is in the file contradicts itself.
+fn out_of_place(what: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, what.into())
 }
 
 /// Frames in order.
@@ -194,15 +268,14 @@ fn in_order(from: i64, first: i64) -> rusqlite::Result<i64> {
     if first >= from {
         return Ok(first);
     }
-    let what = format!("the file's pages are out of order: after position {from} they give the frame that begins at {first}");
-    Err(rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, what.into()))
+    Err(out_of_place(format!("the file's pages are out of order: after position {from} they give the frame that begins at {first}")))
 }
 
 impl FramesSource {
     /// The frame that begins at `from` or, if there is none, the one after it.
     fn frame(&self, from: i64) -> rusqlite::Result<Option<RawBatch>> {
         let sql = format!("SELECT {} FROM frames WHERE first >= ?1 ORDER BY first LIMIT 1", self.columns);
-        let found = self.connection.prepare_cached(&sql)?.query_row([from], raw_batch).optional()?;
+        let found = self.connection.prepare_cached(&sql)?.query_row([from], |row| raw_batch(&self.connection, row)).optional()?;
         found.map(|batch| in_order(from, batch.first.get() as i64).map(|_| batch)).transpose()
     }
 
@@ -270,6 +343,6 @@ impl Source for FramesSource {
         let again = again.filter(|again| *again <= self.until);
         self.go_on_from(again);
         let position = |at: i64| Position::new(at.unsigned_abs());
-        Some(Piece::Unreadable { from: position(from), to: again.map(position), why: error.to_string() })
+        Some(Piece::Unreadable { from: position(begins.unwrap_or(from)), to: again.map(position), why: error.to_string() })
     }
 }

@@ -178,6 +178,24 @@ fn export_and_import() {
 }
 
 #[test]
+fn repack() {
+    let desk = Desk::with(&mut shop());
+    let transcript = desk.transcript(&[
+        &format!("cauri-replay repack DESK/repacked {DATA}"),
+        "cauri-replay verify --data DESK/repacked",
+        // A second run finds nothing more to do.
+        &format!("cauri-replay repack DESK/repacked {DATA}"),
+        &format!("cauri-replay repack DESK/data {DATA}"),
+        "cauri-replay repack DESK/repacked --data DESK/elsewhere",
+    ]);
+    insta::assert_snapshot!(transcript);
+    for (data, file) in [("data", "ledger.jsonl"), ("repacked", "again.jsonl")] {
+        assert_eq!(desk.run(&format!("cauri-replay export --data DESK/{data} DESK/{file}")).0, 0);
+    }
+    assert_eq!(std::fs::read(desk.path("ledger.jsonl")).unwrap(), std::fs::read(desk.path("again.jsonl")).unwrap());
+}
+
+#[test]
 fn import_refuses_what_is_damaged_and_names_the_line() {
     let desk = Desk::with(&mut shop());
     desk.run(&format!("cauri-replay export {DATA} DESK/ledger.jsonl"));

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position, StreamVersion};
-use cauri_event_store::{EventStore, StoreError};
+use cauri_event_store::{EventStore, StoreError, Unreadable};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -85,7 +85,11 @@ pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: Strea
 fn read(store: &dyn EventStore, stream: StreamId) -> Result<StreamHistory, StoreError> {
     let mut history = StreamHistory { stream: stream.to_string(), version: StreamVersion::ZERO, events: Vec::new() };
     for record in store.read_stream(&stream.to_string(), StreamVersion::ZERO.next())? {
-        let envelope = record.as_record().envelope().inspect_err(|corruption| store.health().note_damage(corruption))?;
+        let envelope = record.as_record().envelope().inspect_err(|error| {
+            if let Unreadable::Corrupt(corruption) = error {
+                store.health().note_damage(corruption);
+            }
+        })?;
         history.version = envelope.version;
         history.events.push(StreamEvent {
             event_type: envelope.event_type.into_owned(),

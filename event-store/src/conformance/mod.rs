@@ -97,6 +97,7 @@ pub fn run<B: Backend>(backend: B) {
         appending::an_entry_may_have_a_thousand_transfers,
         appending::every_text_comes_back_as_it_was_written,
         reading::every_position_leads_to_the_batch_that_holds_it,
+        reading::every_position_leads_to_a_block_of_its_batch,
         reading::the_journal_is_read_from_anywhere_to_any_limit,
         reading::a_stream_comes_back_in_order_however_many_batches_it_spans,
         reading::a_stream_is_read_from_any_version,

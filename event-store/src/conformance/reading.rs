@@ -30,6 +30,26 @@ pub(super) fn every_position_leads_to_the_batch_that_holds_it<B: Backend>(backen
     assert!(store.read_batch(Position::new(19)).expect("a read").is_none());
 }
 
+pub(super) fn every_position_leads_to_a_block_of_its_batch<B: Backend>(backend: &B) {
+    let store = backend.create("blocks");
+    let mut author = Author::new("a");
+    for size in [2, 600, 1] {
+        let commits: Vec<Commit> = (0..size).map(|_| author.entry()).collect();
+        append(&store, &commits);
+    }
+    for record in all(&store) {
+        let position = record.as_record().position();
+        let batch = store.read_checked(position).expect("a read").expect("a batch");
+        let block = store.read_checked_block(position).expect("a read").expect("a block");
+        assert!(batch.first() <= block.first() && block.last() <= batch.last(), "the block of {position} is of its batch");
+        assert!(block.at(position).is_some_and(|found| found.bytes() == record.as_record().bytes()), "the record at {position}");
+        let ends_the_batch = block.last() == batch.last();
+        assert_eq!(block.root(), batch.root().filter(|_| ends_the_batch), "the root stands at the end of the batch");
+    }
+    assert!(store.read_block(Position::ZERO).expect("a read").is_none(), "no block holds 0");
+    assert!(store.read_block(store.head().expect("a head").position.next()).expect("a read").is_none());
+}
+
 pub(super) fn the_journal_is_read_from_anywhere_to_any_limit<B: Backend>(backend: &B) {
     let store = backend.create("ranges");
     let mut author = Author::new("a");

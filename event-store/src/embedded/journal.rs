@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use cauri_event_schemas::Position;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use zstd::bulk::Compressor;
 
 use super::roots::{ComputedTrees, keeps_peaks};
 use super::{FORMAT_VERSION, OpenError, failed};
-use crate::batch::Batch;
+use crate::batch::{Batch, Block};
 use crate::files::{FileIdentity, beside, connect_read_only, create_private, tighten_database};
 use crate::merkle::{Hash, Tree};
 use crate::port::{Corruption, Failure, Head, StoreError};
@@ -33,6 +33,11 @@ const SCHEMA: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, root BLOB NOT NULL, peaks BLOB NOT NULL) STRICT;
     CREATE TABLE frames (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, root BLOB NOT NULL, checksums BLOB NOT NULL, body BLOB NOT NULL, peaks BLOB) STRICT;
+";
+
+/// The blocks of the frames that have more than one: a frame of one block has its checksums and its body itself.
+const BLOCKS: &str = "
+    CREATE TABLE IF NOT EXISTS blocks (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, checksums BLOB NOT NULL, body BLOB NOT NULL) STRICT;
 ";
 
 /// The file and a few connections to read it.
@@ -95,6 +100,7 @@ impl JournalFile {
             let mut create = || -> rusqlite::Result<()> {
                 let transaction = connection.transaction()?;
                 transaction.execute_batch(SCHEMA)?;
+                transaction.execute_batch(BLOCKS)?;
                 let empty = Tree::empty();
                 transaction.execute("INSERT INTO head VALUES (1, 0, ?1, x'')", [empty.root().0])?;
                 let mut insert = transaction.prepare("INSERT INTO meta VALUES (?1, ?2)")?;
@@ -110,6 +116,8 @@ impl JournalFile {
             upgrade(&mut connection)
                 .map_err(|error| StoreError::from(failure("cannot bring the journal to this program's format", &error)))?;
         }
+        // A journal of format 2 from before there were blocks.
+        connection.execute_batch(BLOCKS).map_err(|error| StoreError::from(failure("cannot make the table of blocks", &error)))?;
         file.has_peaks = true;
         let identity = FileIdentity::of(&file.path).map_err(|error| failed("cannot look at journal.sqlite", error))?;
         let _ = file.identity.set(identity);
@@ -242,39 +250,33 @@ impl JournalFile {
 
     /// The frame that holds a position, unpacked as far as it can be.
     pub(super) fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
-        let wanted = i64::try_from(position.get()).unwrap_or(i64::MAX);
         self.read(|connection| {
-            let mut select = connection
-                .prepare_cached("SELECT first, last, root, checksums, body FROM frames WHERE first <= ?1 ORDER BY first DESC LIMIT 1")
-                .map_err(|error| read_failure("a frame", position, &error))?;
-            let row = select.query_row([wanted], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    row.get::<_, Vec<u8>>(2)?,
-                    row.get::<_, Vec<u8>>(3)?,
-                    unpack(row.get_ref(4)?.as_blob()?),
-                ))
-            });
-            let row = row.optional().map_err(|error| read_failure("a frame", position, &error))?;
-            let Some((first, last, root, checksums, lines)) = row.filter(|(_, last, ..)| *last >= wanted) else { return Ok(None) };
-            let (Ok(begin), Ok(end)) = (u64::try_from(first), u64::try_from(last)) else {
-                return Err(Corruption::new(position, format!("a frame is stored as one from {first} to {last}")).into());
-            };
-            if first > wanted {
-                let what = format!("the file's pages are out of order: the frame from {first} to {last} is found in its place");
-                return Err(Corruption::new(position, what).into());
+            let Some(mut frame) = frame(connection, position)? else { return Ok(None) };
+            if !frame.has_blocks() {
+                return Ok(Some(frame.batch));
             }
-            // Four bytes each; what is left over counts as one more, so that it is noticed.
-            let checksums = checksums.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
-            Ok(Some(StoredBatch {
-                first: Position::new(begin),
-                last: Position::new(end),
-                // A root of another length is another root than any that will be computed.
-                root: Some(Hash::from_slice(&root).unwrap_or(Hash([0; 32]))),
-                checksums: checksums.collect(),
-                lines,
-            }))
+            frame.batch.checksums.clear();
+            let mut next = frame.batch.first;
+            while next <= frame.batch.last {
+                let block = block(connection, &frame.batch, next)?;
+                if block.first != next {
+                    let what = format!("the blocks from {} and up to {} overlap", block.first, next.get() - 1);
+                    return Err(Corruption::new(next, what).into());
+                }
+                // What a damaged block lacks is missing here as well: the checksums say where.
+                frame.batch.checksums.extend(block.checksums);
+                frame.batch.lines.extend(block.lines);
+                next = block.last.next();
+            }
+            Ok(Some(frame.batch))
+        })
+    }
+
+    /// The block that holds a position: of the frame that holds it, the part that is packed by itself.
+    pub(super) fn read_block(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        self.read(|connection| {
+            let Some(frame) = frame(connection, position)? else { return Ok(None) };
+            if frame.has_blocks() { block(connection, &frame.batch, position).map(Some) } else { Ok(Some(frame.batch)) }
         })
     }
 
@@ -293,6 +295,14 @@ impl JournalFile {
                 None if value("format_version")?.as_deref() == Some("1") => Ok(head),
                 None => Ok(Position::ZERO),
             }
+        })
+    }
+
+    /// What the journal was named by when it was made, unlike every other journal.
+    pub(super) fn journal_id(&self) -> Result<String, StoreError> {
+        self.read(|connection| {
+            let id = connection.query_row("SELECT value FROM meta WHERE key = 'journal_id'", [], |row| row.get(0));
+            id.map_err(|error| read_failure("journal_id in the table meta", FIRST, &error))
         })
     }
 
@@ -365,6 +375,82 @@ impl JournalFile {
     }
 }
 
+/// Gives a journal the id of the one that it was made of.
+pub(super) fn set_journal_id(connection: &Connection, id: &str) -> Result<(), StoreError> {
+    let updated = connection.execute("UPDATE meta SET value = ?1 WHERE key = 'journal_id'", [id]);
+    updated.map(drop).map_err(|error| failed("cannot write journal_id", error))
+}
+
+/// A row of `frames`, with the records where they stand in it.
+struct Frame {
+    batch: StoredBatch,
+    packed: usize,
+}
+
+impl Frame {
+    /// Nothing packs to nothing: then the records stand in `blocks`.
+    fn has_blocks(&self) -> bool {
+        self.packed == 0
+    }
+}
+
+/// The frame that holds a position.
+fn frame(connection: &Connection, position: Position) -> Result<Option<Frame>, StoreError> {
+    let wanted = i64::try_from(position.get()).unwrap_or(i64::MAX);
+    let mut select = connection
+        .prepare_cached("SELECT first, last, checksums, body, root FROM frames WHERE first <= ?1 ORDER BY first DESC LIMIT 1")
+        .map_err(|error| read_failure("a frame", position, &error))?;
+    let row = select.query_row([wanted], |row| {
+        let packed = row.get_ref(3)?.as_blob()?.len();
+        // A root of another length is another root than any that will be computed.
+        let root = Hash::from_slice(row.get_ref(4)?.as_blob()?).unwrap_or(Hash([0; 32]));
+        Ok((packed, row.get::<_, i64>(1)?, records(row, Some(root))?))
+    });
+    let row = row.optional().map_err(|error| read_failure("a frame", position, &error))?;
+    let Some((packed, _, batch)) = row.filter(|(_, last, _)| *last >= wanted) else { return Ok(None) };
+    let batch = batch.map_err(|(first, last)| Corruption::new(position, format!("a frame is stored as one from {first} to {last}")))?;
+    if batch.first > position {
+        let what = format!("the file's pages are out of order: the frame from {} to {} is found in its place", batch.first, batch.last);
+        return Err(Corruption::new(position, what).into());
+    }
+    Ok(Some(Frame { batch, packed }))
+}
+
+/// The block of a frame that holds a position.
+fn block(connection: &Connection, frame: &StoredBatch, position: Position) -> Result<StoredBatch, StoreError> {
+    let failed = |error: &rusqlite::Error| read_failure("a block", position, error);
+    let mut select = connection
+        .prepare_cached("SELECT first, last, checksums, body FROM blocks WHERE first <= ?1 ORDER BY first DESC LIMIT 1")
+        .map_err(|error| failed(&error))?;
+    let found = select.query_row([position.get() as i64], |row| records(row, None)).optional().map_err(|error| failed(&error))?;
+    let is_in_frame = |block: &StoredBatch| frame.first <= block.first && block.last <= frame.last;
+    let holds = |block: &StoredBatch| block.first <= position && position <= block.last;
+    let what = || format!("no block of the frame from {} to {} holds it", frame.first, frame.last);
+    let mut block = found
+        .and_then(Result::ok)
+        .filter(|block| is_in_frame(block) && holds(block))
+        .ok_or_else(|| Corruption::new(position, what()))?;
+    if block.last == frame.last {
+        block.root = frame.root;
+    }
+    Ok(block)
+}
+
+/// The records of a row of `frames` or `blocks`, or its first and last position where these are none.
+fn records(row: &Row<'_>, root: Option<Hash>) -> rusqlite::Result<Result<StoredBatch, (i64, i64)>> {
+    let (first, last) = (row.get(0)?, row.get(1)?);
+    let (Ok(begin), Ok(end)) = (u64::try_from(first), u64::try_from(last)) else { return Ok(Err((first, last))) };
+    // Four bytes each; what is left over counts as one more, so that it is noticed.
+    let checksums = row.get_ref(2)?.as_blob()?.chunks(4).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
+    Ok(Ok(StoredBatch {
+        first: Position::new(begin),
+        last: Position::new(end),
+        root,
+        checksums: checksums.collect(),
+        lines: unpack(row.get_ref(3)?.as_blob()?),
+    }))
+}
+
 /// Makes a file of format 1 one of format 2. What stands in it stays as it is; `format_1_until` says how far that goes.
 fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -405,9 +491,22 @@ impl Packer {
         Compressor::new(ZSTD_LEVEL).map(Self).map_err(|error| failed("cannot pack batches", error))
     }
 
-    fn pack(&mut self, lines: &[u8]) -> Result<Vec<u8>, StoreError> {
-        self.0.compress(lines).map_err(|error| failed("cannot pack the batch", error))
+    fn pack(&mut self, block: &Block<'_>) -> Result<PackedBlock, StoreError> {
+        Ok(PackedBlock {
+            first: block.first,
+            last: block.last,
+            checksums: block.checksums.iter().flat_map(|checksum| checksum.to_be_bytes()).collect(),
+            body: self.0.compress(block.lines).map_err(|error| failed("cannot pack the batch", error))?,
+        })
     }
+}
+
+/// A block as it is stored.
+struct PackedBlock {
+    first: Position,
+    last: Position,
+    checksums: Vec<u8>,
+    body: Vec<u8>,
 }
 
 impl fmt::Debug for Packer {
@@ -433,8 +532,10 @@ impl<E: Into<StoreError>> From<E> for NotAppended {
 /// Appends a batch and moves the head, in one transaction that has reached the disk when this returns.
 pub(super) fn append(connection: &mut Connection, packer: &mut Packer, expected: &Head, batch: &Batch) -> Result<(), NotAppended> {
     check_readable(batch.lines().len() as u64)?;
-    let body = packer.pack(batch.lines())?;
-    let checksums: Vec<u8> = batch.checksums().iter().flat_map(|checksum| checksum.to_be_bytes()).collect();
+    let mut blocks = batch.blocks().map(|block| packer.pack(&block)).collect::<Result<Vec<_>, _>>()?;
+    // One block needs no row of its own.
+    let own = if blocks.len() == 1 { blocks.pop() } else { None };
+    let (checksums, body) = own.map_or_else(Default::default, |own| (own.checksums, own.body));
     let peaks: Vec<u8> = batch.tree().peaks().iter().flat_map(|peak| peak.0).collect();
     let (first, head) = (batch.first().get() as i64, batch.head());
     let last = head.position.get() as i64;
@@ -456,6 +557,13 @@ pub(super) fn append(connection: &mut Connection, packer: &mut Packer, expected:
         .prepare_cached("INSERT INTO frames (first, last, root, checksums, body, peaks) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
         .and_then(|mut insert| insert.execute(params![first, last, head.root.0, checksums, body, frame_peaks]))
         .map_err(before_commit)?;
+    if !blocks.is_empty() {
+        let insert = "INSERT INTO blocks (first, last, checksums, body) VALUES (?1, ?2, ?3, ?4)";
+        let mut insert = transaction.prepare_cached(insert).map_err(before_commit)?;
+        for PackedBlock { first, last, checksums, body } in blocks {
+            insert.execute(params![first.get() as i64, last.get() as i64, checksums, body]).map_err(before_commit)?;
+        }
+    }
     if batch.has_format_1() {
         transaction
             .prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")

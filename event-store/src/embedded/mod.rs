@@ -4,12 +4,13 @@
 //! and command, snapshots): deleting it costs time at the next start, nothing else. `cauri.lock` is held by
 //! the one process that may append. `docs/reference/journal-format.md` describes the bytes.
 
+mod block_cache;
 mod durable;
 pub(crate) mod index;
 pub(crate) mod journal;
+mod repack;
 mod roots;
 
-use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use rusqlite::{Connection, ErrorCode};
 pub use self::index::IndexAudit;
 #[doc(hidden)]
 pub use self::index::IndexSize;
+use self::block_cache::BlockCache;
 use self::index::{Index, IndexSlot, Surroundings};
 use self::journal::{JournalFile, NotAppended, Packer};
 use crate::batch::Batch;
@@ -38,8 +40,8 @@ pub const FORMAT_VERSION: u32 = 2;
 /// Connections for reading that are kept for the next reader; more than this many are closed again.
 const READERS_KEPT: usize = 16;
 
-/// Batches that stay unpacked for reads by stream.
-const CACHED_BATCHES: usize = 8;
+/// How many bytes of blocks stay unpacked for look-ups and reads by stream.
+const CACHED_BYTES: usize = 32 << 20;
 
 /// Keeps a connection for the next reader, if there are not enough already.
 fn keep(readers: &Mutex<Vec<Connection>>, connection: Connection) {
@@ -58,7 +60,7 @@ pub struct EmbeddedStore {
     health: StoreHealth,
     space: Space,
     writer: Option<Mutex<Writer>>,
-    cache: Mutex<VecDeque<Arc<CheckedBatch>>>,
+    blocks: BlockCache,
     format_1_until: AtomicU64,
     heads: HeadWatch,
     // Dropped last: nobody else opens the journal before everything above is closed.
@@ -153,7 +155,7 @@ impl EmbeddedStore {
             journal,
             health,
             space,
-            cache: Mutex::default(),
+            blocks: BlockCache::new(CACHED_BYTES),
             _lock: Some(lock),
         };
         // A disk that is full is noticed before the first command.
@@ -169,9 +171,9 @@ impl EmbeddedStore {
         let around = Surroundings { size: IndexSize::default(), space: space.clone(), health: health.clone() };
         let index = Index::open_read_only(dir, &journal, head.position, &around)?;
         let index = IndexSlot::new(dir.to_owned(), journal.clone(), around, index);
-        let (cache, heads) = (Mutex::default(), HeadWatch::new(head));
+        let (blocks, heads) = (BlockCache::new(CACHED_BYTES), HeadWatch::new(head));
         let format_1_until = AtomicU64::new(journal.format_1_until(head.position)?.get());
-        Ok(Self { name: name.to_owned(), journal, index, health, space, writer: None, cache, format_1_until, heads, _lock: None })
+        Ok(Self { name: name.to_owned(), journal, index, health, space, writer: None, blocks, format_1_until, heads, _lock: None })
     }
 
     /// Looks whether the directory holds the journal `name` in a format that this program reads.
@@ -275,27 +277,19 @@ impl EmbeddedStore {
         self.heads.publish(batch.head());
     }
 
-    fn checked_batch(&self, position: Position) -> Result<Option<Arc<CheckedBatch>>, StoreError> {
-        let holds = |batch: &CheckedBatch| batch.first() <= position && position <= batch.last();
-        if let Some(batch) = self.cache().iter().find(|batch| holds(batch)) {
-            return Ok(Some(batch.clone()));
+    fn checked_block(&self, position: Position) -> Result<Option<Arc<CheckedBatch>>, StoreError> {
+        if let Some(block) = self.blocks.get(position) {
+            return Ok(Some(block));
         }
-        let Some(batch) = self.read_checked(position)? else { return Ok(None) };
-        let batch = Arc::new(batch);
-        let mut cache = self.cache();
-        cache.truncate(CACHED_BATCHES - 1);
-        cache.push_front(batch.clone());
-        Ok(Some(batch))
-    }
-
-    fn cache(&self) -> MutexGuard<'_, VecDeque<Arc<CheckedBatch>>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+        let block = self.read_checked_block(position)?.map(Arc::new);
+        block.iter().for_each(|block| self.blocks.keep(block.clone()));
+        Ok(block)
     }
 
     /// The record at a candidate position, if it is what the look-up wants: keys are hashes and may collide.
     fn confirm(&self, lookup: &Lookup<'_>, position: Position) -> Result<bool, StoreError> {
-        let Some(batch) = self.checked_batch(position)? else { return Ok(false) };
-        let Some(record) = batch.at(position) else { return Ok(false) };
+        let Some(block) = self.checked_block(position)? else { return Ok(false) };
+        let Some(record) = block.at(position) else { return Ok(false) };
         let envelope = record.envelope()?;
         Ok(match lookup {
             Lookup::Command(command) => envelope.metadata.is_of(command),
@@ -379,13 +373,13 @@ impl EventStore for EmbeddedStore {
     }
 
     fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
-        // Before the frame is looked for: one that is appended meanwhile is not missing.
         let head = self.heads.head().position;
-        match self.journal.read_batch(position)? {
-            // Nothing there is no answer to give: a command that stands there would be taken for one that was never sent.
-            None if Position::ZERO < position && position <= head => Err(missing(position).into()),
-            found => Ok(found),
-        }
+        refuse_missing(self.journal.read_batch(position)?, position, head)
+    }
+
+    fn read_block(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        let head = self.heads.head().position;
+        refuse_missing(self.journal.read_block(position)?, position, head)
     }
 
     fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
@@ -403,8 +397,8 @@ impl EventStore for EmbeddedStore {
         positions.dedup();
         let mut records = Vec::new();
         for position in positions {
-            let Some(batch) = self.checked_batch(position)? else { continue };
-            let Some(record) = batch.at(position) else { continue };
+            let Some(block) = self.checked_block(position)? else { continue };
+            let Some(record) = block.at(position) else { continue };
             let envelope = record.envelope()?;
             if envelope.stream == *stream && envelope.version >= from {
                 records.push(record.to_owned());
@@ -480,6 +474,15 @@ fn lock(dir: &Path) -> Result<Lock, OpenError> {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(failed(&format!("cannot lock {}", path.display()), error).into()),
+    }
+}
+
+/// Nothing there is no answer to give below the head: a command that stands there would be taken for one that was never
+/// sent. `head` is read before what is `found`: what is appended meanwhile is not missing.
+fn refuse_missing(found: Option<StoredBatch>, position: Position, head: Position) -> Result<Option<StoredBatch>, StoreError> {
+    match found {
+        None if Position::ZERO < position && position <= head => Err(missing(position).into()),
+        found => Ok(found),
     }
 }
 

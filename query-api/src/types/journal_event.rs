@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::connection::Connection;
 use async_graphql::{Json, Object};
-use cauri_event_store::OwnedRecord;
+use cauri_event_store::{OwnedRecord, StoreError};
 use cauri_projections::read::{JournalEventFilter, JournalEventRow};
 
 use super::{AsOf, EventMetadata};
@@ -79,7 +79,7 @@ impl JournalEvent {
     #[graphql(complexity = 2)]
     async fn schema(&self) -> Result<u32, QueryError> {
         let record = self.stored().await?;
-        Ok(record.as_record().envelope().map_err(QueryError::from)?.schema)
+        Ok(record.as_record().envelope().map_err(StoreError::from)?.schema)
     }
 
     /// When it was recorded.
@@ -91,7 +91,7 @@ impl JournalEvent {
     #[graphql(complexity = 5)]
     async fn payload(&self) -> Result<Json<serde_json::Value>, QueryError> {
         let record = self.stored().await?;
-        let envelope = record.as_record().envelope().map_err(QueryError::from)?;
+        let envelope = record.as_record().envelope().map_err(StoreError::from)?;
         serde_json::from_str(envelope.data.get()).map(Json).map_err(QueryError::internal)
     }
 
@@ -99,7 +99,7 @@ impl JournalEvent {
     #[graphql(complexity = "2 + child_complexity")]
     async fn metadata(&self) -> Result<EventMetadata, QueryError> {
         let record = self.stored().await?;
-        let envelope = record.as_record().envelope().map_err(QueryError::from)?;
+        let envelope = record.as_record().envelope().map_err(StoreError::from)?;
         Ok(EventMetadata(envelope.metadata))
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn check(batch: &mut ReadBatch, position: Position, range: Range<usiz
     let bytes = batch.bytes_of(range);
     let what = match record.events.as_slice() {
         [event] if event.event.schema() == record.schema => {
-            let rewritten = event.to_bytes();
+            let rewritten = event.to_bytes_in(record.envelope_version);
             (rewritten != bytes).then(|| {
                 let at = rewritten.iter().zip(bytes).position(|(left, right)| left != right).unwrap_or(rewritten.len().min(bytes.len()));
                 format!("Cauri would write what the record says otherwise, from byte {at} on")

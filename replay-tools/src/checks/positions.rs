@@ -24,12 +24,18 @@ impl Positions {
     pub(crate) fn continues(&mut self, first: Position, last: Position, findings: &mut Findings) -> bool {
         let next = self.last.next();
         if first > next {
-            findings.at(Check::Positions, next, format!("no record stands at {}", span(next, first)));
+            self.missing(first, findings);
         } else if first < next {
             findings.at(Check::Positions, first, format!("a batch begins at {first}, though the one before it ends at {}", self.last));
         }
         self.last = self.last.max(last);
         first == next
+    }
+
+    /// No record stands between the last and `first`.
+    pub(crate) fn missing(&self, first: Position, findings: &mut Findings) {
+        let next = self.last.next();
+        findings.at(Check::Positions, next, format!("no record stands at {}", span(next, first)));
     }
 
     /// Records before `to` could not be read; that was told.

@@ -5,6 +5,7 @@ mod export;
 mod head;
 mod import;
 mod manual;
+mod repack;
 mod show;
 mod trial_balance;
 mod verify;
@@ -54,6 +55,9 @@ enum Command {
     /// Make a new journal from an export, byte for byte.
     #[command(after_long_help = include_str!("import.md"))]
     Import(import::Arguments),
+    /// Write a journal anew in today's format, with the same records and roots.
+    #[command(after_long_help = include_str!("repack.md"))]
+    Repack(repack::Arguments),
     /// The manual of a command or of a check.
     #[command(after_long_help = include_str!("manual.md"))]
     Manual(manual::Arguments),
@@ -155,6 +159,7 @@ where
         Command::Head(arguments) => head::run(arguments, out),
         Command::Export(arguments) => export::run(arguments, out),
         Command::Import(arguments) => import::run(arguments, out),
+        Command::Repack(arguments) => repack::run(arguments, out),
         Command::Manual(arguments) => manual::run(arguments, out),
     };
     match ended.and_then(|exit| Ok(out.flush().map(|()| exit)?)) {

@@ -14,6 +14,8 @@ use super::{Fact, Happening, Motion, Moved, Movement, ReadBatch, Seed, Span, Str
 pub(crate) struct CarefulRecord {
     /// The position that the record itself states.
     pub(crate) stated: Position,
+    /// The version of the envelope, as stored.
+    pub(crate) envelope_version: u32,
     /// The version of the event's shape, as stored.
     pub(crate) schema: u32,
     /// The event, or events, of today.
@@ -23,8 +25,8 @@ pub(crate) struct CarefulRecord {
 /// Reads a record.
 pub(crate) fn read(bytes: &[u8]) -> Result<CarefulRecord, UndecodableEvent> {
     let envelope = Envelope::parse(bytes)?;
-    let (stated, schema) = (envelope.position, envelope.schema);
-    Ok(CarefulRecord { stated, schema, events: envelope.decode::<Ledger>()? })
+    let (envelope_version, stated, schema) = (envelope.envelope_version, envelope.position, envelope.schema);
+    Ok(CarefulRecord { envelope_version, stated, schema, events: envelope.decode::<Ledger>()? })
 }
 
 /// Adds the facts of a record, with its texts behind the lines.

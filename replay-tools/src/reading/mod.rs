@@ -184,8 +184,8 @@ pub struct RawBatch {
 pub enum Body {
     /// As they are.
     Lines(Vec<u8>),
-    /// Compressed with zstd, to be unpacked by whoever reads the batch.
-    Packed(Vec<u8>),
+    /// Block after block compressed with zstd, to be unpacked by whoever reads the batch.
+    Packed(Vec<Vec<u8>>),
 }
 
 impl From<StoredBatch> for RawBatch {
@@ -261,7 +261,7 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
     let RawBatch { first, last, root, checksums, peaks, body } = raw;
     let (lines, torn) = match body {
         Body::Lines(lines) => (lines, None),
-        Body::Packed(body) => unpack(&body),
+        Body::Packed(blocks) => unpack(&blocks),
     };
     let expected = (last.get() + 1).saturating_sub(first.get()) as usize;
     let bytes = lines.len() as u64;
@@ -316,15 +316,32 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
 pub(crate) fn lines(body: Body) -> Vec<u8> {
     match body {
         Body::Lines(lines) => lines,
-        Body::Packed(body) => unpack(&body).0,
+        Body::Packed(blocks) => unpack(&blocks).0,
     }
 }
 
 /// No batch unpacks to more: what claims to is damaged.
 const MOST_UNPACKED: u64 = 1 << 30;
 
-/// Unpacks a batch; where it cannot be unpacked to its end, as much as can be, and why no more.
-fn unpack(body: &[u8]) -> (Vec<u8>, Option<String>) {
+/// Unpacks the blocks of a batch up to the first that cannot be unpacked to its end, and says why it cannot.
+fn unpack(blocks: &[Vec<u8>]) -> (Vec<u8>, Option<String>) {
+    let (mut lines, mut torn) = match blocks.first() {
+        Some(block) => unpack_block(block),
+        None => (Vec::new(), None),
+    };
+    for block in blocks.iter().skip(1) {
+        if torn.is_some() {
+            break;
+        }
+        let (more, why) = unpack_block(block);
+        lines.extend(more);
+        torn = why;
+    }
+    (lines, torn)
+}
+
+/// Unpacks a block; where it cannot be unpacked to its end, as much as can be, and why no more.
+fn unpack_block(body: &[u8]) -> (Vec<u8>, Option<String>) {
     let claimed = zstd::zstd_safe::get_frame_content_size(body).ok().flatten().filter(|size| *size <= MOST_UNPACKED);
     if let Some(Ok(lines)) = claimed.map(|size| zstd::bulk::decompress(body, size as usize)) {
         return (lines, None);

@@ -33,7 +33,9 @@ pub(super) fn read(
         b"entry.reversed" => reversed(&mut text)?,
         _ => return None,
     };
-    text.need(b"},\"metadata\":{\"actor\":\"")?;
+    text.need(b"}")?;
+    text.eat(b",\"envelope\":2");
+    text.need(b",\"metadata\":{\"actor\":\"")?;
     text.short_text()?;
     let caller = if text.eat(b",\"caller\":\"") { Some(text.caller()?) } else { None };
     if text.eat(b",\"causation\":\"") {

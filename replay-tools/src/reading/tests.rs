@@ -335,6 +335,6 @@ proptest! {
     fn no_bytes_make_a_reader_panic(line in prop::collection::vec(any::<u8>(), 0..200)) {
         let raw = RawBatch { first: AT, last: AT, root: None, checksums: None, peaks: None, body: Body::Lines(line.clone()) };
         read(raw, &Seed::default());
-        read(RawBatch { first: AT, last: AT, root: None, checksums: None, peaks: None, body: Body::Packed(line) }, &Seed::default());
+        read(RawBatch { first: AT, last: AT, root: None, checksums: None, peaks: None, body: Body::Packed(vec![line]) }, &Seed::default());
     }
 }

@@ -106,7 +106,9 @@ impl Scribe {
                 }),
                 recorded_at: Timestamp::from_micros(self.now).expect("in range"),
             };
-            self.records.push(record.to_bytes());
+            // A record without a caller is of journal format 1, whose envelope has no version.
+            let bytes = if record.metadata.is_format_1() { record.to_bytes_in(1) } else { record.to_bytes() };
+            self.records.push(bytes);
         }
         self
     }
