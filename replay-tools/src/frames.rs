@@ -228,14 +228,16 @@ fn checksums(bytes: &[u8]) -> impl Iterator<Item = u32> {
 
 /// The checksums and packed blocks of the frame from `first` to `last`.
 fn blocks(connection: &Connection, first: i64, last: i64) -> rusqlite::Result<(Vec<u32>, Vec<Vec<u8>>)> {
-    let mut select = connection
-        .prepare_cached("SELECT first, last, checksums, body FROM blocks WHERE first >= ?1 AND first <= ?2 ORDER BY first")?;
+    let mut select =
+        connection.prepare_cached("SELECT first, last, checksums, body FROM blocks WHERE first >= ?1 AND first <= ?2 ORDER BY first")?;
     let mut rows = select.query([first, last])?;
     let (mut sums, mut packed, mut next) = (Vec::new(), Vec::new(), first);
     while let Some(row) = rows.next()? {
         let (begins, ends) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?);
         if begins != next || ends < begins || ends > last {
-            return Err(out_of_place(format!("where a block begins at {next}, in the frame from {first} to {last}, there is one from {begins} to {ends}")));
+            return Err(out_of_place(format!(
+                "where a block begins at {next}, in the frame from {first} to {last}, there is one from {begins} to {ends}"
+            )));
         }
         sums.extend(checksums(row.get_ref(2)?.as_blob()?));
         packed.push(row.get_ref(3)?.as_blob()?.to_vec());

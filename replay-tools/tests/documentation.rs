@@ -40,7 +40,12 @@ fn the_commands_about_the_format_answer_as_documented() {
 
     let desk = tempfile::tempdir().unwrap();
     fs::create_dir_all(desk.path().join("docs/reference")).unwrap();
-    for (name, place) in [("example-journal.jsonl", "docs/reference/example-journal.jsonl"), ("verify_export.py", "verify_export.py")] {
+    for (name, place) in [
+        ("example-journal.jsonl", "docs/reference/example-journal.jsonl"),
+        ("verify_export.py", "verify_export.py"),
+        ("encode_vectors.py", "encode_vectors.py"),
+        ("vectors.json", "vectors.json"),
+    ] {
         fs::copy(reference.join(name), desk.path().join(place)).unwrap();
     }
     let program = Path::new(env!("CARGO_BIN_EXE_cauri-replay")).parent().unwrap();

@@ -426,10 +426,8 @@ fn block(connection: &Connection, frame: &StoredBatch, position: Position) -> Re
     let is_in_frame = |block: &StoredBatch| frame.first <= block.first && block.last <= frame.last;
     let holds = |block: &StoredBatch| block.first <= position && position <= block.last;
     let what = || format!("no block of the frame from {} to {} holds it", frame.first, frame.last);
-    let mut block = found
-        .and_then(Result::ok)
-        .filter(|block| is_in_frame(block) && holds(block))
-        .ok_or_else(|| Corruption::new(position, what()))?;
+    let mut block =
+        found.and_then(Result::ok).filter(|block| is_in_frame(block) && holds(block)).ok_or_else(|| Corruption::new(position, what()))?;
     if block.last == frame.last {
         block.root = frame.root;
     }

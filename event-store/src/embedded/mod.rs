@@ -19,10 +19,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cauri_event_schemas::{Position, StreamVersion};
 use rusqlite::{Connection, ErrorCode};
 
+use self::block_cache::BlockCache;
 pub use self::index::IndexAudit;
 #[doc(hidden)]
 pub use self::index::IndexSize;
-use self::block_cache::BlockCache;
 use self::index::{Index, IndexSlot, Surroundings};
 use self::journal::{JournalFile, NotAppended, Packer};
 use crate::batch::Batch;

@@ -30,7 +30,9 @@ impl EmbeddedStore {
         while let Some(stored) = source.read_checked(next)? {
             let mut batch = Batch::after(target.tree()?);
             for record in stored.records() {
-                batch.push_bytes(record.bytes()).map_err(|error| StoreError::from(Corruption::new(record.position(), error.to_string())))?;
+                batch
+                    .push_bytes(record.bytes())
+                    .map_err(|error| StoreError::from(Corruption::new(record.position(), error.to_string())))?;
             }
             let head = batch.head();
             if stored.root() != Some(head.root) {

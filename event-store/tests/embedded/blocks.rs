@@ -42,7 +42,8 @@ fn rows(dir: &Path, table: &str) -> Vec<Row> {
     let journal = database(dir);
     let sql = format!("SELECT first, last, length(checksums) / 4, length(body) > 0 FROM {table} ORDER BY first");
     let mut select = journal.prepare(&sql).expect("a table");
-    let rows = select.query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as usize, row.get(3)?)));
+    let rows = select
+        .query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as usize, row.get(3)?)));
     rows.expect("rows").collect::<Result<_, _>>().expect("rows")
 }
 
@@ -85,7 +86,10 @@ fn corrupt_after(change: &str) -> (Vec<u64>, Vec<u64>) {
         let position = record.as_record().position();
         match store.read_checked_block(position) {
             Ok(Some(block)) => {
-                assert!(block.at(position).is_some_and(|found| found.bytes() == record.as_record().bytes()), "{change}: another record at {position}");
+                assert!(
+                    block.at(position).is_some_and(|found| found.bytes() == record.as_record().bytes()),
+                    "{change}: another record at {position}"
+                );
             }
             Err(StoreError::Corruption(Corruption { position: at, .. })) => {
                 assert!(at.get() > 3 && at.get() <= 1_003, "{change}: {at} is named");
@@ -115,7 +119,10 @@ fn a_damaged_block_is_corruption_and_its_neighbours_are_read_as_they_were() {
         format!("DELETE FROM blocks WHERE first = {}", second.0),
         format!("UPDATE blocks SET body = x'' WHERE first = {}", second.0),
         format!("UPDATE blocks SET body = (SELECT body FROM blocks WHERE first = {}) WHERE first = {}", third.0, second.0),
-        format!("UPDATE blocks SET body = CAST((SELECT body FROM blocks WHERE first = {}) || body AS BLOB) WHERE first = {}", third.0, second.0),
+        format!(
+            "UPDATE blocks SET body = CAST((SELECT body FROM blocks WHERE first = {}) || body AS BLOB) WHERE first = {}",
+            third.0, second.0
+        ),
         format!("UPDATE blocks SET checksums = x'00' WHERE first = {}", second.0),
         format!("UPDATE blocks SET checksums = substr(checksums, 5) WHERE first = {}", second.0),
         format!("UPDATE blocks SET last = last + 1 WHERE first = {}", second.0),
@@ -163,7 +170,8 @@ fn repacking_keeps_records_batches_and_roots_and_cuts_blocks() {
     let (frames, blocks) = (rows(dir.path(), "frames"), rows(dir.path(), "blocks"));
     let roots = |dir: &Path| -> Vec<Vec<u8>> {
         let journal = database(dir);
-        let mut select = journal.prepare("SELECT root FROM frames UNION ALL SELECT value FROM meta WHERE key = 'journal_id'").expect("frames");
+        let mut select =
+            journal.prepare("SELECT root FROM frames UNION ALL SELECT value FROM meta WHERE key = 'journal_id'").expect("frames");
         let roots = select.query_map([], |row| row.get_ref(0)?.as_bytes().map(<[u8]>::to_vec).map_err(Into::into)).expect("roots");
         roots.collect::<Result<_, _>>().expect("roots")
     };

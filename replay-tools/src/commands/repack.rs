@@ -37,7 +37,15 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
     progress.done();
     let packed = |frames: &Frames| Ok::<_, CommandError>(frames.stored(head.position)?.packed_bytes.unwrap_or(0));
     let (was, is) = (packed(&source)?, packed(&Frames::open(&to, &arguments.journal)?)?);
-    writeln!(out, "{} holds {} records of {}, head {}:{}", to.display(), count(head.position.get()), arguments.journal, head.position, head.root)?;
+    writeln!(
+        out,
+        "{} holds {} records of {}, head {}:{}",
+        to.display(),
+        count(head.position.get()),
+        arguments.journal,
+        head.position,
+        head.root
+    )?;
     writeln!(out, "packed    {} before, {} now", size(was), size(is))?;
     let now = source.tree()?.head();
     if now != head {
