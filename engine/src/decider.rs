@@ -3,7 +3,8 @@
 //! Everything that a command records is folded at once, so that the next command sees it, and can be taken back: one
 //! command because it is refused, a submission because one of its commands is, whole batches because the append failed.
 
-use std::fmt::Display;
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -16,10 +17,11 @@ use cauri_domain::time::Timestamp;
 use cauri_domain::{IllegalTransition, Refusal, RefusalCode};
 use cauri_event_schemas::record::ENGINE;
 use cauri_event_schemas::{Fingerprint, Metadata, Position, Recorded, StreamVersion};
-use cauri_event_store::{CheckedBatch, Corruption, EventStore, Lookup, StoreError};
+use cauri_event_store::{Corruption, EventStore, Lookup};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::loading::{Found, Sought};
 use crate::submission::{Accepted, CommandEnvelope, Outcome, Refused};
 
 /// Changes whenever the shape of a snapshot changes; a snapshot of another shape is ignored.
@@ -45,8 +47,8 @@ pub(crate) struct Decider<K: Kind> {
     position: Position,
     /// What was decided and is not yet durable.
     in_flight: InFlight<K>,
-    /// What the store says of the ids that the next commands name.
-    prefetched: Prefetched<K>,
+    /// What was loaded for requests that are not decided yet.
+    loaded: LoadedFor<K>,
 }
 
 /// Aggregates and commands of batches that are on their way to the store, which does not answer for them yet.
@@ -71,9 +73,16 @@ struct Decided<K: Kind> {
     at: Position,
 }
 
-struct Prefetched<K: Kind> {
-    aggregates: HashMap<K::Stream, (K::Aggregate, StreamVersion)>,
-    commands: HashMap<CommandKey, Vec<RecordOf<K>>>,
+struct LoadedFor<K: Kind> {
+    aggregates: HashMap<K::Stream, Wanted<(K::Aggregate, StreamVersion)>>,
+    /// The records of each; none where it was never decided.
+    commands: HashMap<CommandKey, Wanted<Option<Vec<RecordOf<K>>>>>,
+}
+
+/// Something that was loaded for so many requests.
+struct Wanted<T> {
+    what: T,
+    wanted: usize,
 }
 
 impl<K: Kind> Default for InFlight<K> {
@@ -82,10 +91,50 @@ impl<K: Kind> Default for InFlight<K> {
     }
 }
 
-impl<K: Kind> Default for Prefetched<K> {
+impl<K: Kind> Default for LoadedFor<K> {
     fn default() -> Self {
         Self { aggregates: HashMap::new(), commands: HashMap::new() }
     }
+}
+
+impl<K: Kind> LoadedFor<K> {
+    fn command(&self, key: &CommandKey) -> Option<&Vec<RecordOf<K>>> {
+        self.commands.get(key).and_then(|loaded| loaded.what.as_ref())
+    }
+}
+
+fn release<Q: Eq + Hash, T>(loaded: &mut HashMap<Q, Wanted<T>>, key: &Q) {
+    if let Some(kept) = loaded.get_mut(key) {
+        kept.wanted -= 1;
+        if kept.wanted == 0 {
+            loaded.remove(key);
+        }
+    }
+}
+
+/// Of what was asked, that of which the store does not know from memory that it was never written.
+fn only_possible<S: StreamKey>(store: &dyn EventStore, asked: Vec<(usize, Sought<S>)>) -> Vec<(usize, Sought<S>)> {
+    // The names stand in one text, so that a look-up costs no allocation.
+    let mut names = Vec::with_capacity(48 * asked.len());
+    let mut ranges = Vec::with_capacity(asked.len());
+    for (_, sought) in &asked {
+        let start = names.len();
+        if let Sought::Aggregate(stream) = sought {
+            stream.write_name(&mut names);
+        }
+        ranges.push(start..names.len());
+    }
+    let names = String::from_utf8_lossy(&names);
+    let lookups: Vec<Lookup<'_>> = asked
+        .iter()
+        .zip(ranges)
+        .map(|((_, sought), name)| match sought {
+            Sought::Command(key) => Lookup::Command(key),
+            Sought::Aggregate(_) => Lookup::Stream(&names[name]),
+        })
+        .collect();
+    let possible = store.may_hold(&lookups);
+    asked.into_iter().zip(possible).filter_map(|(asked, possible)| possible.then_some(asked)).collect()
 }
 
 /// The decision state as a snapshot keeps it.
@@ -124,7 +173,7 @@ impl<K: Kind> Decider<K> {
             last_recorded_at: Timestamp::MIN,
             position: Position::ZERO,
             in_flight: InFlight::default(),
-            prefetched: Prefetched::default(),
+            loaded: LoadedFor::default(),
         }
     }
 
@@ -249,92 +298,114 @@ impl<K: Kind> Decider<K> {
         self.position = moment.position;
     }
 
-    /// Takes back every batch that did not become durable.
+    /// Takes back every batch that did not become durable. What was loaded must be loaded again ([`Decider::drop_loaded`]):
+    /// what became durable since then is not kept any more.
     pub(crate) fn drop_speculation(&mut self, durable: &Moment<K>) {
         self.roll_back_state(durable);
         self.in_flight = InFlight::default();
     }
 
-    /// Everything up to `position`, and up to `moment`, is durable: the store answers for it.
+    /// Nothing that was loaded is of use any more.
+    pub(crate) fn drop_loaded(&mut self) {
+        self.loaded = LoadedFor::default();
+    }
+
+    /// Everything up to `moment` is durable. What was decided up to `position` is not kept any more: the store answers for it.
+    ///
+    /// Where something was loaded for a request that is not decided yet, `position` is at most the one that it shows.
     pub(crate) fn forget(&mut self, moment: &Moment<K>, position: Position) {
         self.state.forget(moment.state);
         self.in_flight.aggregates.retain(|_, written| written.at > position);
         self.in_flight.commands.retain(|_, decided| decided.at > position);
     }
 
-    /// Asks the store for all that the next commands name, so that deciding needs no I/O.
+    /// What of these commands must be asked of the store before they can be decided, with the index of the command.
     ///
-    /// Aggregates are taken as they are at `durable`, like everything else that is decided on: what another engine
-    /// appended after it is seen with the rest of its tail.
-    pub(crate) fn prefetch<'a>(
-        &mut self,
+    /// `as_of` is the durable position that whatever is loaded will show. A look-up of which the store knows from memory
+    /// that nothing was written is not asked for; that stays true until the commands are decided, because what is
+    /// decided after `as_of` stays in memory ([`Decider::forget`]).
+    pub(crate) fn missing<'a>(
+        &self,
         store: &dyn EventStore,
-        durable: Position,
-        commands: impl Iterator<Item = &'a EnvelopeOf<K>> + Clone,
-    ) -> Result<(), StoreError> {
-        self.prefetched = Prefetched::default();
+        as_of: Position,
+        commands: impl Iterator<Item = &'a EnvelopeOf<K>>,
+    ) -> Vec<(usize, Sought<K::Stream>)> {
         let in_format_1 = store.format_1_until() > Position::ZERO;
-        let mut keys = Vec::new();
-        for envelope in commands.clone() {
-            if !self.in_flight.commands.contains_key(&envelope.key) {
-                keys.push(envelope.key.clone());
+        let mut asked = Vec::new();
+        for (index, envelope) in commands.enumerate() {
+            if self.in_flight.commands.get(&envelope.key).is_none_or(|decided| decided.at <= as_of) {
+                asked.push((index, Sought::Command(envelope.key.clone())));
                 if in_format_1 {
-                    keys.push(CommandKey::without_caller(envelope.key.id.clone()));
+                    asked.push((index, Sought::Command(CommandKey::without_caller(envelope.key.id.clone()))));
+                }
+            }
+            self.needs(index, envelope, as_of, |_| false, &mut asked);
+        }
+        only_possible(store, asked)
+    }
+
+    /// What these commands need beyond what was `loaded` for them, now that it is known: what one aggregate holds may lead
+    /// to another.
+    pub(crate) fn still_missing<'a>(
+        &self,
+        store: &dyn EventStore,
+        as_of: Position,
+        loaded: &HashSet<Sought<K::Stream>>,
+        commands: impl Iterator<Item = (usize, &'a EnvelopeOf<K>)>,
+    ) -> Vec<(usize, Sought<K::Stream>)> {
+        let mut asked = Vec::new();
+        for (index, envelope) in commands {
+            let is_loaded = |stream: &K::Stream| loaded.contains(&Sought::Aggregate(stream.clone()));
+            self.needs(index, envelope, as_of, is_loaded, &mut asked);
+        }
+        only_possible(store, asked)
+    }
+
+    /// Adds the streams that a command needs and that nothing in memory will answer for.
+    fn needs(
+        &self,
+        index: usize,
+        envelope: &EnvelopeOf<K>,
+        as_of: Position,
+        is_loaded: impl Fn(&K::Stream) -> bool,
+        asked: &mut Vec<(usize, Sought<K::Stream>)>,
+    ) {
+        self.state.needs(&envelope.command, &envelope.key, self, &mut |stream| {
+            // Of other types there is nothing to load, however often they are named.
+            let is_of_loaded_type = K::unwritten(&stream).is_some();
+            // What became durable by then may be forgotten before the command is decided.
+            let stays = self.in_flight.aggregates.get(&stream).is_some_and(|written| written.at > as_of);
+            if is_of_loaded_type && !stays && self.state.resident(&stream).is_none() && !is_loaded(&stream) {
+                asked.push((index, Sought::Aggregate(stream)));
+            }
+        });
+    }
+
+    /// Takes what was loaded for a request, until it is released.
+    pub(crate) fn take_loaded(&mut self, found: Vec<Found<K>>) {
+        for found in found {
+            match found {
+                Found::Command(key, records) => {
+                    let wanted = self.loaded.commands.get(&key).map_or(0, |kept| kept.wanted);
+                    self.loaded.commands.insert(key, Wanted { what: records, wanted: wanted + 1 });
+                }
+                Found::Aggregate(stream, aggregate, version) => {
+                    let wanted = self.loaded.aggregates.get(&stream).map_or(0, |kept| kept.wanted);
+                    self.loaded.aggregates.insert(stream, Wanted { what: (aggregate, version), wanted: wanted + 1 });
                 }
             }
         }
-        let lookups: Vec<Lookup<'_>> = keys.iter().map(Lookup::Command).collect();
-        // A retried bulk names command after command of one batch: it is read once.
-        let mut batch = None;
-        for (key, position) in keys.iter().zip(store.locate(&lookups)?).filter_map(|(key, found)| Some((key, found?))) {
-            let records = records_of_command::<K>(store, &mut batch, key, position)?;
-            self.prefetched.commands.insert(key.clone(), records);
-        }
-        self.load_needed(store, durable, commands)
     }
 
-    /// Loads the aggregates that commands name, and then those that these lead to, until nothing new is named.
-    fn load_needed<'a>(
-        &mut self,
-        store: &dyn EventStore,
-        durable: Position,
-        commands: impl Iterator<Item = &'a EnvelopeOf<K>> + Clone,
-    ) -> Result<(), StoreError> {
-        loop {
-            let mut needed = Vec::new();
-            for envelope in commands.clone() {
-                self.state.needs(&envelope.command, &envelope.key, &*self, &mut |stream| {
-                    // Of other types there is nothing to load, however often they are named.
-                    if K::unwritten(&stream).is_some() && self.known(&stream).is_none() {
-                        needed.push(stream);
-                    }
-                });
-            }
-            if needed.is_empty() {
-                return Ok(());
-            }
-            // The names stand in one text, so that a look-up costs no allocation.
-            let mut names = Vec::with_capacity(48 * needed.len());
-            let mut ends = Vec::with_capacity(needed.len());
-            for stream in &needed {
-                stream.write_name(&mut names);
-                ends.push(names.len());
-            }
-            let names = String::from_utf8_lossy(&names);
-            let starts = std::iter::once(0).chain(ends.iter().copied());
-            let lookups: Vec<Lookup<'_>> = starts.zip(&ends).map(|(start, end)| Lookup::Stream(&names[start..*end])).collect();
-            let found = store.locate(&lookups)?;
-            if found.iter().all(Option::is_none) {
-                // What was never written leads to nothing else.
-                return Ok(());
-            }
-            for (stream, found) in needed.into_iter().zip(found) {
-                let loaded = match found {
-                    Some(_) => load_aggregate::<K>(store, &stream, durable)?,
-                    None => K::unwritten(&stream).map(|aggregate| (aggregate, StreamVersion::ZERO)),
-                };
-                let Some(loaded) = loaded else { continue };
-                self.prefetched.aggregates.insert(stream, loaded);
+    /// A request for which this was loaded is decided, or given up.
+    pub(crate) fn release<'a>(&mut self, loaded: impl Iterator<Item = &'a Sought<K::Stream>>)
+    where
+        K::Stream: 'a,
+    {
+        for sought in loaded {
+            match sought {
+                Sought::Command(key) => release(&mut self.loaded.commands, key),
+                Sought::Aggregate(stream) => release(&mut self.loaded.aggregates, stream),
             }
         }
     }
@@ -459,10 +530,10 @@ impl<K: Kind> Decider<K> {
     fn answered_before(&self, envelope: &EnvelopeOf<K>) -> Option<OutcomeOf<K>> {
         let same = match self.in_flight.commands.get(&envelope.key) {
             Some(decided) => (decided.fingerprint == envelope.fingerprint).then(|| as_replay(decided.outcome.clone())),
-            None => match self.prefetched.commands.get(&envelope.key) {
+            None => match self.loaded.command(&envelope.key) {
                 Some(records) => (fingerprint_of(records) == Some(envelope.fingerprint)).then(|| self.stored_outcome(envelope, records)),
                 None => {
-                    let records = self.prefetched.commands.get(&CommandKey::without_caller(envelope.key.id.clone()))?;
+                    let records = self.loaded.command(&CommandKey::without_caller(envelope.key.id.clone()))?;
                     if !records.first().is_some_and(|record| envelope.may_repeat(&record.metadata.actor)) {
                         // Somebody else's key: in journal format 1 all callers had theirs in one place.
                         return None;
@@ -526,7 +597,7 @@ impl<K: Kind> Decider<K> {
         if let Some(written) = self.in_flight.aggregates.get(stream) {
             return Some((written.aggregate.clone(), written.version));
         }
-        self.state.resident(stream).or_else(|| self.prefetched.aggregates.get(stream).cloned())
+        self.state.resident(stream).or_else(|| self.loaded.aggregates.get(stream).map(|loaded| loaded.what.clone()))
     }
 }
 
@@ -653,49 +724,4 @@ fn as_replay<S>(outcome: Outcome<S>) -> Outcome<S> {
         Outcome::Refused(refused) => Outcome::Refused(Refused { replayed: true, ..refused }),
         other => other,
     }
-}
-
-/// All records of a command, from its first one on; `batch` is the last batch that was read.
-fn records_of_command<K: Kind>(
-    store: &dyn EventStore,
-    batch: &mut Option<CheckedBatch>,
-    command: &CommandKey,
-    first: Position,
-) -> Result<Vec<RecordOf<K>>, StoreError> {
-    if batch.as_ref().is_none_or(|batch| batch.at(first).is_none()) {
-        *batch = store.read_checked(first)?;
-    }
-    let mut records: Vec<RecordOf<K>> = Vec::new();
-    let mut position = first;
-    // A commit never spans two batches.
-    while let Some(record) = batch.as_ref().and_then(|batch| batch.at(position)) {
-        let decoded = record.decode::<K>()?;
-        if decoded.first().is_none_or(|record| !record.metadata.is_of(command)) {
-            break;
-        }
-        records.extend(decoded);
-        position = position.next();
-    }
-    Ok(records)
-}
-
-/// An aggregate and its version at a position, from its stream.
-fn load_aggregate<K: Kind>(
-    store: &dyn EventStore,
-    stream: &K::Stream,
-    at: Position,
-) -> Result<Option<(K::Aggregate, StreamVersion)>, StoreError> {
-    let Some(mut aggregate) = K::unwritten(stream) else { return Ok(None) };
-    let mut version = StreamVersion::ZERO;
-    let illegal = |position, error: &dyn Display| Corruption::new(position, error.to_string());
-    for stored in store.read_stream(&stream.to_string(), version)? {
-        if stored.as_record().position() > at {
-            break;
-        }
-        for record in stored.as_record().decode::<K>()? {
-            aggregate = K::evolve(aggregate, &record.event).map_err(|error| illegal(record.position, &error))?;
-            version = record.version;
-        }
-    }
-    Ok(Some((aggregate, version)))
 }

@@ -188,7 +188,7 @@ impl<K: Kind> Engine<K> {
             return Err(Rejected::QueueFull { queued, capacity });
         }
         let (reply, answer) = oneshot::channel();
-        if self.shared.input.send(Input::Request(Request { commands, places, mode, reply })).is_err() {
+        if self.shared.input.send(Input::Request(Request::new(commands, places, mode, reply))).is_err() {
             self.shared.gauges.queued.fetch_sub(places, Ordering::Relaxed);
             return Err(Rejected::Stopped);
         }

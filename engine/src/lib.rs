@@ -7,6 +7,7 @@ pub mod clock;
 mod decider;
 pub mod engine;
 pub mod leap;
+mod loading;
 pub mod sequencer;
 pub mod submission;
 

@@ -2,15 +2,18 @@
 //!
 //! Two threads a journal. The sequencer decides against state that includes everything it decided before; the
 //! writer makes batches durable and answers. While one batch is written the next is decided and grows, so a
-//! slow disk makes larger batches instead of a longer queue. Where several engines share a journal they take
-//! turns, and the sequencer writes itself: see the others' tail, decide, append, answer.
+//! slow disk makes larger batches instead of a longer queue. What a request names that is not in memory is loaded
+//! meanwhile ([`crate::loading`]), and requests for other things are decided before it. Where several engines share a
+//! journal they take turns, and the sequencer loads and writes itself: see the others' tail, decide, append, answer.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use cauri_domain::ids::CommandKey;
 use cauri_domain::kind::Kind;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
@@ -22,6 +25,7 @@ use tokio::sync::oneshot;
 use crate::decider::{Decider, EnvelopeOf, Moment, OutcomeOf, RecordOf};
 use crate::engine::{Coordination, EngineConfig};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus, ClockWatch};
+use crate::loading::{Found, Loaded, Loaders, Sought, load};
 use crate::submission::{Answer, Mode, Outcome, Rejected, SubmitError};
 
 /// How long the sequencer sleeps at most: expiries and other engines' tails are looked at this often.
@@ -51,12 +55,21 @@ pub(crate) struct Request<K: Kind> {
     pub(crate) places: usize,
     pub(crate) mode: Mode,
     pub(crate) reply: oneshot::Sender<Reply<K>>,
+    /// What was loaded for it, and the durable position that it shows; none before anything was.
+    loaded: Option<(Position, HashSet<Sought<K::Stream>>)>,
+}
+
+impl<K: Kind> Request<K> {
+    pub(crate) fn new(commands: Vec<EnvelopeOf<K>>, places: usize, mode: Mode, reply: oneshot::Sender<Reply<K>>) -> Self {
+        Self { commands, places, mode, reply, loaded: None }
+    }
 }
 
 /// What the sequencer's thread is told.
 pub(crate) enum Input<K: Kind> {
     Request(Request<K>),
     Written(Written<K>),
+    Loaded(Loaded<K>),
     /// Somebody states what the time is, and accepts the clock that reads so.
     AcceptClockGap {
         stated: Timestamp,
@@ -115,10 +128,18 @@ pub(crate) struct Sequencer<K: Kind> {
     gauges: Arc<Gauges<K::Figures>>,
     input: Receiver<Input<K>>,
     decider: Decider<K>,
+    journal_name: ShortText,
     /// The last moment that is durable: what a failed append goes back to.
     durable: Moment<K>,
     durable_head: Head,
     waiting: VecDeque<Request<K>>,
+    /// Requests that something is being loaded for, by a number of their own.
+    loading: HashMap<u64, Loading<K>>,
+    next_loading: u64,
+    /// What these are for.
+    ahead: Ahead<K>,
+    /// Loads off this thread; none where turns are taken, which a look at the store begins.
+    loaders: Option<Loaders<K>>,
     open: OpenBatch<K>,
     writer: Option<WriterThread<K>>,
     /// Writes in this thread where turns are taken.
@@ -135,6 +156,28 @@ pub(crate) struct Sequencer<K: Kind> {
     failed_at: Option<Instant>,
     /// When the store last looked after its files.
     tended_at: Instant,
+}
+
+/// A request that something is being loaded for.
+struct Loading<K: Kind> {
+    request: Request<K>,
+    /// The durable position that is shown.
+    as_of: Position,
+    /// What has arrived.
+    arrived: HashSet<Sought<K::Stream>>,
+    /// The commands that something was missing for: what they need is asked again.
+    unresolved: Vec<usize>,
+    /// How many parts are still to come.
+    parts: usize,
+    /// What became durable since is not kept any more: it has to be loaded again.
+    is_void: bool,
+    failed: Option<StoreError>,
+}
+
+/// What requests are for that must be decided before others for the same: streams and commands, with how many requests.
+struct Ahead<K: Kind> {
+    targets: HashMap<K::Stream, usize>,
+    keys: HashMap<CommandKey, usize>,
 }
 
 /// The batch that is being decided.
@@ -169,12 +212,11 @@ impl<K: Kind> Sequencer<K> {
         input: Receiver<Input<K>>,
         completions: Sender<Input<K>>,
     ) -> Result<Self, StoreError> {
-        let name = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
-        let mut decider = Decider::<K>::empty(config.rules, name);
+        let name: ShortText = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
+        let mut decider = Decider::<K>::empty(config.rules, name.clone());
         let mut head = Head::default();
         if let Some(snapshot) = usable_snapshot(&*store)? {
-            let name = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
-            if let Some(restored) = Decider::restore(&snapshot.state, snapshot.head.position, config.rules, name) {
+            if let Some(restored) = Decider::restore(&snapshot.state, snapshot.head.position, config.rules, name.clone()) {
                 (decider, head) = (restored, snapshot.head);
             }
         }
@@ -187,10 +229,15 @@ impl<K: Kind> Sequencer<K> {
         let snapshots = SnapshotThread::start(store.clone(), from_snapshot);
         let inline = BatchWriter { store: store.clone(), tree, snapshots, gauges: gauges.clone() };
         let mut sequencer = Self {
+            journal_name: name,
             durable: decider.moment(0),
             durable_head: inline.tree.head(),
             clock: ClockWatch::new(config.clock.clone(), config.accept_clock_gap, gauges.clock.clone()),
             waiting: VecDeque::new(),
+            loading: HashMap::new(),
+            next_loading: 0,
+            ahead: Ahead::default(),
+            loaders: None,
             open: OpenBatch::default(),
             writer: None,
             writing: false,
@@ -207,6 +254,9 @@ impl<K: Kind> Sequencer<K> {
             decider,
             inline,
         };
+        if sequencer.config.coordination == Coordination::Exclusive {
+            sequencer.loaders = Some(Loaders::start(&sequencer.store, &completions)?);
+        }
         if sequencer.config.coordination != Coordination::Turns {
             sequencer.writer = Some(sequencer.start_writer(completions)?);
         }
@@ -242,7 +292,11 @@ impl<K: Kind> Sequencer<K> {
             // Its panic, if any, was reported when it happened.
             let _ = writer.thread.join();
         }
+        if let Some(loaders) = self.loaders.take() {
+            loaders.finish();
+        }
         let reason = ended.err();
+        self.waiting.extend(self.loading.drain().map(|(_, loading)| loading.request));
         while let Ok(input) = self.input.try_recv() {
             if let Input::Request(request) = input {
                 self.waiting.push_back(request);
@@ -291,7 +345,7 @@ impl<K: Kind> Sequencer<K> {
                 self.store.tend();
                 self.tended_at = Instant::now();
             }
-            let idle = !self.writing && self.waiting.is_empty() && self.open.is_empty();
+            let idle = !self.writing && self.waiting.is_empty() && self.loading.is_empty() && self.open.is_empty();
             if self.stopping && idle {
                 return Ok(());
             }
@@ -302,6 +356,7 @@ impl<K: Kind> Sequencer<K> {
         match input {
             Input::Request(request) => self.waiting.push_back(request),
             Input::Stop => self.stopping = true,
+            Input::Loaded(loaded) => self.take_loaded(loaded)?,
             Input::AcceptClockGap { stated, actor, reply } => {
                 let accepted = self.clock.accept(stated, &actor, self.durable_head.position, self.decider.last_recorded_at());
                 // Whoever asked may have gone away; what was accepted stays so.
@@ -323,7 +378,7 @@ impl<K: Kind> Sequencer<K> {
 
     fn became_durable(&mut self, after: Moment<K>, head: Head) {
         self.last_batch.1 = Instant::now();
-        self.decider.forget(&after, head.position);
+        self.decider.forget(&after, head.position.min(self.oldest_loaded()));
         self.durable = after;
         self.durable_head = head;
         self.publish_gauges();
@@ -338,6 +393,7 @@ impl<K: Kind> Sequencer<K> {
             self.waiting.push_front(request);
         }
         self.decider.drop_speculation(&self.durable);
+        self.load_again();
         self.catch_up().map(|_| ())
     }
 
@@ -381,6 +437,8 @@ impl<K: Kind> Sequencer<K> {
                     format!("the journal ends at {head}, and ended at {} before: it is not the same journal any more", self.durable_head);
                 return Err(Corruption::new(head.position, what).into());
             }
+            // What was loaded does not show what is folded now.
+            self.load_again();
             let seen = replay_tail(&*self.store, &mut self.decider, head);
             // As far as it was read it counts, also where reading broke off.
             self.durable = self.decider.moment(0);
@@ -396,50 +454,188 @@ impl<K: Kind> Sequencer<K> {
         if self.open.is_full() {
             return Ok(false);
         }
-        let room = self.config.max_batch.saturating_sub(self.open.commands);
-        let mut commands = 0;
-        let mut count = 0;
-        for request in &self.waiting {
-            // A submission larger than a batch still gets a batch of its own.
-            let fits = commands + request.commands.len() <= room || (self.open.commands == 0 && count == 0);
-            if !fits {
-                break;
-            }
-            commands += request.commands.len();
-            count += 1;
-        }
         if self.writer_is_gone() {
             return Err(Failure::Unknown("the writer's thread has ended".into()).into());
         }
-        if count > 0 {
-            let all = self.waiting.iter().take(count).flat_map(|request| request.commands.iter());
-            if let Err(error) = self.decider.prefetch(&*self.store, self.durable_head.position, all) {
-                let taken = self.waiting.drain(..count).collect();
-                return self.fail(taken, error).map(|()| true);
-            }
-        }
+        let taken = self.take_waiting();
+        let took_any = !taken.is_empty();
+        let mut ready = self.load_missing(taken)?;
         // After the look-ups, which take time, and before anything is decided: a leap must not be recorded first and seen later.
         let now = match self.look_at_clock() {
             Ok(now) => now,
             Err(gap) => {
-                self.answer_in_gap(count, gap);
-                return Ok(count > 0);
+                self.answer_in_gap(ready, gap);
+                return Ok(took_any);
             }
         };
         let mut decided = false;
-        for _ in 0..count {
+        while let Some(request) = ready.pop_front() {
             // What fell due comes before what is decided now, if need be in several batches.
             if !self.decide_what_is_due(now) || self.open.is_full() {
+                ready.push_front(request);
                 break;
             }
-            let Some(request) = self.waiting.pop_front() else { break };
             self.decide(request, now);
             decided = true;
+        }
+        for request in ready.into_iter().rev() {
+            self.waiting.push_front(request);
         }
         if decided || !self.is_resting() {
             self.decide_what_is_due(now);
         }
         Ok(decided)
+    }
+
+    /// Takes as many waiting requests as fit into the open batch, but none that another must be decided before.
+    fn take_waiting(&mut self) -> VecDeque<Request<K>> {
+        let room = self.config.max_batch.saturating_sub(self.open.commands);
+        let mut passed_over = Passed::default();
+        let (mut taken, mut commands) = (VecDeque::new(), 0);
+        while let Some(request) = self.waiting.pop_front() {
+            let Some(request) = passed_over.if_free(request, &self.ahead, &self.journal_name) else { continue };
+            // A submission larger than a batch still gets a batch of its own.
+            let fits = commands + request.commands.len() <= room || (self.open.commands == 0 && taken.is_empty());
+            if !fits {
+                self.waiting.push_front(request);
+                break;
+            }
+            commands += request.commands.len();
+            taken.push_back(request);
+        }
+        passed_over.back_to(&mut self.waiting);
+        taken
+    }
+
+    /// Begins to load what these requests need: the ones that need nothing more. Those that must be decided after one that
+    /// has to wait go back to the front of the queue.
+    fn load_missing(&mut self, taken: VecDeque<Request<K>>) -> Result<VecDeque<Request<K>>, StoreError> {
+        let as_of = self.durable_head.position;
+        let fresh = || taken.iter().filter(|request| request.loaded.is_none());
+        let missing = self.decider.missing(&*self.store, as_of, fresh().flat_map(|request| request.commands.iter()));
+        if missing.is_empty() {
+            return Ok(taken);
+        }
+        let (mut missing, mut first) = (missing.into_iter().peekable(), 0);
+        let (mut ready, mut passed_over) = (VecDeque::with_capacity(taken.len()), Passed::default());
+        for request in taken {
+            let mut of_request = Vec::new();
+            if request.loaded.is_none() {
+                let end = first + request.commands.len();
+                while let Some((index, sought)) = missing.next_if(|(index, _)| *index < end) {
+                    of_request.push((index - first, sought));
+                }
+                first = end;
+            }
+            let Some(mut request) = passed_over.if_free(request, &self.ahead, &self.journal_name) else { continue };
+            if of_request.is_empty() {
+                ready.push_back(request);
+            } else if self.loaders.is_some() {
+                self.ahead.add(&request, &self.journal_name);
+                self.load(request, as_of, HashSet::new(), of_request);
+            } else {
+                match self.load_now(&mut request, as_of, of_request) {
+                    Ok(()) => ready.push_back(request),
+                    Err(error) => self.fail(vec![request], error)?,
+                }
+            }
+        }
+        passed_over.back_to(&mut self.waiting);
+        Ok(ready)
+    }
+
+    /// Has loaded what is missing for a request, for which other things have arrived before.
+    fn load(
+        &mut self,
+        request: Request<K>,
+        as_of: Position,
+        arrived: HashSet<Sought<K::Stream>>,
+        missing: Vec<(usize, Sought<K::Stream>)>,
+    ) {
+        let Some(loaders) = &self.loaders else { return };
+        let (unresolved, sought) = each_once(missing);
+        let number = self.next_loading;
+        self.next_loading += 1;
+        let parts = loaders.load(number, as_of, sought);
+        self.loading.insert(number, Loading { request, as_of, arrived, unresolved, parts, is_void: false, failed: None });
+    }
+
+    /// Loads in this thread what is missing for a request.
+    fn load_now(
+        &mut self,
+        request: &mut Request<K>,
+        as_of: Position,
+        mut missing: Vec<(usize, Sought<K::Stream>)>,
+    ) -> Result<(), StoreError> {
+        let mut arrived = HashSet::new();
+        while !missing.is_empty() {
+            let (unresolved, sought) = each_once(missing);
+            let found = load::<K>(&*self.store, as_of, sought).inspect_err(|_| self.decider.release(arrived.iter()))?;
+            arrived.extend(found.iter().map(Found::sought));
+            self.decider.take_loaded(found);
+            let again = unresolved.iter().map(|index| (*index, &request.commands[*index]));
+            missing = self.decider.still_missing(&*self.store, as_of, &arrived, again);
+        }
+        request.loaded = Some((as_of, arrived));
+        Ok(())
+    }
+
+    /// A part of what a request needs has arrived.
+    fn take_loaded(&mut self, Loaded { request: number, found }: Loaded<K>) -> Result<(), StoreError> {
+        let Some(loading) = self.loading.get_mut(&number) else { return Ok(()) };
+        loading.parts -= 1;
+        match found {
+            Ok(found) if !loading.is_void => {
+                loading.arrived.extend(found.iter().map(Found::sought));
+                self.decider.take_loaded(found);
+            }
+            Ok(_) => {}
+            Err(error) => loading.failed = Some(error),
+        }
+        if loading.parts > 0 {
+            return Ok(());
+        }
+        let Some(loading) = self.loading.remove(&number) else { return Ok(()) };
+        let Loading { mut request, as_of, arrived, unresolved, is_void, failed, .. } = loading;
+        if is_void {
+            self.ahead.remove(&request, &self.journal_name);
+            self.waiting.push_front(request);
+            return Ok(());
+        }
+        if let Some(error) = failed {
+            self.ahead.remove(&request, &self.journal_name);
+            self.decider.release(arrived.iter());
+            return self.fail(vec![request], error);
+        }
+        let again = unresolved.iter().map(|index| (*index, &request.commands[*index]));
+        let missing = self.decider.still_missing(&*self.store, as_of, &arrived, again);
+        if missing.is_empty() {
+            // From here on its place at the front keeps it before the others.
+            self.ahead.remove(&request, &self.journal_name);
+            request.loaded = Some((as_of, arrived));
+            self.waiting.push_front(request);
+        } else {
+            self.load(request, as_of, arrived, missing);
+        }
+        Ok(())
+    }
+
+    /// The oldest position that something shows which was loaded, or is being loaded, for a request that is not decided yet.
+    fn oldest_loaded(&self) -> Position {
+        let loading = self.loading.values().filter(|loading| !loading.is_void).map(|loading| loading.as_of);
+        let ready = self.waiting.iter().filter_map(|request| request.loaded.as_ref().map(|(as_of, _)| *as_of));
+        loading.chain(ready).min().unwrap_or(Position::new(u64::MAX))
+    }
+
+    /// What was loaded so far does not show what is durable now: it is loaded again.
+    fn load_again(&mut self) {
+        self.decider.drop_loaded();
+        for request in &mut self.waiting {
+            request.loaded = None;
+        }
+        for loading in self.loading.values_mut() {
+            loading.is_void = true;
+        }
     }
 
     /// The time to decide at, which never goes back; none while a leap of the clock is not accepted.
@@ -449,8 +645,8 @@ impl<K: Kind> Sequencer<K> {
     }
 
     /// While a leap of the clock is not accepted, what was answered before is answered again, and the rest is turned away.
-    fn answer_in_gap(&mut self, count: usize, gap: ClockGap) {
-        for request in self.waiting.drain(..count).collect::<Vec<_>>() {
+    fn answer_in_gap(&mut self, requests: VecDeque<Request<K>>, gap: ClockGap) {
+        for request in requests {
             let answered = |command| self.decider.has_answer(command);
             let refused = |command| self.decider.refused_before(command).is_some();
             let is_replay = request.commands.iter().all(answered)
@@ -460,16 +656,25 @@ impl<K: Kind> Sequencer<K> {
                 // Nothing of it is decided, so the time does not matter.
                 self.decide(request, self.decider.not_before_last(Timestamp::MIN));
             } else {
+                self.release(&request);
                 self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
                 let _ = request.reply.send(Err(SubmitError::Rejected(Rejected::ClockGap(gap))));
             }
         }
     }
 
-    fn decide(&mut self, request: Request<K>, now: Timestamp) {
+    /// What was loaded for a request is not needed any more.
+    fn release(&mut self, request: &Request<K>) {
+        if let Some((_, sought)) = &request.loaded {
+            self.decider.release(sought.iter());
+        }
+    }
+
+    fn decide(&mut self, mut request: Request<K>, now: Timestamp) {
         self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
         let weight = request.commands.iter().map(|command| self.decider.weight(command)).sum();
         if weight > MOST_BYTES {
+            self.release(&request);
             let too_large = Rejected::TooLarge { bytes: weight, most: MOST_BYTES };
             let _ = request.reply.send(Err(SubmitError::Rejected(too_large)));
             return;
@@ -481,6 +686,8 @@ impl<K: Kind> Sequencer<K> {
             }
             Mode::Atomic => self.decide_all_or_none(&request.commands, now),
         };
+        self.release(&request);
+        request.loaded = None;
         self.open.commands += request.commands.len();
         self.open.weight += weight;
         self.open.answers.push((request, outcomes));
@@ -626,6 +833,84 @@ impl<K: Kind> Sequencer<K> {
     fn publish_gauges(&self) {
         *self.gauges.state.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.state().figures();
     }
+}
+
+impl<K: Kind> Default for Ahead<K> {
+    fn default() -> Self {
+        Self { targets: HashMap::new(), keys: HashMap::new() }
+    }
+}
+
+impl<K: Kind> Ahead<K> {
+    fn add(&mut self, request: &Request<K>, journal: &ShortText) {
+        for command in &request.commands {
+            *self.targets.entry(K::target(&command.command, journal)).or_default() += 1;
+            *self.keys.entry(command.key.clone()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, request: &Request<K>, journal: &ShortText) {
+        for command in &request.commands {
+            take_one(&mut self.targets, &K::target(&command.command, journal));
+            take_one(&mut self.keys, &command.key);
+        }
+    }
+
+    /// Whether a request is for something that they are for.
+    fn holds_up(&self, request: &Request<K>, journal: &ShortText) -> bool {
+        let is_ahead = |command: &EnvelopeOf<K>| {
+            self.keys.contains_key(&command.key) || self.targets.contains_key(&K::target(&command.command, journal))
+        };
+        !self.keys.is_empty() && request.commands.iter().any(is_ahead)
+    }
+}
+
+fn take_one<Q: Eq + Hash>(counts: &mut HashMap<Q, usize>, of: &Q) {
+    if let Some(count) = counts.get_mut(of) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(of);
+        }
+    }
+}
+
+/// Requests that have to wait for others that are ahead of them, in order.
+struct Passed<K: Kind> {
+    requests: Vec<Request<K>>,
+    ahead: Ahead<K>,
+}
+
+impl<K: Kind> Default for Passed<K> {
+    fn default() -> Self {
+        Self { requests: Vec::new(), ahead: Ahead::default() }
+    }
+}
+
+impl<K: Kind> Passed<K> {
+    /// Gives the request back if nothing is ahead of it: neither `loading` nor one that was passed over before it.
+    fn if_free(&mut self, request: Request<K>, loading: &Ahead<K>, journal: &ShortText) -> Option<Request<K>> {
+        if !loading.holds_up(&request, journal) && !self.ahead.holds_up(&request, journal) {
+            return Some(request);
+        }
+        self.ahead.add(&request, journal);
+        self.requests.push(request);
+        None
+    }
+
+    fn back_to(self, waiting: &mut VecDeque<Request<K>>) {
+        for request in self.requests.into_iter().rev() {
+            waiting.push_front(request);
+        }
+    }
+}
+
+/// The commands that something is missing for, and what is missing, each once.
+fn each_once<S: Clone + Eq + Hash>(missing: Vec<(usize, Sought<S>)>) -> (Vec<usize>, Vec<Sought<S>>) {
+    let mut commands: Vec<usize> = missing.iter().map(|(index, _)| *index).collect();
+    commands.dedup();
+    let mut seen = HashSet::new();
+    let each = missing.into_iter().filter_map(|(_, sought)| seen.insert(sought.clone()).then_some(sought));
+    (commands, each.collect())
 }
 
 impl<K: Kind> OpenBatch<K> {

@@ -209,8 +209,13 @@ pub trait EventStore: Send + Sync + 'static {
     /// The records of one stream from `from` on, in order.
     fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError>;
 
-    /// For each look-up the position of its first record, if there is one. What was never written is, in the
-    /// common case, answered from memory.
+    /// For each look-up whether it may lead to a record. `false` is certain, and the answer takes no I/O: what was never
+    /// written is, in the common case, known from memory.
+    fn may_hold(&self, lookups: &[Lookup<'_>]) -> Vec<bool> {
+        vec![true; lookups.len()]
+    }
+
+    /// For each look-up the position of its first record, if there is one.
     fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError>;
 
     /// The last position at which a record of journal format 1 may stand, whose command names no caller; 0 if there is none.

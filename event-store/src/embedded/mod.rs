@@ -407,6 +407,16 @@ impl EventStore for EmbeddedStore {
         Ok(records)
     }
 
+    fn may_hold(&self, lookups: &[Lookup<'_>]) -> Vec<bool> {
+        if self.writer.is_none() {
+            // Another process appends, and its tail would have to be read first.
+            return vec![true; lookups.len()];
+        }
+        let index = self.index.current();
+        let keys: Vec<u64> = lookups.iter().map(|lookup| index.hasher().lookup(lookup)).collect();
+        index.may_hold(&keys)
+    }
+
     fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
         self.see_others_tail()?;
         let mut candidates = self.index.ask(|index| {

@@ -105,6 +105,11 @@ impl Faults {
         self.planned().pop_front().flatten()
     }
 
+    /// Whether reads fail, or will.
+    pub(super) fn may_fail_reads(&self) -> bool {
+        self.reads_left().is_some()
+    }
+
     /// A read arrives.
     pub(super) fn read(&self) -> Result<(), StoreError> {
         let mut left = self.reads_left();

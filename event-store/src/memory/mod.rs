@@ -206,6 +206,19 @@ impl EventStore for MemoryStore {
         Ok(records.collect())
     }
 
+    fn may_hold(&self, lookups: &[Lookup<'_>]) -> Vec<bool> {
+        if self.faults.may_fail_reads() {
+            // Memory of a store that cannot be read: it does not know.
+            return vec![true; lookups.len()];
+        }
+        let state = self.lock();
+        let may_hold = |lookup: &Lookup<'_>| match lookup {
+            Lookup::Command(command) => state.commands.contains_key(*command),
+            Lookup::Stream(stream) => state.streams.contains_key(*stream),
+        };
+        lookups.iter().map(may_hold).collect()
+    }
+
     fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
         self.faults.read()?;
         let state = self.lock();

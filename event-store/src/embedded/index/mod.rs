@@ -417,6 +417,24 @@ impl Index {
         Ok(self.candidates_of(&[key])?.into_iter().map(|(_, position)| position).collect())
     }
 
+    /// For each of many keys whether something may stand under it; `false` is certain. Answered from memory.
+    pub(super) fn may_hold(&self, keys: &[u64]) -> Vec<bool> {
+        // Tables before runs, as for the positions.
+        let (mut found, runs) = {
+            let tables = self.shared.tables();
+            let in_memory =
+                |key: &u64| tables.active.iter().chain(tables.flushing.as_deref()).any(|table| table.find(*key).next().is_some());
+            (keys.iter().map(in_memory).collect::<Vec<_>>(), self.shared.runs().clone())
+        };
+        for run in runs.iter() {
+            // Filter by filter, so that each stays in the processor's cache.
+            for (found, key) in found.iter_mut().zip(keys) {
+                *found = *found || run.may_have(*key);
+            }
+        }
+        found
+    }
+
     /// For each of many keys the positions that may stand under it, as (index of the key, position).
     pub(super) fn candidates_of(&self, keys: &[u64]) -> Result<Vec<(usize, Position)>, StoreError> {
         let mut found = Vec::new();
