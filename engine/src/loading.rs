@@ -11,7 +11,7 @@ use cauri_domain::ids::CommandKey;
 use cauri_domain::kind::Kind;
 use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::{CheckedBatch, Corruption, EventStore, Failure, Lookup, StoreError};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::decider::RecordOf;
 use crate::sequencer::Input;
@@ -19,8 +19,11 @@ use crate::sequencer::Input;
 /// Threads that load. They mostly unpack, so more than there are cores would not help.
 const MOST_THREADS: usize = 4;
 
-/// How many things one thread loads at a time: a large submission is shared by all of them.
-const A_JOB: usize = 64;
+/// How much the threads that load leave to others, as `nice` counts.
+const NICENESS: i32 = 5;
+
+/// How many things one thread loads at a time: a large request is shared by all of them, and does not keep small ones waiting.
+const A_JOB: usize = 8;
 
 /// What must be asked of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,19 +70,27 @@ pub(crate) struct Loaded<K: Kind> {
 
 /// The threads that load.
 pub(crate) struct Loaders<K: Kind> {
-    jobs: Sender<Job<K>>,
+    /// Parts of large requests.
+    parts: Sender<Job<K>>,
+    /// Small requests, which go first.
+    whole: Sender<Job<K>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl<K: Kind> Loaders<K> {
     /// Starts the threads; what they load goes into `loaded`.
     pub(crate) fn start(store: &Arc<dyn EventStore>, loaded: &Sender<Input<K>>) -> Result<Self, StoreError> {
-        let (jobs, received) = crossbeam_channel::unbounded::<Job<K>>();
+        // Bounded by the queue of the engine: what it does not take is not loaded for.
+        let ((parts, large), (whole, small)) = (crossbeam_channel::unbounded(), crossbeam_channel::unbounded());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (0..cores.min(MOST_THREADS)).map(|number| {
-            let (store, jobs, loaded) = (store.clone(), received.clone(), loaded.clone());
+            let (store, large, small, loaded) = (store.clone(), large.clone(), small.clone(), loaded.clone());
             let work = move || {
-                for Job { request, as_of, sought } in jobs {
+                // Where there are too few cores, what is in memory is decided and written before the next thing is loaded.
+                if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                    tracing::debug!(%error, "a thread that loads has the priority of all others");
+                }
+                while let Some(Job { request, as_of, sought }) = next_job(&small, &large) {
                     let found = load::<K>(&*store, as_of, sought);
                     if loaded.send(Input::Loaded(Loaded { request, found })).is_err() {
                         return;
@@ -90,16 +101,17 @@ impl<K: Kind> Loaders<K> {
         });
         let threads = threads.collect::<Result<_, _>>();
         let threads = threads.map_err(|error| Failure::NotDone(format!("cannot start a thread that loads: {error}")))?;
-        Ok(Self { jobs, threads })
+        Ok(Self { parts, whole, threads })
     }
 
     /// Has everything loaded that a request needs: in how many parts it will arrive.
     pub(crate) fn load(&self, request: u64, as_of: Position, mut sought: Vec<Sought<K::Stream>>) -> usize {
+        let jobs = if sought.len() <= A_JOB { &self.whole } else { &self.parts };
         let mut parts = 0;
         while !sought.is_empty() {
             let rest = sought.split_off(sought.len().min(A_JOB));
             // The threads live as long as their owner.
-            let _ = self.jobs.send(Job { request, as_of, sought });
+            let _ = jobs.send(Job { request, as_of, sought });
             (sought, parts) = (rest, parts + 1);
         }
         parts
@@ -107,11 +119,22 @@ impl<K: Kind> Loaders<K> {
 
     /// Ends the threads; what they are loading is of no use to anybody.
     pub(crate) fn finish(self) {
-        drop(self.jobs);
+        drop((self.parts, self.whole));
         for thread in self.threads {
             // Its panic, if any, was reported when it happened.
             let _ = thread.join();
         }
+    }
+}
+
+/// The next job, of a small request if there is one; none once there will be no more.
+fn next_job<K: Kind>(small: &Receiver<Job<K>>, large: &Receiver<Job<K>>) -> Option<Job<K>> {
+    if let Ok(job) = small.try_recv() {
+        return Some(job);
+    }
+    crossbeam_channel::select! {
+        recv(small) -> job => job.ok(),
+        recv(large) -> job => job.ok(),
     }
 }
 

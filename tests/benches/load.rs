@@ -22,7 +22,7 @@ pub fn address(number: u64) -> AccountAddress {
 }
 
 /// A key of the one caller that benchmarks have. As in a server, a caller is read once and not for each command.
-fn key(id: &str) -> CommandKey {
+pub fn key(id: &str) -> CommandKey {
     static CALLER: LazyLock<Caller> = LazyLock::new(|| Caller::of_issuer("cauri-dev", "bench").expect("a caller"));
     CommandKey::new(CALLER.clone(), id.parse().expect("a command id"))
 }

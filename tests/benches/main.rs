@@ -2,6 +2,7 @@
 //! `cargo xtask bench [NAME …]` runs them; figures go to `docs/performance.md`.
 
 mod bulk;
+mod cold;
 mod growth;
 mod http;
 mod load;
@@ -18,6 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BENCHMARKS: &[(&str, fn())] = &[
     ("bulk", bulk::run),
     ("single", single::run),
+    ("cold", cold::run),
     ("http", http::run),
     ("start-up", start_up::run),
     ("read-side", read_side::run),
