@@ -16,8 +16,9 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::decider::RecordOf;
 use crate::sequencer::Input;
 
-/// Threads that load. They mostly unpack, so more than there are cores would not help.
-const MOST_THREADS: usize = 4;
+/// Threads that load. Where what they read is in the page cache they unpack, and as many as there are cores suffice; where
+/// it is not, they wait for the disk, and more of them keep it busy.
+const THREADS: usize = 8;
 
 /// How much the threads that load leave to others, as `nice` counts.
 const NICENESS: i32 = 5;
@@ -82,8 +83,7 @@ impl<K: Kind> Loaders<K> {
     pub(crate) fn start(store: &Arc<dyn EventStore>, loaded: &Sender<Input<K>>) -> Result<Self, StoreError> {
         // Bounded by the queue of the engine: what it does not take is not loaded for.
         let ((parts, large), (whole, small)) = (crossbeam_channel::unbounded(), crossbeam_channel::unbounded());
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = (0..cores.min(MOST_THREADS)).map(|number| {
+        let threads = (0..THREADS).map(|number| {
             let (store, large, small, loaded) = (store.clone(), large.clone(), small.clone(), loaded.clone());
             let work = move || {
                 // Where there are too few cores, what is in memory is decided and written before the next thing is loaded.
