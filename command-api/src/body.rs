@@ -23,9 +23,6 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A JSON body that must be there.
 pub struct JsonBody<T>(pub T);
 
-/// A JSON body that may be left out, as one without members.
-pub struct OptionalJsonBody<T>(pub T);
-
 impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
     type Rejection = Problem;
 
@@ -40,24 +37,7 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
     }
 }
 
-impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalJsonBody<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let read = async {
-            let body = whole(body, &parts.headers, state.limits.body_bytes, state.limits.time_out, account(state, &parts)).await?;
-            if body.bytes.is_empty() {
-                return Ok(T::default());
-            }
-            require(&parts.headers, &["application/json"])?;
-            read_json(&body.bytes)
-        };
-        read.await.map(Self).map_err(|problem| problem.for_request(&parts.extensions))
-    }
-}
-
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     json::decode(bytes).map_err(|error| Problem::validation(vec![error]))
 }
 

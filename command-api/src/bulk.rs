@@ -5,21 +5,20 @@
 //! the rest, so a field means the same in both places.
 
 use std::fmt;
+use std::marker::PhantomData;
+use std::sync::LazyLock;
 
-use cauri_domain::LedgerCommand;
-use cauri_domain::account::{AccountAction, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
-use cauri_domain::entry::{EntryAction, PostEntry, ReverseEntry, VoidHold};
-use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
+use cauri_domain::ids::CommandId;
 use cauri_event_schemas::StreamVersion;
-use schemars::JsonSchema;
 use serde::de::value::{CowStrDeserializer, MapAccessDeserializer};
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+pub use crate::command::Asked;
+use crate::command::{ApiCommand, COMMANDS, Declaration, Target};
 use crate::json;
 use crate::problem::FieldProblem;
-use crate::routes::entries::PostHoldBody;
 use crate::strict::Name;
 
 /// One command of a bulk request.
@@ -33,77 +32,54 @@ pub struct BulkItem {
     pub expected_version: Option<StreamVersion>,
 }
 
-/// What an item asks. An entry's id may depend on the command's id, which the item alone does not say.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Asked {
-    /// A command that is complete.
-    Command(LedgerCommand),
-    /// An entry to post or hold.
-    Post(PostEntry),
-}
-
-impl From<LedgerCommand> for Asked {
-    fn from(command: LedgerCommand) -> Self {
-        Asked::Command(command)
-    }
-}
-
-impl From<PostEntry> for Asked {
-    fn from(post: PostEntry) -> Self {
-        Asked::Post(post)
-    }
-}
-
 impl BulkItem {
     /// Reads one item: a JSON object in UTF-8.
     ///
     /// # Errors
     /// When it is none, or not of the shape that its `op` wants; the error points into the item.
     pub fn parse(item: &[u8]) -> Result<Self, FieldProblem> {
-        json::decode_with(Item(op_of(item)?), item)
+        (op_of(item)?.0.read_item)(item)
     }
 }
 
-/// What an item can ask, as `op` says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// Post or hold an entry.
-    PostEntry,
-    /// Open an account.
-    OpenAccount,
-    /// Freeze the account at `address`.
-    FreezeAccount,
-    /// Unfreeze the account at `address`.
-    UnfreezeAccount,
-    /// Close the account at `address`.
-    CloseAccount,
-    /// Reopen the account at `address`.
-    ReopenAccount,
-    /// Replace the limits of the account at `address`.
-    ChangeLimits,
-    /// Post the hold `id`.
-    PostHold,
-    /// Void the hold `id`.
-    VoidHold,
-    /// Reverse the entry `id`.
-    ReverseEntry,
+/// The command that an item asks, as `op` says it.
+#[derive(Clone, Copy)]
+struct Op(&'static Declaration);
+
+/// The commands that may be items.
+pub(crate) fn declared() -> impl Iterator<Item = &'static Declaration> {
+    COMMANDS.iter().filter(|command| command.is_bulk_item)
 }
 
-/// A command without fields of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
+impl<'de> Deserialize<'de> for Op {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OpVisitor;
+
+        impl Visitor<'_> for OpVisitor {
+            type Value = Op;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the `op` of a command")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, op: &str) -> Result<Op, E> {
+                static OPS: LazyLock<Vec<&'static str>> = LazyLock::new(|| declared().map(|command| command.op).collect());
+                declared().find(|command| command.op == op).map(Op).ok_or_else(|| E::unknown_variant(op, &OPS))
+            }
+        }
+
+        deserializer.deserialize_str(OpVisitor)
+    }
+}
 
 /// The `op` of an item. It must be known before the rest can be read.
 fn op_of(item: &[u8]) -> Result<Op, FieldProblem> {
     // Most callers write it first, and then one look suffices.
-    const FIRST: &[u8] = b"{\"op\":\"";
-    if let Some(rest) = item.strip_prefix(FIRST)
-        && let Some(end) = rest.iter().position(|byte| *byte == b'"')
-        && let Some(op) = serde_json::from_slice(&item[FIRST.len() - 1..FIRST.len() + end + 1]).ok()
+    if let Some(rest) = item.strip_prefix(b"{\"op\":\"")
+        && let Some(end) = memchr::memchr(b'"', rest)
+        && let Some(command) = declared().find(|command| command.op.as_bytes() == &rest[..end])
     {
-        return Ok(op);
+        return Ok(Op(command));
     }
     /// The rest of the item is passed over.
     #[derive(Deserialize)]
@@ -113,11 +89,26 @@ fn op_of(item: &[u8]) -> Result<Op, FieldProblem> {
     json::decode::<OnlyOp>(item).map(|item| item.op)
 }
 
-/// Reads an item whose `op` is known.
-#[derive(Clone, Copy)]
-struct Item(Op);
+/// Reads an item that asks the command `C`.
+///
+/// # Errors
+/// When it is not of the command's shape; the error points into the item.
+pub(crate) fn read_item<C: ApiCommand>(item: &[u8]) -> Result<BulkItem, FieldProblem> {
+    json::decode_with(Item::<C>(PhantomData), item)
+}
 
-impl<'de> DeserializeSeed<'de> for Item {
+/// Reads an item whose command is known.
+struct Item<C>(PhantomData<fn() -> C>);
+
+impl<C> Clone for Item<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Item<C> {}
+
+impl<'de, C: ApiCommand> DeserializeSeed<'de> for Item<C> {
     type Value = BulkItem;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<BulkItem, D::Error> {
@@ -126,7 +117,7 @@ impl<'de> DeserializeSeed<'de> for Item {
     }
 }
 
-impl<'de> Visitor<'de> for Item {
+impl<'de, C: ApiCommand> Visitor<'de> for Item<C> {
     type Value = BulkItem;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,112 +125,59 @@ impl<'de> Visitor<'de> for Item {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BulkItem, A::Error> {
-        let mut about = About::default();
-        let account = |about: &mut About, action: AccountAction| {
-            let address = about.address.take().ok_or_else(|| A::Error::missing_field("address"))?;
-            Ok(Asked::Command(LedgerCommand::account(address, action)))
-        };
-        let entry = |about: &mut About, action: EntryAction| {
-            let id = about.id.take().ok_or_else(|| A::Error::missing_field("id"))?;
-            Ok(Asked::Command(LedgerCommand::entry(id, action)))
-        };
-        let about = &mut about;
-        let asked = match self.0 {
-            Op::PostEntry => Asked::Post(rest(map, about, Target::InBody)?),
-            Op::OpenAccount => Asked::Command(LedgerCommand::open_account(rest::<A, OpenAccount>(map, about, Target::InBody)?)),
-            Op::FreezeAccount => {
-                let freeze: FreezeAccount = rest(map, about, Target::Address)?;
-                account(about, AccountAction::Freeze(freeze))?
-            }
-            Op::UnfreezeAccount => {
-                let Nothing {} = rest(map, about, Target::Address)?;
-                account(about, AccountAction::Unfreeze)?
-            }
-            Op::CloseAccount => {
-                let close: CloseAccount = rest(map, about, Target::Address)?;
-                account(about, AccountAction::Close(close))?
-            }
-            Op::ReopenAccount => {
-                let Nothing {} = rest(map, about, Target::Address)?;
-                account(about, AccountAction::Reopen)?
-            }
-            Op::ChangeLimits => {
-                let change: ChangeLimits = rest(map, about, Target::Address)?;
-                account(about, AccountAction::ChangeLimits(change))?
-            }
-            Op::PostHold => {
-                let post: PostHoldBody = rest(map, about, Target::Id)?;
-                entry(about, EntryAction::PostHold(post.into_command().map_err(A::Error::custom)?))?
-            }
-            Op::VoidHold => {
-                let void: VoidHold = rest(map, about, Target::Id)?;
-                entry(about, EntryAction::VoidHold(void))?
-            }
-            Op::ReverseEntry => {
-                let reverse: ReverseEntry = rest(map, about, Target::Id)?;
-                entry(about, EntryAction::Reverse(reverse))?
-            }
-        };
-        let (key, expected_version) = (about.key.take().flatten(), about.expected_version.flatten().map(StreamVersion::new));
+        let mut about = About::<C::Target>::default();
+        let body = C::deserialize(MapAccessDeserializer::new(Beside { map, about: &mut about }))?;
+        let target = about.target.or_else(C::Target::in_body);
+        let target = target.ok_or_else(|| A::Error::missing_field(C::Target::MEMBER.unwrap_or_default()))?;
+        let asked = body.ask(target).map_err(|wrong| A::Error::custom(wrong.detail))?;
+        let (key, expected_version) = (about.key.flatten(), about.expected_version.flatten().map(StreamVersion::new));
         Ok(BulkItem { asked, key, expected_version })
     }
 }
 
-/// Where an item names what it is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Target {
-    /// In the fields of the single command's body.
-    InBody,
-    /// In `address`.
-    Address,
-    /// In `id`.
-    Id,
-}
-
 /// What an item says beside the single command's body. What is optional may also be given as `null`.
-#[derive(Default)]
-struct About {
+struct About<T> {
     ops: usize,
     key: Option<Option<CommandId>>,
     expected_version: Option<Option<u64>>,
-    address: Option<AccountAddress>,
-    id: Option<EntryId>,
+    target: Option<T>,
 }
 
-/// Reads the body of the single command and puts aside what the item says beside it.
-fn rest<'de, A: MapAccess<'de>, T: Deserialize<'de>>(map: A, about: &mut About, target: Target) -> Result<T, A::Error> {
-    T::deserialize(MapAccessDeserializer::new(Beside { map, about, target }))
+impl<T> Default for About<T> {
+    fn default() -> Self {
+        Self { ops: 0, key: None, expected_version: None, target: None }
+    }
 }
 
 /// The members of an item without those that stand beside the body.
-struct Beside<'a, A> {
+struct Beside<'a, A, T> {
     map: A,
-    about: &'a mut About,
-    target: Target,
+    about: &'a mut About<T>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Beside<'_, A> {
+impl<'de, A: MapAccess<'de>, T: Target> MapAccess<'de> for Beside<'_, A, T> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         let about = &mut *self.about;
         while let Some(Name(name)) = self.map.next_key()? {
-            match (&*name, self.target) {
-                ("op", _) => {
+            match &*name {
+                "op" => {
                     let IgnoredAny = self.map.next_value()?;
                     about.ops += 1;
                     if about.ops > 1 {
                         return Err(A::Error::duplicate_field("op"));
                     }
                 }
-                ("idempotency_key", _) => put("idempotency_key", &mut about.key, self.map.next_value()?)?,
-                ("expected_version", _) => put("expected_version", &mut about.expected_version, self.map.next_value()?)?,
-                ("address", Target::Address) => put("address", &mut about.address, self.map.next_value()?)?,
-                ("id", Target::Id) => put("id", &mut about.id, self.map.next_value()?)?,
-                (_, Target::InBody | Target::Address | Target::Id) => {
-                    let name: CowStrDeserializer<'_, A::Error> = CowStrDeserializer::new(name);
-                    return seed.deserialize(name).map(Some);
-                }
+                "idempotency_key" => put("idempotency_key", &mut about.key, self.map.next_value()?)?,
+                "expected_version" => put("expected_version", &mut about.expected_version, self.map.next_value()?)?,
+                member => match T::MEMBER.filter(|target| *target == member) {
+                    Some(target) => put(target, &mut about.target, self.map.next_value()?)?,
+                    None => {
+                        let name: CowStrDeserializer<'_, A::Error> = CowStrDeserializer::new(name);
+                        return seed.deserialize(name).map(Some);
+                    }
+                },
             }
         }
         Ok(None)
@@ -267,6 +205,7 @@ pub(crate) fn items_of_array(bytes: &[u8]) -> Result<Vec<&[u8]>, FieldProblem> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use cauri_domain::entry::PostEntry;
     use cauri_domain::kind::KindCommand;
     use serde_json::{Value, json};
 

@@ -1,11 +1,8 @@
-//! The API's description (OpenAPI 3.1): operations and examples stand here, schemas come from the types themselves.
+//! The API's description (OpenAPI 3.1): commands are described by their declarations, schemas come from the types themselves.
 //!
 //! `openapi.json` is this document with the answers that its examples get. A test runs the examples, and keeps it true.
 
 use cauri_domain::RefusalCode;
-use cauri_domain::account::{ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
-use cauri_domain::entry::{PostEntry, ReverseEntry, VoidHold};
-use cauri_domain::journal::CloseJournal;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -13,12 +10,14 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::answer::CommandAnswer;
+use crate::auth::layer::Need;
 use crate::auth::role::Permission;
-use crate::bulk::Nothing;
+use crate::bulk;
+use crate::command::{ApiCommand, COMMANDS, Target};
+use crate::examples::{AWA, BEN, FEES, FLOAT, NOBODY, PAYOUT, RECEIVABLE, key, moves};
 use crate::problem::{PROBLEM_JSON, PROBLEMS, Problem};
 use crate::readiness::Readiness;
 use crate::routes::bulk::{BulkAnswer, NDJSON};
-use crate::routes::entries::PostHoldBody;
 use crate::routes::{AcceptGap, GapAnswer, HeadAnswer, StreamHistory};
 
 /// The document as it is served.
@@ -62,7 +61,9 @@ pub struct Example {
     /// What it shows.
     pub summary: &'static str,
     /// The operation that it is an example of.
-    pub operation: &'static str,
+    pub operation: String,
+    /// What the path names.
+    pub(crate) target: Option<&'static str>,
     /// Parameters in path, query and headers.
     pub parameters: Vec<(&'static str, &'static str)>,
     /// The body, and its media type; lines of NDJSON are one string.
@@ -71,11 +72,40 @@ pub struct Example {
     pub status: u16,
 }
 
+impl Example {
+    /// A request without parameters and body.
+    pub(crate) const fn new(name: &'static str, status: u16, summary: &'static str) -> Self {
+        Self { name, summary, operation: String::new(), target: None, parameters: Vec::new(), body: None, status }
+    }
+
+    /// Names what it is for in the path.
+    pub(crate) fn of(mut self, target: &'static str) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// Adds a parameter.
+    pub(crate) fn with(mut self, parameter: (&'static str, &'static str)) -> Self {
+        self.parameters.push(parameter);
+        self
+    }
+
+    /// With this body.
+    pub(crate) fn body(self, body: Value) -> Self {
+        self.body_of(JSON, body)
+    }
+
+    fn body_of(mut self, media_type: &'static str, body: Value) -> Self {
+        self.body = Some((media_type, body));
+        self
+    }
+}
+
 /// An operation of the API.
-struct Operation {
+pub(crate) struct Operation {
     method: &'static str,
     path: &'static str,
-    id: &'static str,
+    id: String,
     tag: &'static str,
     summary: &'static str,
     description: &'static str,
@@ -83,6 +113,7 @@ struct Operation {
     permission: Option<Permission>,
     body: Body,
     success: Vec<(u16, &'static str, Reply)>,
+    examples: Vec<Example>,
 }
 
 /// What an operation reads.
@@ -149,11 +180,9 @@ pub fn answered(answers: &[(&str, Value)]) -> Document {
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
     let mut generator = settings.into_generator();
-    let story = story();
     let mut paths: Ordered<Ordered<Value>> = Ordered(Vec::new());
     for operation in operations() {
-        let examples: Vec<&Example> = story.iter().filter(|example| example.operation == operation.id).collect();
-        let described = describe(&operation, &examples, answers, &mut generator);
+        let described = describe(&operation, answers, &mut generator);
         match paths.0.iter_mut().find(|(path, _)| path == operation.path) {
             Some((_, methods)) => methods.0.push((operation.method.to_owned(), described)),
             None => paths.0.push((operation.path.to_owned(), Ordered(vec![(operation.method.to_owned(), described)]))),
@@ -187,7 +216,7 @@ pub fn answered(answers: &[(&str, Value)]) -> Document {
             { "name": "journal", "description": "The journal itself." },
             { "name": "service", "description": "The health of this process." },
         ]),
-        story: story.iter().map(|example| example.name).collect(),
+        story: story().iter().map(|example| example.name).collect(),
         paths,
         components: json!({
             "securitySchemes": {
@@ -216,14 +245,14 @@ later. Keys belong to the caller: two callers with one key ask for two commands.
 **Reading what you wrote.** `position` (also the header `Cauri-Position`) is a token that a query takes: it then sees at least your command.\n\n\
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`, and a JSON pointer into your request where there is a place to point at.";
 
-fn describe(operation: &Operation, examples: &[&Example], answers: &[(&str, Value)], generator: &mut SchemaGenerator) -> Value {
+fn describe(operation: &Operation, answers: &[(&str, Value)], generator: &mut SchemaGenerator) -> Value {
     let mut described = json!({
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": operation.description,
-        "parameters": parameters(operation, examples),
-        "responses": responses(operation, examples, answers, generator),
+        "parameters": parameters(operation),
+        "responses": responses(operation, answers, generator),
     });
     if let Some(permission) = operation.permission {
         described["security"] = json!([{ "token": [] }]);
@@ -231,20 +260,21 @@ fn describe(operation: &Operation, examples: &[&Example], answers: &[(&str, Valu
     } else {
         described["security"] = json!([]);
     }
-    if let Some(body) = request_body(operation, examples, generator) {
+    if let Some(body) = request_body(operation, generator) {
         described["requestBody"] = body;
     }
     described
 }
 
-fn parameters(operation: &Operation, examples: &[&Example]) -> Value {
+fn parameters(operation: &Operation) -> Value {
     let mut found = Vec::new();
     let mut add = |name: &str, place: &str, description: &str, schema: Value| {
         let mut parameter = json!({ "name": name, "in": place, "description": description, "schema": schema });
         if place == "path" {
             parameter["required"] = json!(true);
         }
-        let shown: Map<String, Value> = examples
+        let shown: Map<String, Value> = operation
+            .examples
             .iter()
             .filter_map(|example| {
                 let (_, value) = example.parameters.iter().find(|(named, _)| *named == name)?;
@@ -293,9 +323,9 @@ fn parameters(operation: &Operation, examples: &[&Example]) -> Value {
     Value::Array(found)
 }
 
-fn request_body(operation: &Operation, examples: &[&Example], generator: &mut SchemaGenerator) -> Option<Value> {
+fn request_body(operation: &Operation, generator: &mut SchemaGenerator) -> Option<Value> {
     let of_type = |media_type: &str| -> Map<String, Value> {
-        let of_type = examples.iter().filter_map(|example| {
+        let of_type = operation.examples.iter().filter_map(|example| {
             let (_, value) = example.body.as_ref().filter(|(given, _)| *given == media_type)?;
             Some((example.name.to_owned(), json!({ "summary": example.summary, "value": value })))
         });
@@ -306,13 +336,6 @@ fn request_body(operation: &Operation, examples: &[&Example], generator: &mut Sc
         Body::Required(schema) => (true, json!({ JSON: { "schema": schema(generator), "examples": of_type(JSON) } })),
         Body::Optional(schema) => (false, json!({ JSON: { "schema": schema(generator), "examples": of_type(JSON) } })),
         Body::Bulk => {
-            // So that the definitions that items refer to are there.
-            for schema in [shape::<OpenAccount>, shape::<PostEntry>, shape::<FreezeAccount>, shape::<CloseAccount>, shape::<ChangeLimits>] {
-                schema(generator);
-            }
-            for schema in [shape::<PostHoldBody>, shape::<VoidHold>, shape::<ReverseEntry>, shape::<Nothing>] {
-                schema(generator);
-            }
             let content = json!({
                 JSON: { "schema": { "$ref": "#/components/schemas/BulkRequest" }, "examples": of_type(JSON) },
                 NDJSON: {
@@ -326,9 +349,9 @@ fn request_body(operation: &Operation, examples: &[&Example], generator: &mut Sc
     Some(json!({ "required": required, "content": content }))
 }
 
-fn responses(operation: &Operation, examples: &[&Example], answers: &[(&str, Value)], generator: &mut SchemaGenerator) -> Value {
+fn responses(operation: &Operation, answers: &[(&str, Value)], generator: &mut SchemaGenerator) -> Value {
     let shown = |status: u16| -> Map<String, Value> {
-        let of_status = examples.iter().filter(|example| example.status == status);
+        let of_status = operation.examples.iter().filter(|example| example.status == status);
         let answered = of_status.filter_map(|example| {
             let (_, answer) = answers.iter().find(|(name, _)| *name == example.name)?;
             Some((example.name.to_owned(), json!({ "summary": example.summary, "value": answer })))
@@ -442,22 +465,11 @@ fn either_or(schemas: &mut Map<String, Value>) {
 
 /// The schemas of bulk items: those of the single commands with what stands beside.
 fn bulk_items(schemas: &mut Map<String, Value>) {
-    let items = [
-        ("post_entry", "PostEntry", None),
-        ("open_account", "OpenAccount", None),
-        ("freeze_account", "FreezeAccount", Some("address")),
-        ("unfreeze_account", "Nothing", Some("address")),
-        ("close_account", "CloseAccount", Some("address")),
-        ("reopen_account", "Nothing", Some("address")),
-        ("change_limits", "ChangeLimits", Some("address")),
-        ("post_hold", "PostHold", Some("id")),
-        ("void_hold", "VoidHold", Some("id")),
-        ("reverse_entry", "ReverseEntry", Some("id")),
-    ];
     let mut mapping = Map::new();
     let mut variants = Vec::new();
-    for (op, body, target) in items {
-        let mut item = schemas.get(body).cloned().unwrap_or_else(|| json!({ "type": "object" }));
+    for command in bulk::declared() {
+        let (op, body) = (command.op, (command.schema_name)());
+        let mut item = schemas.get(&body).cloned().unwrap_or_else(|| json!({ "type": "object" }));
         item["description"] = json!(format!("`{op}` with the fields of `{body}`."));
         item["properties"]["op"] = json!({ "const": op });
         item["properties"]["idempotency_key"] = json!({ "anyOf": [{ "$ref": "#/components/schemas/CommandId" }, { "type": "null" }] });
@@ -467,8 +479,7 @@ fn bulk_items(schemas: &mut Map<String, Value>) {
         });
         let mut required: Vec<Value> = item.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
         required.push(json!("op"));
-        if let Some(target) = target {
-            let schema = if target == "id" { "EntryId" } else { "AccountAddress" };
+        if let Some((target, schema)) = command.target {
             item["properties"][target] = json!({ "$ref": format!("#/components/schemas/{schema}") });
             required.push(json!(target));
         }
@@ -528,226 +539,75 @@ fn to_value(schema: impl Serialize) -> Value {
     serde_json::to_value(schema).unwrap_or_default()
 }
 
-fn operations() -> Vec<Operation> {
-    let answer = || Reply::Json(shape::<CommandAnswer>);
-    let account = |id, path, summary, description, body| Operation {
+/// The operation of a command.
+pub(crate) fn command<C: ApiCommand>() -> Operation {
+    let body = if C::without_body().is_some() { Body::Optional(shape::<C>) } else { Body::Required(shape::<C>) };
+    let (status, done) = C::ACCEPTED;
+    let mut examples = C::examples();
+    for example in &mut examples {
+        if let (Some(parameter), Some(target)) = (C::Target::MEMBER, example.target) {
+            example.parameters.insert(0, (parameter, target));
+        }
+    }
+    Operation {
         method: "post",
-        path,
-        id,
-        tag: "accounts",
-        summary,
-        description,
-        permission: Some(Permission::Write),
+        path: C::PATH,
+        id: camel_case(C::OP),
+        // The resource: `/v1/accounts/…`.
+        tag: C::PATH.split('/').nth(2).unwrap_or_default(),
+        summary: C::SUMMARY,
+        description: C::DESCRIPTION,
+        permission: Some(C::Need::PERMISSION),
         body,
-        success: vec![(200, "It is done.", answer())],
-    };
-    let entry = |id, path, summary, description, body| Operation { tag: "entries", ..account(id, path, summary, description, body) };
-    let service = |id, path, summary, description, success| Operation {
-        method: "get",
-        path,
-        id,
-        tag: "service",
-        summary,
-        description,
-        permission: None,
-        body: Body::None,
-        success,
-    };
-    let read = |id, path, tag, summary, description, reply| Operation {
-        method: "get",
-        path,
-        id,
-        tag,
-        summary,
-        description,
-        permission: Some(Permission::Read),
-        body: Body::None,
-        success: vec![(200, "As it is now.", reply)],
-    };
-    vec![
-        Operation {
-            success: vec![(201, "The account is open.", answer())],
-            ..account(
-                "openAccount",
-                "/v1/accounts",
-                "Open an account",
-                "An address is opened once; a closed account is reopened, not opened again.",
-                Body::Required(shape::<OpenAccount>),
-            )
-        },
-        read(
-            "accountHistory",
-            "/v1/accounts/{address}",
-            "accounts",
-            "What happened to an account",
-            "The events of the account itself, and the version for `If-Match`. Entries, balances and statements are in GraphQL.",
-            Reply::Json(shape::<StreamHistory>),
-        ),
-        Operation {
-            method: "post",
-            path: "/v1/bulk",
-            id: "bulk",
-            tag: "bulk",
-            summary: "Submit up to 8,189 commands",
-            description: "Each for itself, or with `atomic` all or none. An item is the body of the single command with `op` and, where the single \
-                command has its target in the path, `address` or `id`. Without a key of its own its key is `<Idempotency-Key>/<index>`. A request with \
-                an item that cannot be understood is refused whole.",
-            permission: Some(Permission::Write),
-            body: Body::Bulk,
-            success: vec![(200, "Every command has its result, in order.", Reply::Json(shape::<BulkAnswer>))],
-        },
-        Operation {
-            success: vec![(201, "The entry is written.", answer())],
-            ..entry(
-                "postEntry",
-                "/v1/entries",
-                "Post an entry, or hold it",
-                "All transfers or none; limits hold after all of them. With `hold` the money is taken from what is available and moves when the hold is posted.",
-                Body::Required(shape::<PostEntry>),
-            )
-        },
-        read(
-            "entryHistory",
-            "/v1/entries/{id}",
-            "entries",
-            "What happened to an entry",
-            "The events of the entry, and the version for `If-Match`.",
-            Reply::Json(shape::<StreamHistory>),
-        ),
-        entry(
-            "postHold",
-            "/v1/entries/{id}/post",
-            "Post a hold",
-            "Whole, or in part; the rest is released. `amount` is short for `amounts` where the hold has one transfer.",
-            Body::Optional(shape::<PostHoldBody>),
-        ),
-        entry("voidHold", "/v1/entries/{id}/void", "Void a hold", "What was held is available again.", Body::Optional(shape::<VoidHold>)),
-        entry(
-            "reverseEntry",
-            "/v1/entries/{id}/reverse",
-            "Reverse an entry",
-            "The opposite entry is posted, once; the answer names it in `entry_id`.",
-            Body::Optional(shape::<ReverseEntry>),
-        ),
-        account(
-            "freezeAccount",
-            "/v1/accounts/{address}/freeze",
-            "Freeze an account",
-            "Holds may be voided or expire, nothing else moves.",
-            Body::Optional(shape::<FreezeAccount>),
-        ),
-        account(
-            "unfreezeAccount",
-            "/v1/accounts/{address}/unfreeze",
-            "Unfreeze an account",
-            "It takes entries again.",
-            Body::Optional(shape::<Nothing>),
-        ),
-        account(
-            "changeLimits",
-            "/v1/accounts/{address}/limits",
-            "Replace an account's limits",
-            "Both at once: what is absent is no longer limited. The balance must be within the new limits.",
-            Body::Required(shape::<ChangeLimits>),
-        ),
-        account(
-            "closeAccount",
-            "/v1/accounts/{address}/close",
-            "Close an account",
-            "What is left goes to `sweep_to` in the same commit; the answer names that entry in `entry_id`.",
-            Body::Optional(shape::<CloseAccount>),
-        ),
-        account(
-            "reopenAccount",
-            "/v1/accounts/{address}/reopen",
-            "Reopen a closed account",
-            "It is open as it was before.",
-            Body::Optional(shape::<Nothing>),
-        ),
-        read(
-            "head",
-            "/v1/head",
-            "journal",
-            "How far the journal is",
-            "The last position and the Merkle root there.",
-            Reply::Json(shape::<HeadAnswer>),
-        ),
-        service(
-            "alive",
-            "/healthz",
-            "Whether the process is alive",
-            "It says nothing about the engine.",
-            vec![(200, "It is.", Reply::Any)],
-        ),
-        service(
-            "ready",
-            "/readyz",
-            "Whether this process takes requests",
-            "Whether there is a reason against it, and the names of the reasons. A caller with a token that may read also gets what was looked at: engine, store, clock and the lag of the read models.",
-            vec![(200, "It does.", Reply::Json(shape::<Readiness>)), (503, "It does not, or not now.", Reply::Json(shape::<Readiness>))],
-        ),
-        Operation {
-            method: "post",
-            permission: Some(Permission::Administer),
-            body: Body::Required(shape::<AcceptGap>),
-            ..service(
-                "acceptClockGap",
-                "/v1/clock/accept-gap",
-                "Accept a leap of the clock",
-                "For a `clock_gap`: the clock is ahead of the last record or of the time that passed, and it is right. State what the time is, from \
-                 another source than this server; the clock is accepted if it reads the same within five minutes. Who accepted what goes to the log.",
-                vec![(200, "The clock is accepted, or there was nothing to accept.", Reply::Json(shape::<GapAnswer>))],
-            )
-        },
-        service("metrics", "/metrics", "Figures for Prometheus", "Text in Prometheus' format.", vec![(200, "The figures.", Reply::Text)]),
-        Operation {
-            permission: Some(Permission::Administer),
-            tag: "journal",
-            ..account(
-                "closeJournal",
-                "/v1/journal/close",
-                "Close the journal for good",
-                "It takes no more commands, ever. Its business goes on in another journal.",
-                Body::Optional(shape::<CloseJournal>),
-            )
-        },
-    ]
+        success: vec![(status, done, Reply::Json(shape::<CommandAnswer>))],
+        examples,
+    }
+    .named()
 }
 
-/// The examples, in the order in which they run on an empty ledger.
-#[expect(clippy::too_many_lines, reason = "a list")]
-pub fn story() -> Vec<Example> {
-    const AWA: &str = "merchants:awa:available";
-    const BEN: &str = "merchants:ben:available";
-    const RECEIVABLE: &str = "providers:wave:receivable";
-    const FLOAT: &str = "providers:wave:float";
-    const FEES: &str = "income:fees:collection";
-    const COLLECTION: &str = "01957f00-0000-7000-8000-000000000001";
-    const PAYOUT: &str = "01957f00-0000-7000-8000-000000000002";
-    const CANCELLED: &str = "01957f00-0000-7000-8000-000000000003";
-    let xof = |amount: &str| json!({ "amount": amount, "currency": "XOF" });
-    let moves = |debit: &str, credit: &str, amount: &str| json!({ "debit": debit, "credit": credit, "amount": xof(amount) });
-    let example = |operation, name, status, summary, parameters: &[(&'static str, &'static str)], body: Value| Example {
-        name,
-        summary,
-        operation,
-        parameters: parameters.to_vec(),
-        body: (!body.is_null()).then_some((JSON, body)),
-        status,
-    };
-    let key = |key: &'static str| ("Idempotency-Key", key);
-    let collection = json!({
-        "id": COLLECTION,
-        "effective_at": "2026-03-16T08:00:00Z",
-        "reference": "T_7KQ2M9",
-        "dimensions": { "merchant": "awa", "provider": "wave", "country": "CI" },
-        "transfers": [
-            moves(RECEIVABLE, AWA, "9890"),
-            moves(RECEIVABLE, FEES, "100"),
-            moves(RECEIVABLE, "liabilities:taxes:taf", "10"),
-            moves("expenses:providers:wave", RECEIVABLE, "50"),
-        ],
-    });
+fn camel_case(op: &str) -> String {
+    let mut words = op.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |id, word| {
+        let (initial, rest) = word.split_at(word.len().min(1));
+        id + &initial.to_uppercase() + rest
+    })
+}
+
+impl Operation {
+    /// Its examples know whose they are.
+    fn named(mut self) -> Self {
+        for example in &mut self.examples {
+            example.operation.clone_from(&self.id);
+        }
+        self
+    }
+
+    /// One that reads something, or tells how this process is.
+    fn get(id: &str, path: &'static str, tag: &'static str, summary: &'static str, description: &'static str) -> Self {
+        Self {
+            method: "get",
+            path,
+            id: id.to_owned(),
+            tag,
+            summary,
+            description,
+            permission: None,
+            body: Body::None,
+            success: Vec::new(),
+            examples: Vec::new(),
+        }
+    }
+
+    /// For those who may read.
+    fn read(self, reply: Reply) -> Self {
+        Self { permission: Some(Permission::Read), success: vec![(200, "As it is now.", reply)], ..self }
+    }
+}
+
+/// Every operation: those of the commands as they are declared, then the others.
+fn operations() -> Vec<Operation> {
+    let mut operations: Vec<Operation> = COMMANDS.iter().map(|command| (command.operation)()).collect();
     let open = |address: &str, kind: &str| json!({ "op": "open_account", "address": address, "kind": kind, "currency": "XOF" });
     let lines = [
         json!({ "op": "open_account", "address": BEN, "kind": "liability", "currency": "XOF", "limits": { "floor": "0" } }),
@@ -755,229 +615,121 @@ pub fn story() -> Vec<Example> {
         json!({ "op": "unfreeze_account", "address": FLOAT }),
     ];
     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    vec![
-        example(
-            "openAccount",
-            "open_merchant",
-            201,
-            "A merchant's money: a liability that may not fall below zero",
-            &[key("open-awa")],
-            json!({
-                "address": AWA, "kind": "liability", "currency": "XOF", "limits": { "floor": "0" },
-                "chart_code": "4671", "owner": "party-awa", "metadata": { "country": "CI" },
-            }),
-        ),
-        example(
-            "openAccount",
-            "open_twice",
-            422,
-            "The address is taken",
-            &[key("open-awa-2")],
-            json!({ "address": AWA, "kind": "asset", "currency": "XOF" }),
-        ),
-        example(
-            "openAccount",
-            "limit_as_number",
-            400,
-            "A limit is a decimal string, not a JSON number",
-            &[],
-            json!({ "address": "wallets:c1", "kind": "liability", "currency": "XOF", "limits": { "floor": 0 } }),
-        ),
-        example("accountHistory", "merchant_history", 200, "What happened to the merchant's account", &[("address", AWA)], Value::Null),
-        example("accountHistory", "nobodys_history", 404, "Nothing ever happened there", &[("address", "merchants:nobody")], Value::Null),
-        example(
-            "bulk",
-            "open_many",
-            200,
-            "The accounts that a collection touches",
-            &[key("chart-1")],
-            json!([
-                open(RECEIVABLE, "asset"),
-                open(FLOAT, "asset"),
-                open(FEES, "income"),
-                open("liabilities:taxes:taf", "liability"),
-                open("expenses:providers:wave", "expense"),
-            ]),
-        ),
-        Example {
-            body: Some((NDJSON, json!(lines))),
-            ..example("bulk", "lines", 200, "The same as lines", &[key("chart-2")], Value::Null)
+    let others = [
+        Operation {
+            method: "post",
+            permission: Some(Permission::Write),
+            body: Body::Bulk,
+            success: vec![(200, "Every command has its result, in order.", Reply::Json(shape::<BulkAnswer>))],
+            examples: vec![
+                Example::new("open_many", 200, "The accounts that a collection touches").with(key("chart-1")).body(json!([
+                    open(RECEIVABLE, "asset"),
+                    open(FLOAT, "asset"),
+                    open(FEES, "income"),
+                    open("liabilities:taxes:taf", "liability"),
+                    open("expenses:providers:wave", "expense"),
+                ])),
+                Example::new("lines", 200, "The same as lines").with(key("chart-2")).body_of(NDJSON, json!(lines)),
+                Example::new("all_or_none", 422, "The second command is refused, so nothing of the first is written")
+                    .with(("atomic", "true"))
+                    .with(key("day-1"))
+                    .body(json!([
+                        { "op": "post_entry", "transfers": [moves(RECEIVABLE, BEN, "100")] },
+                        { "op": "post_entry", "transfers": [moves(BEN, RECEIVABLE, "200")] },
+                    ])),
+                Example::new("misspelt_op", 400, "An item that cannot be understood is pointed at")
+                    .body(json!({ "atomic": false, "commands": [{ "op": "post_money", "transfers": [] }] })),
+            ],
+            ..Operation::get(
+                "bulk",
+                "/v1/bulk",
+                "bulk",
+                "Submit up to 8,189 commands",
+                "Each for itself, or with `atomic` all or none. An item is the body of the single command with `op` and, where the single \
+                    command has its target in the path, `address` or `id`. Without a key of its own its key is `<Idempotency-Key>/<index>`. A request with \
+                    an item that cannot be understood is refused whole.",
+            )
         },
-        example(
-            "bulk",
-            "all_or_none",
-            422,
-            "The second command is refused, so nothing of the first is written",
-            &[("atomic", "true"), key("day-1")],
-            json!([
-                { "op": "post_entry", "transfers": [moves(RECEIVABLE, BEN, "100")] },
-                { "op": "post_entry", "transfers": [moves(BEN, RECEIVABLE, "200")] },
-            ]),
-        ),
-        example(
-            "bulk",
-            "misspelt_op",
-            400,
-            "An item that cannot be understood is pointed at",
-            &[],
-            json!({ "atomic": false, "commands": [{ "op": "post_money", "transfers": [] }] }),
-        ),
-        example(
-            "postEntry",
-            "collection",
-            201,
-            "A customer pays 10,000 by Wave: fee 100, tax 10, cost 50",
-            &[key("T_7KQ2M9")],
-            collection.clone(),
-        ),
-        example("postEntry", "collection_again", 201, "The same key and content: the first answer again", &[key("T_7KQ2M9")], collection),
-        example(
-            "postEntry",
-            "key_reused",
-            422,
-            "The same key with another content",
-            &[key("T_7KQ2M9")],
-            json!({ "transfers": [moves(RECEIVABLE, AWA, "9891")] }),
-        ),
-        example(
-            "postEntry",
-            "payout_hold",
-            201,
-            "A payout of 5,000 with a fee of 50 is held until the provider has answered",
-            &[key("payout-1")],
-            json!({
-                "id": PAYOUT,
-                "hold": { "expires_at": "2099-12-31T00:00:00Z" },
-                "transfers": [moves(AWA, FLOAT, "5000"), moves(AWA, FEES, "50")],
-            }),
-        ),
-        example(
-            "postEntry",
-            "small_hold",
-            201,
-            "A hold that is given up again",
-            &[key("payout-2")],
-            json!({ "id": CANCELLED, "hold": {}, "transfers": [moves(AWA, FLOAT, "1000")] }),
-        ),
-        example(
-            "postEntry",
-            "below_floor",
-            422,
-            "More than is available, counting holds",
-            &[key("payout-3")],
-            json!({ "transfers": [moves(AWA, FLOAT, "9000")] }),
-        ),
-        example(
-            "postEntry",
-            "without_a_side",
-            400,
-            "A transfer needs both sides",
-            &[],
-            json!({ "transfers": [{ "debit": AWA, "amount": xof("1") }] }),
-        ),
-        example("entryHistory", "hold_history", 200, "What happened to the payout so far", &[("id", PAYOUT)], Value::Null),
-        example(
-            "postHold",
-            "payout_succeeded",
-            200,
-            "The provider paid: both transfers in full",
-            &[("id", PAYOUT), ("If-Match", "\"1\""), key("payout-1-post")],
-            json!({ "amounts": [xof("5000"), xof("50")] }),
-        ),
-        example(
-            "postHold",
-            "stale_version",
-            412,
-            "Somebody was faster",
-            &[("id", PAYOUT), ("If-Match", "\"1\""), key("payout-1-post-2")],
-            json!({}),
-        ),
-        example(
-            "postHold",
-            "too_much",
-            422,
-            "More than was held",
-            &[("id", CANCELLED), key("payout-2-post")],
-            json!({ "amount": xof("1001") }),
-        ),
-        example(
-            "voidHold",
-            "payout_failed",
-            200,
-            "The provider did not pay",
-            &[("id", CANCELLED), key("payout-2-void")],
-            json!({ "reason": "PAYEE_NOT_FOUND" }),
-        ),
-        example("voidHold", "void_posted", 422, "What was posted cannot be voided", &[("id", PAYOUT), key("payout-1-void")], json!({})),
-        example(
-            "reverseEntry",
-            "payout_returned",
-            200,
-            "The payout came back",
-            &[("id", PAYOUT), key("payout-1-reverse")],
-            json!({ "reason": "account of the payee is closed", "entry_id": "01957f00-0000-7000-8000-000000000004" }),
-        ),
-        example("reverseEntry", "reversed_before", 422, "Once", &[("id", PAYOUT), key("payout-1-reverse-2")], json!({})),
-        example(
-            "freezeAccount",
-            "freeze",
-            200,
-            "An investigation",
-            &[("address", BEN), key("freeze-ben")],
-            json!({ "reason": "case 2026-17" }),
-        ),
-        example(
-            "freezeAccount",
-            "freeze_nobody",
-            422,
-            "There is no such account",
-            &[("address", "merchants:nobody"), key("f-2")],
-            json!({}),
-        ),
-        example("unfreezeAccount", "unfreeze", 200, "The investigation is over", &[("address", BEN), key("unfreeze-ben")], json!({})),
-        example(
-            "changeLimits",
-            "limit",
-            200,
-            "An overdraft of 5,000 and a ceiling of 2,000,000",
-            &[("address", BEN), key("limit-ben")],
-            json!({ "limits": { "floor": "-5000", "ceiling": "2000000" } }),
-        ),
-        example(
-            "closeAccount",
-            "not_empty",
-            422,
-            "Something is left and has nowhere to go",
-            &[("address", AWA), key("close-awa")],
-            json!({}),
-        ),
-        example(
-            "closeAccount",
-            "close",
-            200,
-            "What is left goes to another account",
-            &[("address", AWA), key("close-awa-2")],
-            json!({ "sweep_to": BEN, "reason": "the shop has moved", "entry_id": "01957f00-0000-7000-8000-000000000005" }),
-        ),
-        example("reopenAccount", "reopen", 200, "The shop is back", &[("address", AWA), key("reopen-awa")], json!({})),
-        example("head", "head", 200, "The head after all of this", &[], Value::Null),
-        example("ready", "ready", 200, "All is well", &[], Value::Null),
-        example(
-            "acceptClockGap",
-            "no_gap",
-            200,
-            "The clock did not leap: there is nothing to accept",
-            &[],
-            json!({ "now": "2026-03-16T08:00:00Z" }),
-        ),
-        example(
-            "closeJournal",
-            "year_is_over",
-            200,
-            "The last command of a journal",
-            &[key("close")],
-            json!({ "reason": "goes on in ledger-2027" }),
-        ),
-        example("closeJournal", "closed_before", 422, "Nothing comes after it", &[key("close-2")], json!({})),
-    ]
+        Operation {
+            examples: vec![
+                Example::new("merchant_history", 200, "What happened to the merchant's account").with(("address", AWA)),
+                Example::new("nobodys_history", 404, "Nothing ever happened there").with(("address", NOBODY)),
+            ],
+            ..Operation::get(
+                "accountHistory",
+                "/v1/accounts/{address}",
+                "accounts",
+                "What happened to an account",
+                "The events of the account itself, and the version for `If-Match`. Entries, balances and statements are in GraphQL.",
+            )
+            .read(Reply::Json(shape::<StreamHistory>))
+        },
+        Operation {
+            examples: vec![Example::new("hold_history", 200, "What happened to the payout").with(("id", PAYOUT))],
+            ..Operation::get(
+                "entryHistory",
+                "/v1/entries/{id}",
+                "entries",
+                "What happened to an entry",
+                "The events of the entry, and the version for `If-Match`.",
+            )
+            .read(Reply::Json(shape::<StreamHistory>))
+        },
+        Operation {
+            examples: vec![Example::new("head", 200, "The head after all of this")],
+            ..Operation::get("head", "/v1/head", "journal", "How far the journal is", "The last position and the Merkle root there.")
+                .read(Reply::Json(shape::<HeadAnswer>))
+        },
+        Operation {
+            success: vec![(200, "It is.", Reply::Any)],
+            ..Operation::get("alive", "/healthz", "service", "Whether the process is alive", "It says nothing about the engine.")
+        },
+        Operation {
+            success: vec![
+                (200, "It does.", Reply::Json(shape::<Readiness>)),
+                (503, "It does not, or not now.", Reply::Json(shape::<Readiness>)),
+            ],
+            examples: vec![Example::new("ready", 200, "All is well")],
+            ..Operation::get(
+                "ready",
+                "/readyz",
+                "service",
+                "Whether this process takes requests",
+                "Whether there is a reason against it, and the names of the reasons. A caller with a token that may read also gets what was looked at: engine, store, clock and the lag of the read models.",
+            )
+        },
+        Operation {
+            method: "post",
+            permission: Some(Permission::Administer),
+            body: Body::Required(shape::<AcceptGap>),
+            success: vec![(200, "The clock is accepted, or there was nothing to accept.", Reply::Json(shape::<GapAnswer>))],
+            examples: vec![
+                Example::new("no_gap", 200, "The clock did not leap: there is nothing to accept")
+                    .body(json!({ "now": "2026-03-16T08:00:00Z" })),
+            ],
+            ..Operation::get(
+                "acceptClockGap",
+                "/v1/clock/accept-gap",
+                "service",
+                "Accept a leap of the clock",
+                "For a `clock_gap`: the clock is ahead of the last record or of the time that passed, and it is right. State what the time is, from \
+                 another source than this server; the clock is accepted if it reads the same within five minutes. Who accepted what goes to the log.",
+            )
+        },
+        Operation {
+            success: vec![(200, "The figures.", Reply::Text)],
+            ..Operation::get("metrics", "/metrics", "service", "Figures for Prometheus", "Text in Prometheus' format.")
+        },
+    ];
+    operations.extend(others.into_iter().map(Operation::named));
+    operations
+}
+
+/// The examples, in the order in which they run on an empty ledger: accounts are opened first, and nothing comes after the
+/// journal was closed but a look at it.
+pub fn story() -> Vec<Example> {
+    let mut examples: Vec<Example> = operations().into_iter().flat_map(|operation| operation.examples).collect();
+    let first = ["openAccount", "bulk"];
+    examples.sort_by_key(|example| first.iter().position(|id| example.operation == *id).unwrap_or(first.len()));
+    examples
 }

@@ -7,7 +7,7 @@ use cauri_engine::CommandEnvelope;
 
 use crate::auth::role::Permission;
 use crate::auth::token::Principal;
-use crate::bulk::Asked;
+use crate::command::Asked;
 use crate::headers::{CAURI_IMPORT, CAURI_ON_BEHALF_OF, CommandHeaders, fresh_command_id};
 use crate::problem::{Problem, kind};
 

@@ -11,7 +11,7 @@ use cauri_event_store::health::{BlockedBy, IndexCondition};
 
 use crate::answer::Target;
 use crate::auth::token::Principal;
-use crate::bulk::Asked;
+use crate::command::Asked;
 use crate::headers::CommandHeaders;
 use crate::problem::{FieldProblem, Problem, kind};
 use crate::scope::Scope;

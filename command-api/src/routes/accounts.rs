@@ -7,80 +7,176 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::ids::AccountAddress;
 use cauri_event_schemas::ledger::StreamId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::history;
-use crate::answer::of_submitted;
 use crate::auth::layer::{Authorized, Read, Write};
-use crate::body::{JsonBody, OptionalJsonBody};
-use crate::bulk::Nothing;
+use crate::command::{ApiCommand, Asked, InBody, target_in};
+use crate::examples::{AWA, BEN, NOBODY, key};
 use crate::headers::CommandHeaders;
-use crate::problem::{Problem, kind};
+use crate::openapi::Example;
+use crate::problem::{FieldProblem, Problem};
 use crate::state::ApiState;
-use crate::submit::submit_one;
 
-/// `POST /v1/accounts`
-pub(super) async fn open(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    JsonBody(open): JsonBody<OpenAccount>,
-) -> Result<Response, Problem> {
-    command(&state, &caller, &headers, LedgerCommand::open_account(open)).await
+fn act(address: AccountAddress, action: AccountAction) -> Result<Asked, FieldProblem> {
+    Ok(LedgerCommand::account(address, action).into())
 }
 
-/// `POST /v1/accounts/{address}/freeze`
-pub(super) async fn freeze(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    address: Result<Path<String>, PathRejection>,
-    OptionalJsonBody(freeze): OptionalJsonBody<FreezeAccount>,
-) -> Result<Response, Problem> {
-    act(&state, &caller, &headers, address, AccountAction::Freeze(freeze)).await
+impl ApiCommand for OpenAccount {
+    type Target = InBody;
+    type Need = Write;
+    const OP: &'static str = "open_account";
+    const PATH: &'static str = "/v1/accounts";
+    const SUMMARY: &'static str = "Open an account";
+    const DESCRIPTION: &'static str = "An address is opened once; a closed account is reopened, not opened again.";
+    const ACCEPTED: (u16, &'static str) = (201, "The account is open.");
+
+    fn ask(self, InBody: InBody) -> Result<Asked, FieldProblem> {
+        Ok(LedgerCommand::open_account(self).into())
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("open_merchant", 201, "A merchant's money: a liability that may not fall below zero").with(key("open-awa")).body(
+                json!({
+                    "address": AWA, "kind": "liability", "currency": "XOF", "limits": { "floor": "0" },
+                    "chart_code": "4671", "owner": "party-awa", "metadata": { "country": "CI" },
+                }),
+            ),
+            Example::new("open_twice", 422, "The address is taken")
+                .with(key("open-awa-2"))
+                .body(json!({ "address": AWA, "kind": "asset", "currency": "XOF" })),
+            Example::new("limit_as_number", 400, "A limit is a decimal string, not a JSON number")
+                .body(json!({ "address": "wallets:c1", "kind": "liability", "currency": "XOF", "limits": { "floor": 0 } })),
+        ]
+    }
 }
 
-/// `POST /v1/accounts/{address}/unfreeze`
-pub(super) async fn unfreeze(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    address: Result<Path<String>, PathRejection>,
-    OptionalJsonBody(Nothing {}): OptionalJsonBody<Nothing>,
-) -> Result<Response, Problem> {
-    act(&state, &caller, &headers, address, AccountAction::Unfreeze).await
+impl ApiCommand for FreezeAccount {
+    type Target = AccountAddress;
+    type Need = Write;
+    const OP: &'static str = "freeze_account";
+    const PATH: &'static str = "/v1/accounts/{address}/freeze";
+    const SUMMARY: &'static str = "Freeze an account";
+    const DESCRIPTION: &'static str = "Holds may be voided or expire, nothing else moves.";
+
+    fn without_body() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn ask(self, address: AccountAddress) -> Result<Asked, FieldProblem> {
+        act(address, AccountAction::Freeze(self))
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("freeze", 200, "An investigation").of(BEN).with(key("freeze-ben")).body(json!({ "reason": "case 2026-17" })),
+            Example::new("freeze_nobody", 422, "There is no such account").of(NOBODY).with(key("f-2")).body(json!({})),
+        ]
+    }
 }
 
-/// `POST /v1/accounts/{address}/close`
-pub(super) async fn close(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    address: Result<Path<String>, PathRejection>,
-    OptionalJsonBody(close): OptionalJsonBody<CloseAccount>,
-) -> Result<Response, Problem> {
-    act(&state, &caller, &headers, address, AccountAction::Close(close)).await
+/// Unfreeze an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnfreezeAccount {}
+
+impl ApiCommand for UnfreezeAccount {
+    type Target = AccountAddress;
+    type Need = Write;
+    const OP: &'static str = "unfreeze_account";
+    const PATH: &'static str = "/v1/accounts/{address}/unfreeze";
+    const SUMMARY: &'static str = "Unfreeze an account";
+    const DESCRIPTION: &'static str = "It takes entries again.";
+
+    fn without_body() -> Option<Self> {
+        Some(Self {})
+    }
+
+    fn ask(self, address: AccountAddress) -> Result<Asked, FieldProblem> {
+        act(address, AccountAction::Unfreeze)
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new("unfreeze", 200, "The investigation is over").of(BEN).with(key("unfreeze-ben"))]
+    }
 }
 
-/// `POST /v1/accounts/{address}/reopen`
-pub(super) async fn reopen(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    address: Result<Path<String>, PathRejection>,
-    OptionalJsonBody(Nothing {}): OptionalJsonBody<Nothing>,
-) -> Result<Response, Problem> {
-    act(&state, &caller, &headers, address, AccountAction::Reopen).await
+impl ApiCommand for ChangeLimits {
+    type Target = AccountAddress;
+    type Need = Write;
+    const OP: &'static str = "change_limits";
+    const PATH: &'static str = "/v1/accounts/{address}/limits";
+    const SUMMARY: &'static str = "Replace an account's limits";
+    const DESCRIPTION: &'static str = "Both at once: what is absent is no longer limited. The balance must be within the new limits.";
+
+    fn ask(self, address: AccountAddress) -> Result<Asked, FieldProblem> {
+        act(address, AccountAction::ChangeLimits(self))
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("limit", 200, "An overdraft of 5,000 and a ceiling of 2,000,000")
+                .of(BEN)
+                .with(key("limit-ben"))
+                .body(json!({ "limits": { "floor": "-5000", "ceiling": "2000000" } })),
+        ]
+    }
 }
 
-/// `POST /v1/accounts/{address}/limits`
-pub(super) async fn change_limits(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    address: Result<Path<String>, PathRejection>,
-    JsonBody(change): JsonBody<ChangeLimits>,
-) -> Result<Response, Problem> {
-    act(&state, &caller, &headers, address, AccountAction::ChangeLimits(change)).await
+impl ApiCommand for CloseAccount {
+    type Target = AccountAddress;
+    type Need = Write;
+    const OP: &'static str = "close_account";
+    const PATH: &'static str = "/v1/accounts/{address}/close";
+    const SUMMARY: &'static str = "Close an account";
+    const DESCRIPTION: &'static str = "What is left goes to `sweep_to` in the same commit; the answer names that entry in `entry_id`.";
+
+    fn without_body() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn ask(self, address: AccountAddress) -> Result<Asked, FieldProblem> {
+        act(address, AccountAction::Close(self))
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("not_empty", 422, "Something is left and has nowhere to go").of(AWA).with(key("close-awa")).body(json!({})),
+            Example::new("close", 200, "What is left goes to another account")
+                .of(AWA)
+                .with(key("close-awa-2"))
+                .body(json!({ "sweep_to": BEN, "reason": "the shop has moved", "entry_id": "01957f00-0000-7000-8000-000000000005" })),
+        ]
+    }
+}
+
+/// Reopen a closed account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReopenAccount {}
+
+impl ApiCommand for ReopenAccount {
+    type Target = AccountAddress;
+    type Need = Write;
+    const OP: &'static str = "reopen_account";
+    const PATH: &'static str = "/v1/accounts/{address}/reopen";
+    const SUMMARY: &'static str = "Reopen a closed account";
+    const DESCRIPTION: &'static str = "It is open as it was before.";
+
+    fn without_body() -> Option<Self> {
+        Some(Self {})
+    }
+
+    fn ask(self, address: AccountAddress) -> Result<Asked, FieldProblem> {
+        act(address, AccountAction::Reopen)
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new("reopen", 200, "The shop is back").of(AWA).with(key("reopen-awa"))]
+    }
 }
 
 /// `GET /v1/accounts/{address}`: what happened to the account itself, and the version to say in `If-Match`.
@@ -90,32 +186,6 @@ pub(super) async fn history(
     headers: CommandHeaders,
     address: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let address = address_in(address).map_err(|problem| headers.tell(problem))?;
+    let address = target_in(address).map_err(|problem| headers.tell(problem))?;
     history::of(&state, &headers, StreamId::Account(address)).await
-}
-
-async fn act(
-    state: &ApiState,
-    caller: &Authorized<Write>,
-    headers: &CommandHeaders,
-    address: Result<Path<String>, PathRejection>,
-    action: AccountAction,
-) -> Result<Response, Problem> {
-    let address = address_in(address).map_err(|problem| headers.tell(problem))?;
-    command(state, caller, headers, LedgerCommand::account(address, action)).await
-}
-
-async fn command(
-    state: &ApiState,
-    caller: &Authorized<Write>,
-    headers: &CommandHeaders,
-    command: LedgerCommand,
-) -> Result<Response, Problem> {
-    let submitted = submit_one(state, headers, caller, command).await?;
-    Ok(of_submitted(state, headers, submitted))
-}
-
-fn address_in(address: Result<Path<String>, PathRejection>) -> Result<AccountAddress, Problem> {
-    let Path(address) = address.map_err(|rejection| Problem::of(&kind::VALIDATION_FAILED, rejection.body_text()))?;
-    address.parse().map_err(|error: cauri_domain::ids::InvalidAddress| Problem::of(&kind::VALIDATION_FAILED, error.to_string()))
 }

@@ -5,22 +5,82 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use cauri_domain::LedgerCommand;
 use cauri_domain::entry::{EntryAction, PostEntry, PostHold, ReverseEntry, VoidHold};
-use cauri_domain::ids::{EntryId, InvalidEntryId};
+use cauri_domain::ids::EntryId;
 use cauri_domain::money::UncheckedMoney;
 use cauri_domain::time::Timestamp;
-use cauri_engine::Outcome;
 use cauri_event_schemas::ledger::StreamId;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::history;
-use crate::answer::of_submitted;
 use crate::auth::layer::{Authorized, Read, Write};
-use crate::body::{JsonBody, OptionalJsonBody};
+use crate::command::{ApiCommand, Asked, InBody, target_in};
+use crate::examples::{AWA, CANCELLED, COLLECTION, FEES, FLOAT, PAYOUT, RECEIVABLE, key, moves, xof};
 use crate::headers::CommandHeaders;
-use crate::problem::{FieldProblem, Problem, kind};
+use crate::openapi::Example;
+use crate::problem::{FieldProblem, Problem};
 use crate::state::ApiState;
-use crate::submit::{Submitted, submit_one};
+
+fn act(id: EntryId, action: EntryAction) -> Result<Asked, FieldProblem> {
+    Ok(LedgerCommand::entry(id, action).into())
+}
+
+impl ApiCommand for PostEntry {
+    type Target = InBody;
+    type Need = Write;
+    const OP: &'static str = "post_entry";
+    const PATH: &'static str = "/v1/entries";
+    const SUMMARY: &'static str = "Post an entry, or hold it";
+    const DESCRIPTION: &'static str = "All transfers or none; limits hold after all of them. With `hold` the money is taken from what is available and \
+        moves when the hold is posted.";
+    const ACCEPTED: (u16, &'static str) = (201, "The entry is written.");
+
+    fn ask(self, InBody: InBody) -> Result<Asked, FieldProblem> {
+        Ok(self.into())
+    }
+
+    fn examples() -> Vec<Example> {
+        let collection = json!({
+            "id": COLLECTION,
+            "effective_at": "2026-03-16T08:00:00Z",
+            "reference": "T_7KQ2M9",
+            "dimensions": { "merchant": "awa", "provider": "wave", "country": "CI" },
+            "transfers": [
+                moves(RECEIVABLE, AWA, "9890"),
+                moves(RECEIVABLE, FEES, "100"),
+                moves(RECEIVABLE, "liabilities:taxes:taf", "10"),
+                moves("expenses:providers:wave", RECEIVABLE, "50"),
+            ],
+        });
+        vec![
+            Example::new("collection", 201, "A customer pays 10,000 by Wave: fee 100, tax 10, cost 50")
+                .with(key("T_7KQ2M9"))
+                .body(collection.clone()),
+            Example::new("collection_again", 201, "The same key and content: the first answer again")
+                .with(key("T_7KQ2M9"))
+                .body(collection),
+            Example::new("key_reused", 422, "The same key with another content")
+                .with(key("T_7KQ2M9"))
+                .body(json!({ "transfers": [moves(RECEIVABLE, AWA, "9891")] })),
+            Example::new("payout_hold", 201, "A payout of 5,000 with a fee of 50 is held until the provider has answered")
+                .with(key("payout-1"))
+                .body(json!({
+                    "id": PAYOUT,
+                    "hold": { "expires_at": "2099-12-31T00:00:00Z" },
+                    "transfers": [moves(AWA, FLOAT, "5000"), moves(AWA, FEES, "50")],
+                })),
+            Example::new("small_hold", 201, "A hold that is given up again")
+                .with(key("payout-2"))
+                .body(json!({ "id": CANCELLED, "hold": {}, "transfers": [moves(AWA, FLOAT, "1000")] })),
+            Example::new("below_floor", 422, "More than is available, counting holds")
+                .with(key("payout-3"))
+                .body(json!({ "transfers": [moves(AWA, FLOAT, "9000")] })),
+            Example::new("without_a_side", 400, "A transfer needs both sides")
+                .body(json!({ "transfers": [{ "debit": AWA, "amount": xof("1") }] })),
+        ]
+    }
+}
 
 /// Post a hold, whole or in part; the rest is released.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -38,74 +98,109 @@ pub struct PostHoldBody {
     pub effective_at: Option<Timestamp>,
 }
 
-impl PostHoldBody {
-    /// The command that is meant.
-    ///
-    /// # Errors
-    /// When it says both how much of one transfer and how much of each.
-    pub fn into_command(self) -> Result<PostHold, &'static str> {
+impl ApiCommand for PostHoldBody {
+    type Target = EntryId;
+    type Need = Write;
+    const OP: &'static str = "post_hold";
+    const PATH: &'static str = "/v1/entries/{id}/post";
+    const SUMMARY: &'static str = "Post a hold";
+    const DESCRIPTION: &'static str =
+        "Whole, or in part; the rest is released. `amount` is short for `amounts` where the hold has one transfer.";
+
+    fn without_body() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn ask(self, id: EntryId) -> Result<Asked, FieldProblem> {
         let amounts = match (self.amount, self.amounts) {
-            (Some(_), Some(_)) => return Err("a hold is posted with either `amount` or `amounts`, not both"),
+            (Some(_), Some(_)) => {
+                return Err(FieldProblem::new("invalid_value", "/amount", "a hold is posted with either `amount` or `amounts`, not both"));
+            }
             (Some(amount), None) => Some(vec![amount]),
             (None, amounts) => amounts,
         };
-        Ok(PostHold { amounts, effective_at: self.effective_at })
+        act(id, EntryAction::PostHold(PostHold { amounts, effective_at: self.effective_at }))
+    }
+
+    fn as_written(&self) -> fn(String) -> String {
+        match self.amount {
+            Some(_) => |pointer| pointer.replace("/amounts/0", "/amount").replace("/amounts", "/amount"),
+            None => |pointer| pointer,
+        }
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("payout_succeeded", 200, "The provider paid: both transfers in full")
+                .of(PAYOUT)
+                .with(("If-Match", "\"1\""))
+                .with(key("payout-1-post"))
+                .body(json!({ "amounts": [xof("5000"), xof("50")] })),
+            Example::new("stale_version", 412, "Somebody was faster")
+                .of(PAYOUT)
+                .with(("If-Match", "\"1\""))
+                .with(key("payout-1-post-2"))
+                .body(json!({})),
+            Example::new("too_much", 422, "More than was held")
+                .of(CANCELLED)
+                .with(key("payout-2-post"))
+                .body(json!({ "amount": xof("1001") })),
+        ]
     }
 }
 
-/// `POST /v1/entries`
-pub(super) async fn post(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    JsonBody(post): JsonBody<PostEntry>,
-) -> Result<Response, Problem> {
-    let submitted = submit_one(&state, &headers, &caller, post).await?;
-    Ok(of_submitted(&state, &headers, submitted))
-}
+impl ApiCommand for VoidHold {
+    type Target = EntryId;
+    type Need = Write;
+    const OP: &'static str = "void_hold";
+    const PATH: &'static str = "/v1/entries/{id}/void";
+    const SUMMARY: &'static str = "Void a hold";
+    const DESCRIPTION: &'static str = "What was held is available again.";
 
-/// `POST /v1/entries/{id}/post`
-pub(super) async fn post_hold(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    id: Result<Path<String>, PathRejection>,
-    OptionalJsonBody(body): OptionalJsonBody<PostHoldBody>,
-) -> Result<Response, Problem> {
-    let short = body.amount.is_some();
-    let post =
-        body.into_command().map_err(|why| headers.tell(Problem::validation(vec![FieldProblem::new("invalid_value", "/amount", why)])))?;
-    let mut submitted = act(&state, &caller, &headers, id, EntryAction::PostHold(post)).await?;
-    if short && let Outcome::Refused(refused) = &mut submitted.outcome {
-        // Where the caller wrote it, not where the engine read it.
-        refused.refusal.pointer =
-            refused.refusal.pointer.take().map(|pointer| pointer.replace("/amounts/0", "/amount").replace("/amounts", "/amount"));
+    fn without_body() -> Option<Self> {
+        Some(Self::default())
     }
-    Ok(of_submitted(&state, &headers, submitted))
+
+    fn ask(self, id: EntryId) -> Result<Asked, FieldProblem> {
+        act(id, EntryAction::VoidHold(self))
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("payout_failed", 200, "The provider did not pay")
+                .of(CANCELLED)
+                .with(key("payout-2-void"))
+                .body(json!({ "reason": "PAYEE_NOT_FOUND" })),
+            Example::new("void_posted", 422, "What was posted cannot be voided").of(PAYOUT).with(key("payout-1-void")).body(json!({})),
+        ]
+    }
 }
 
-/// `POST /v1/entries/{id}/void`
-pub(super) async fn void_hold(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    id: Result<Path<String>, PathRejection>,
-    OptionalJsonBody(void): OptionalJsonBody<VoidHold>,
-) -> Result<Response, Problem> {
-    let submitted = act(&state, &caller, &headers, id, EntryAction::VoidHold(void)).await?;
-    Ok(of_submitted(&state, &headers, submitted))
-}
+impl ApiCommand for ReverseEntry {
+    type Target = EntryId;
+    type Need = Write;
+    const OP: &'static str = "reverse_entry";
+    const PATH: &'static str = "/v1/entries/{id}/reverse";
+    const SUMMARY: &'static str = "Reverse an entry";
+    const DESCRIPTION: &'static str = "The opposite entry is posted, once; the answer names it in `entry_id`.";
 
-/// `POST /v1/entries/{id}/reverse`
-pub(super) async fn reverse(
-    State(state): State<ApiState>,
-    caller: Authorized<Write>,
-    headers: CommandHeaders,
-    id: Result<Path<String>, PathRejection>,
-    OptionalJsonBody(reverse): OptionalJsonBody<ReverseEntry>,
-) -> Result<Response, Problem> {
-    let submitted = act(&state, &caller, &headers, id, EntryAction::Reverse(reverse)).await?;
-    Ok(of_submitted(&state, &headers, submitted))
+    fn without_body() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn ask(self, id: EntryId) -> Result<Asked, FieldProblem> {
+        act(id, EntryAction::Reverse(self))
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("payout_returned", 200, "The payout came back")
+                .of(PAYOUT)
+                .with(key("payout-1-reverse"))
+                .body(json!({ "reason": "account of the payee is closed", "entry_id": "01957f00-0000-7000-8000-000000000004" })),
+            Example::new("reversed_before", 422, "Once").of(PAYOUT).with(key("payout-1-reverse-2")).body(json!({})),
+        ]
+    }
 }
 
 /// `GET /v1/entries/{id}`: what happened to the entry, and the version to say in `If-Match`.
@@ -115,22 +210,6 @@ pub(super) async fn history(
     headers: CommandHeaders,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let id = id_in(id).map_err(|problem| headers.tell(problem))?;
+    let id = target_in(id).map_err(|problem| headers.tell(problem))?;
     history::of(&state, &headers, StreamId::Entry(id)).await
-}
-
-async fn act(
-    state: &ApiState,
-    caller: &Authorized<Write>,
-    headers: &CommandHeaders,
-    id: Result<Path<String>, PathRejection>,
-    action: EntryAction,
-) -> Result<Submitted, Problem> {
-    let id = id_in(id).map_err(|problem| headers.tell(problem))?;
-    submit_one(state, headers, caller, LedgerCommand::entry(id, action)).await
-}
-
-fn id_in(id: Result<Path<String>, PathRejection>) -> Result<EntryId, Problem> {
-    let Path(id) = id.map_err(|rejection| Problem::of(&kind::VALIDATION_FAILED, rejection.body_text()))?;
-    id.parse().map_err(|error: InvalidEntryId| Problem::of(&kind::VALIDATION_FAILED, error.to_string()))
 }

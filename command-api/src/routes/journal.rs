@@ -1,25 +1,39 @@
 //! `/v1/journal`: close it for good.
 
-use axum::extract::State;
-use axum::response::Response;
 use cauri_domain::LedgerCommand;
 use cauri_domain::journal::{CloseJournal, JournalCommand};
+use serde_json::json;
 
-use crate::answer::of_submitted;
-use crate::auth::layer::{Administer, Authorized};
-use crate::body::OptionalJsonBody;
-use crate::headers::CommandHeaders;
-use crate::problem::Problem;
-use crate::state::ApiState;
-use crate::submit::submit_one;
+use crate::auth::layer::Administer;
+use crate::command::{ApiCommand, Asked, InBody};
+use crate::examples::key;
+use crate::openapi::Example;
+use crate::problem::FieldProblem;
 
-/// `POST /v1/journal/close`
-pub(super) async fn close(
-    State(state): State<ApiState>,
-    caller: Authorized<Administer>,
-    headers: CommandHeaders,
-    OptionalJsonBody(close): OptionalJsonBody<CloseJournal>,
-) -> Result<Response, Problem> {
-    let submitted = submit_one(&state, &headers, &caller, LedgerCommand::Journal(JournalCommand::Close(close))).await?;
-    Ok(of_submitted(&state, &headers, submitted))
+impl ApiCommand for CloseJournal {
+    type Target = InBody;
+    type Need = Administer;
+    const OP: &'static str = "close_journal";
+    const PATH: &'static str = "/v1/journal/close";
+    const SUMMARY: &'static str = "Close the journal for good";
+    const DESCRIPTION: &'static str = "It takes no more commands, ever. Its business goes on in another journal.";
+    // Nothing comes after it, so nothing may stand beside it.
+    const IS_BULK_ITEM: bool = false;
+
+    fn without_body() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn ask(self, InBody: InBody) -> Result<Asked, FieldProblem> {
+        Ok(LedgerCommand::Journal(JournalCommand::Close(self)).into())
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("year_is_over", 200, "The last command of a journal")
+                .with(key("close"))
+                .body(json!({ "reason": "goes on in ledger-2027" })),
+            Example::new("closed_before", 422, "Nothing comes after it").with(key("close-2")).body(json!({})),
+        ]
+    }
 }

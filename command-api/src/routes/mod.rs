@@ -17,6 +17,7 @@ pub use history::{StreamEvent, StreamHistory};
 use axum::Router;
 use axum::routing::{get, post};
 
+use crate::command;
 use crate::edge::EdgeLayer;
 use crate::state::ApiState;
 
@@ -27,21 +28,10 @@ pub fn router(state: ApiState) -> Router {
 
 /// The command side together with other routes, such as those of the query side: one layer is around them all.
 pub fn router_with(state: ApiState, others: Router) -> Router {
-    Router::new()
-        .route("/v1/accounts", post(accounts::open))
+    command::routes(Router::new())
         .route("/v1/accounts/{address}", get(accounts::history))
-        .route("/v1/accounts/{address}/freeze", post(accounts::freeze))
-        .route("/v1/accounts/{address}/unfreeze", post(accounts::unfreeze))
-        .route("/v1/accounts/{address}/close", post(accounts::close))
-        .route("/v1/accounts/{address}/reopen", post(accounts::reopen))
-        .route("/v1/accounts/{address}/limits", post(accounts::change_limits))
-        .route("/v1/entries", post(entries::post))
         .route("/v1/entries/{id}", get(entries::history))
-        .route("/v1/entries/{id}/post", post(entries::post_hold))
-        .route("/v1/entries/{id}/void", post(entries::void_hold))
-        .route("/v1/entries/{id}/reverse", post(entries::reverse))
         .route("/v1/bulk", post(bulk::submit))
-        .route("/v1/journal/close", post(journal::close))
         .route("/v1/clock/accept-gap", post(clock::accept_gap))
         .route("/v1/head", get(head::head))
         .route("/healthz", get(health::alive))

@@ -25,7 +25,7 @@ fn committed() -> Value {
 }
 
 fn send<'a>(api: &'a Api, document: &Value, example: &Example) -> crate::support::Call<'a> {
-    let (path, method) = place_of(document, example.operation);
+    let (path, method) = place_of(document, &example.operation);
     let (path, headers) = filled(&path, &example.parameters);
     let mut call = api.call(method, &path).header("x-request-id", REQUEST_ID);
     for (name, value) in headers {
