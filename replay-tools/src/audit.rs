@@ -2,7 +2,7 @@
 
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
-use cauri_event_store::{EventStore, Head, Snapshot, Tree};
+use cauri_event_store::{EventStore, Head, NewerRecord, Snapshot, Tree};
 
 use crate::checks::double_entry::{self, Sums};
 use crate::checks::expected_heads::{self, ExpectedHead};
@@ -59,11 +59,16 @@ pub(crate) struct Audit {
     snapshot_note: Option<String>,
     /// From here on the fold is not the journal's any more, and why.
     fold_ends: Option<(Position, String)>,
+    /// The first record that a newer program wrote.
+    newer: Option<NewerRecord>,
     /// From here on leaves are missing.
     tree_ends: Option<Position>,
     resolved: Vec<(Option<Number>, Option<Number>)>,
     figures: Figures,
 }
+
+/// Why checks stop at a record that this program does not know.
+pub(crate) const WRITTEN_BY_A_NEWER: &str = "a newer Cauri wrote it";
 
 /// What was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,6 +124,7 @@ impl Audit {
             snapshot,
             snapshot_note: None,
             fold_ends: None,
+            newer: None,
             tree_ends: None,
             resolved: Vec::new(),
             figures: Figures::default(),
@@ -163,13 +169,20 @@ impl Audit {
                 export.compare(&batch, &mut self.findings);
             }
         }
+        let why = match batch.newer.take() {
+            Some(newer) if batch.unreadable == Some(newer.position) => {
+                self.newer.get_or_insert(newer);
+                WRITTEN_BY_A_NEWER
+            }
+            _ => "a record could not be understood",
+        };
         let mut first = batch.root.is_some();
         for facts in batch.facts.chunks(TOUCHED_AT_ONCE) {
             self.touch(facts);
             for fact in facts {
                 self.time.check(fact, &mut self.findings);
-                if batch.unreadable.is_some_and(|unreadable| fact.position >= unreadable) {
-                    self.end_fold(fact.position, "a record could not be understood");
+                if let Some(unreadable) = batch.unreadable.filter(|unreadable| fact.position >= *unreadable) {
+                    self.end_fold(unreadable, why);
                 }
                 if self.fold_ends.is_none() {
                     self.record(&batch, fact, first);
@@ -182,7 +195,7 @@ impl Audit {
             self.figures.last_at = Some(last.recorded_at);
         }
         if let Some(unreadable) = batch.unreadable {
-            self.end_fold(unreadable, "a record could not be understood");
+            self.end_fold(unreadable, why);
         }
         if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.head.position == batch.last) {
             self.compare_snapshot();
@@ -335,6 +348,11 @@ impl Audit {
             return Some((position, "a record before could not be read"));
         }
         self.fold_ends.as_ref().filter(|_| NEED_ALL_BEFORE.contains(&check)).map(|(position, why)| (*position, why.as_str()))
+    }
+
+    /// The first record that a newer program wrote.
+    pub(crate) fn newer(&self) -> Option<&NewerRecord> {
+        self.newer.as_ref()
     }
 
     pub(crate) fn seed(&self) -> &Seed {

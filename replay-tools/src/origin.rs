@@ -10,7 +10,7 @@ use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::embedded::EmbeddedStore;
-use cauri_event_store::{Corruption, EventStore, Head, Lookup, Tree};
+use cauri_event_store::{Corruption, EventStore, Head, Lookup, StoreError, Tree, Unreadable};
 use clap::Args;
 
 use crate::commands::CommandError;
@@ -176,12 +176,12 @@ pub(crate) fn replay(
         match folded {
             Ok(true) => ControlFlow::Continue(()),
             Ok(false) => ControlFlow::Break(Ok(())),
-            Err(corruption) => ControlFlow::Break(Err(corruption)),
+            Err(unreadable) => ControlFlow::Break(Err(unreadable)),
         }
     });
     progress.done();
-    if let Some(Err(corruption)) = broke {
-        return Err(CommandError::Damaged(corruption));
+    if let Some(Err(unreadable)) = broke {
+        return Err(StoreError::from(unreadable).into());
     }
     let head = tree.head();
     if head.position != until {
@@ -195,18 +195,21 @@ pub(crate) fn replay(
 }
 
 /// Takes one step; false where `until` was reached.
-fn fold(step: Step, until: Position, tree: &mut Tree, each: &mut impl FnMut(&ReadBatch, &Fact)) -> Result<bool, Corruption> {
+fn fold(step: Step, until: Position, tree: &mut Tree, each: &mut impl FnMut(&ReadBatch, &Fact)) -> Result<bool, Unreadable> {
     let mut batch = match step {
-        Step::Unreadable { from, why, .. } => return Err(Corruption::new(from, format!("it cannot be read: {why}"))),
+        Step::Unreadable { from, why, .. } => return Err(Corruption::new(from, format!("it cannot be read: {why}")).into()),
         Step::Batch(batch) => batch,
     };
     let next = tree.head().position.next();
     if batch.first != next {
-        return Err(Corruption::new(next, format!("a batch begins at {} where {next} comes next", batch.first)));
+        return Err(Corruption::new(next, format!("a batch begins at {} where {next} comes next", batch.first)).into());
     }
     let found = std::mem::take(&mut batch.findings).into_told();
     if let Some(finding) = found.into_iter().find(|finding| finding.position.is_none_or(|position| position <= until)) {
-        return Err(Corruption::new(finding.position.unwrap_or(batch.first), finding.what));
+        return Err(Corruption::new(finding.position.unwrap_or(batch.first), finding.what).into());
+    }
+    if let Some(newer) = batch.newer.take().filter(|newer| newer.position <= until) {
+        return Err(newer.into());
     }
     for leaf in &batch.leaves {
         if tree.size() < until.get() {

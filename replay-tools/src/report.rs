@@ -39,6 +39,15 @@ pub struct CheckReport {
     pub note: Option<String>,
 }
 
+/// The first record that a newer Cauri wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Newer {
+    /// Where it stands.
+    pub position: Position,
+    /// What this program does not know.
+    pub what: String,
+}
+
 /// The result of an audit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -48,6 +57,10 @@ pub struct Report {
     pub journal: String,
     /// Nothing was found, and no check had to stop.
     pub ok: bool,
+    /// Where a newer Cauri wrote what this one does not know, if it did. Nothing is wrong with that; it is for its own
+    /// `cauri-replay` to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newer: Option<Newer>,
     /// The head, with the root that the records give; absent where it could not be computed.
     pub head: Option<Head>,
     /// What was seen.
@@ -65,6 +78,11 @@ impl Report {
     pub fn first_untrusted(&self) -> Option<Position> {
         let of_journal = self.findings.iter().filter(|finding| !finding.check.is_of_derived());
         of_journal.filter_map(|finding| finding.position).min()
+    }
+
+    /// Nothing was found, and checks stopped only where a newer Cauri had written.
+    pub fn is_newer(&self) -> bool {
+        self.newer.is_some() && self.failed().is_empty()
     }
 
     /// The checks that found something.
@@ -135,6 +153,12 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f)?;
+        if let Some(Newer { position, what }) = &self.newer {
+            writeln!(f, "Written by a newer Cauri from position {position} on: {what}.")?;
+        }
+        if self.is_newer() {
+            return writeln!(f, "NOT CHECKED TO ITS END, nothing wrong was found: use the `cauri-replay` of the Cauri that wrote it.");
+        }
         match (self.ok, self.first_untrusted()) {
             (true, _) => writeln!(f, "All is well."),
             (false, Some(position)) => writeln!(f, "NOT WELL: from position {position} on the journal cannot be trusted as it stands."),

@@ -8,9 +8,9 @@ use std::time::Instant;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::embedded::{EmbeddedStore, IndexAudit, OpenError};
-use cauri_event_store::{Corruption, EventStore, Failure, StoreError, Tree};
+use cauri_event_store::{Corruption, EventStore, Failure, NewerRecord, StoreError, Tree};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, WRITTEN_BY_A_NEWER};
 use crate::checks::expected_heads::ExpectedHead;
 use crate::checks::{Check, index, read_models, snapshots};
 use crate::finding::Findings;
@@ -19,7 +19,7 @@ use crate::pipeline::{self, Step};
 use crate::progress::Progress;
 use crate::reading::Seed;
 use crate::remembered::RememberedExport;
-use crate::report::{CheckReport, Report, Verdict};
+use crate::report::{CheckReport, Newer, Report, Verdict};
 use crate::source::{ExportError, ExportHeader, ExportSource, Journal, Source};
 
 /// What an audit is asked to do beyond its checks.
@@ -111,19 +111,13 @@ fn verify(
 ) -> Result<Report, Failure> {
     let began = Instant::now();
     let (expected, exports) = wanted.remembered().map_err(|error| Failure::NotDone(error.to_string()))?;
-    let tree = stored_tree(journal.tree())?;
-    let source = journal.source(tree.as_ref().ok().map(|tree| tree.head().position))?;
     let mut early = Findings::default();
     let mut notes = Notes::default();
-    let (tree, torn_head) = match tree {
-        Ok(tree) => (Some(tree), None),
-        Err(corruption) => (None, Some(corruption.what)),
-    };
-    let head = tree.as_ref().map(Tree::head);
     let (store, unopened) = match store {
         Ok(store) => (store, None),
         Err(why) => (None, Some(why)),
     };
+    // Before the head: beside a running server a snapshot may be taken at any time, and it must not lie beyond the head.
     let snapshot = store.as_ref().map_or(Ok(None), |store| store.latest_snapshot()).unwrap_or_else(|error| {
         early.add(Check::Snapshots, None, format!("the snapshot cannot be read: {error}"));
         None
@@ -131,6 +125,13 @@ fn verify(
     if snapshot.is_none() && early.count(Check::Snapshots) == 0 {
         notes.not_applicable.push((Check::Snapshots, "there is none"));
     }
+    let tree = stored_tree(journal.tree())?;
+    let source = journal.source(tree.as_ref().ok().map(|tree| tree.head().position))?;
+    let (tree, torn_head) = match tree {
+        Ok(tree) => (Some(tree), None),
+        Err(corruption) => (None, Some(corruption.what)),
+    };
+    let head = tree.as_ref().map(Tree::head);
     let mut audit = Audit::new(Seed::default(), &expected, exports, snapshot.clone(), wanted.now);
     audit.findings.append(early);
     replay(source, &mut audit, wanted, head.map(|head| head.position));
@@ -209,6 +210,10 @@ fn look_up(
         }
         Some(Err(why)) => audit.findings.add(Check::Index, None, why),
     }
+    if audit.newer().is_some() {
+        notes.stopped.push((Check::Index, format!("not looked at: {WRITTEN_BY_A_NEWER}")));
+        return;
+    }
     if audit.findings.count(Check::Checksums) + audit.findings.count(Check::Positions) + audit.findings.count(Check::Schemas) > 0 {
         notes.stopped.push((Check::Index, "not looked at: the records themselves are damaged".into()));
         return;
@@ -226,7 +231,8 @@ fn look_up(
         Ok(note) => notes.notes.push((Check::Index, note)),
         Err(StoreError::Corruption(Corruption { position, what })) => found.at(Check::Index, position, what),
         Err(StoreError::Failure(failure)) => found.add(Check::Index, None, format!("the look-ups cannot be read: {failure}")),
-        Err(StoreError::Newer(newer)) => found.add(Check::Index, None, format!("the look-ups cannot be read: {newer}")),
+        // A record behind the head that was audited.
+        Err(StoreError::Newer(newer)) => notes.stopped.push((Check::Index, newer.to_string())),
     }
     audit.findings.append(found);
 }
@@ -251,6 +257,11 @@ fn report(journal: &str, audit: Audit, expected: &[ExpectedHead], mut notes: Not
     }
     if let Some(note) = audit.snapshot_note() {
         notes.notes.push((Check::Snapshots, note.to_owned()));
+    }
+    if let Some(NewerRecord { position, .. }) = audit.newer() {
+        for check in [Check::Canonical, Check::Schemas] {
+            notes.stopped.push((check, format!("not looked at from {position} on: {WRITTEN_BY_A_NEWER}")));
+        }
     }
     let checks: Vec<CheckReport> = Check::ALL
         .into_iter()
@@ -279,6 +290,7 @@ fn report(journal: &str, audit: Audit, expected: &[ExpectedHead], mut notes: Not
         cauri_verify: 1,
         journal: journal.to_owned(),
         ok,
+        newer: audit.newer().cloned().map(|NewerRecord { position, what }| Newer { position, what }),
         head,
         figures: audit.figures(),
         checks,

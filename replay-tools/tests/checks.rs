@@ -233,20 +233,39 @@ fn canonical_an_old_shape_is_judged_by_its_form() {
     speaks(scribe.store(), Check::Canonical, 1, "canonical");
 }
 
-#[test]
-fn schemas_an_unknown_type() {
-    let mut scribe = shop();
-    scribe.forge(22, "account.closed", "account.sealed");
-    let report = audit(scribe.store());
-    speaks_in(&report, Check::Schemas, Some(22), "account.sealed");
-    assert_eq!(verdict(&report, Check::Transitions), Verdict::Stopped);
+/// Nothing was found, and what needs every record before it stopped where a newer program had written.
+fn stops_at_newer(report: &Report, position: u64, words: &str) {
+    assert!(report.failed().is_empty() && !report.ok && report.is_newer(), "{report}");
+    let newer = report.newer.as_ref().unwrap();
+    assert!(newer.position.get() == position && newer.what.contains(words), "{newer:?}");
+    for check in [Check::Schemas, Check::Canonical, Check::Transitions, Check::DoubleEntry] {
+        assert_eq!(verdict(report, check), Verdict::Stopped, "{check}: {report}");
+    }
+    assert_eq!(verdict(report, Check::Roots), Verdict::Ok, "bytes and roots are checked to the end");
 }
 
 #[test]
-fn schemas_a_newer_version() {
+fn schemas_an_unknown_type_is_a_newer_programs() {
     let mut scribe = shop();
-    scribe.forge(22, "\"schema\":1", "\"schema\":2");
-    speaks(scribe.store(), Check::Schemas, 22, "knows versions 1 to 1");
+    scribe.forge(22, "account.closed", "account.sealed");
+    stops_at_newer(&audit(scribe.store()), 22, "account.sealed");
+}
+
+#[test]
+fn schemas_a_newer_version_is_a_newer_programs() {
+    let mut scribe = shop();
+    scribe.forge(20, "\"schema\":1", "\"schema\":2");
+    stops_at_newer(&audit(scribe.store()), 20, "knows versions 1 to 1");
+}
+
+#[test]
+fn schemas_a_version_that_never_was_is_damage() {
+    let mut scribe = shop();
+    scribe.forge(22, "\"schema\":1", "\"schema\":0");
+    let report = audit(scribe.store());
+    speaks_in(&report, Check::Schemas, Some(22), "knows versions 1 to 1");
+    assert_eq!(verdict(&report, Check::Transitions), Verdict::Stopped);
+    assert!(report.newer.is_none() && !report.is_newer(), "{report}");
 }
 
 #[test]

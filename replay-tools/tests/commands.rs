@@ -82,6 +82,41 @@ fn show_of_what_a_newer_cauri_wrote_has_an_exit_code_of_its_own() {
     assert_eq!(show(1).0, 0);
 }
 
+/// A desk whose journal has records that a newer program wrote, from position 7 on; the rest is sound.
+fn with_newer_records() -> Desk {
+    let mut scribe = shop();
+    scribe.forge(7, "\"schema\":1,\"stream\":\"entry/", "\"schema\":9,\"stream\":\"entry/");
+    scribe.forge(9, "entry.held", "entry.blessed");
+    Desk::with(&mut scribe)
+}
+
+#[test]
+fn what_a_newer_cauri_wrote_is_no_damage_and_has_an_exit_code_of_its_own() {
+    let desk = with_newer_records();
+    // Nothing is wrong, so there is one more way to see it: by an export, and by the page of Python.
+    insta::assert_snapshot!(desk.transcript(&[&format!("cauri-replay verify {DATA}")]));
+    for command in ["balances", "trial-balance", "export DESK/newer.jsonl", "show 0190f1c2-7e4b-7000-8000-000000000001"] {
+        let (code, out, errors) = desk.run(&format!("cauri-replay {command} {DATA}"));
+        assert!(code == 3 && errors.contains("written by a newer Cauri at position 7"), "{command}: {code}\n{out}{errors}");
+    }
+    // What stands before it can be asked for.
+    assert_eq!(desk.run(&format!("cauri-replay export DESK/before.jsonl --to 6 {DATA}")).0, 0);
+    let (code, out, _) = desk.run(&format!("cauri-replay verify --json {DATA}"));
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["ok"], &report["newer"]["position"]), (3, &false.into(), &7.into()));
+    assert_eq!(report["findings"], serde_json::json!([]));
+}
+
+#[test]
+fn damage_beside_what_a_newer_cauri_wrote_is_damage() {
+    let desk = with_newer_records();
+    let journal = rusqlite::Connection::open(desk.journal().join("journal.sqlite")).unwrap();
+    journal.execute("UPDATE frames SET root = zeroblob(32) WHERE first = 1", []).unwrap();
+    drop(journal);
+    let (code, out, _) = desk.run(&format!("cauri-replay verify {DATA}"));
+    assert!(code == 1 && out.contains("Written by a newer Cauri from position 7 on") && out.contains("NOT WELL"), "{code}\n{out}");
+}
+
 #[test]
 fn an_instant_on_the_command_line_is_one_of_rfc_3339() {
     let desk = Desk::with(&mut shop());

@@ -51,6 +51,30 @@ fn a_sound_export_is_well_for_both() {
 }
 
 #[test]
+fn what_a_newer_cauri_wrote_is_told_from_damage_by_both() {
+    let desk = Desk::with(&mut shop());
+    let (_, lines) = exported(&desk);
+    let newer: [(&str, &str, &str); 4] = [
+        ("an envelope", "\"metadata\":", "\"envelope\":3,\"metadata\":"),
+        ("a version", "\"schema\":1,", "\"schema\":9,"),
+        ("a type", "\"type\":\"entry.posted\"", "\"type\":\"entry.praised\""),
+        ("a stream", "\"stream\":\"entry/", "\"stream\":\"period/"),
+    ];
+    for (what, from, to) in newer {
+        let mut lines = lines.clone();
+        assert!(lines[7].contains(from), "{what}");
+        lines[7] = lines[7].replace(from, to);
+        lines[0] = forged_header(&lines[1..]);
+        let path = desk.path("newer.jsonl");
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let (code, answer) = outsider(&path, &[]);
+        assert!(code == 3 && answer.contains("a newer Cauri wrote position 7"), "{what}: {code}: {answer}");
+        let (code, out, errors) = desk.run("cauri-replay verify --export DESK/newer.jsonl");
+        assert_eq!(code, 3, "{what}: {out}{errors}");
+    }
+}
+
+#[test]
 fn every_tampered_export_is_wrong_for_both() {
     let desk = Desk::with(&mut shop());
     let (_, lines) = exported(&desk);

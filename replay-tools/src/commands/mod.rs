@@ -25,7 +25,7 @@ use crate::source::ExportError;
 #[command(
     name = "cauri-replay",
     version,
-    after_help = "Exit code: 0 all is well, 1 something is wrong or was not found, 2 bad usage or nothing to read.\nManual: cauri-replay manual"
+    after_help = "Exit code: 0 all is well, 1 something is wrong or was not found, 2 bad usage or nothing to read, 3 a newer Cauri wrote it.\nManual: cauri-replay manual"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -63,6 +63,9 @@ enum Command {
     Manual(manual::Arguments),
 }
 
+/// The exit code where a newer Cauri wrote what this one does not know.
+const NEWER: u8 = 3;
+
 /// How a command ended that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -70,6 +73,8 @@ pub(crate) enum Exit {
     Well,
     /// Something is wrong, or was not found.
     Wrong,
+    /// Nothing is wrong as far as this program can see: a newer one wrote what comes then.
+    Newer,
 }
 
 /// Why a command could not do its work.
@@ -126,7 +131,7 @@ impl CommandError {
             | CommandError::OtherRoot { .. }
             | CommandError::NotFound(_)
             | CommandError::Open(OpenError::Store(StoreError::Corruption(_))) => 1,
-            CommandError::Newer(_) => 3,
+            CommandError::Newer(_) | CommandError::Open(OpenError::Store(StoreError::Newer(_)) | OpenError::NewerFormat { .. }) => NEWER,
             CommandError::Open(_)
             | CommandError::Export(_)
             | CommandError::Failure(_)
@@ -165,6 +170,7 @@ where
     match ended.and_then(|exit| Ok(out.flush().map(|()| exit)?)) {
         Ok(Exit::Well) => 0,
         Ok(Exit::Wrong) => 1,
+        Ok(Exit::Newer) => NEWER,
         // Whoever read the answer has seen enough.
         Err(CommandError::Answer(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 1,
         Err(error) => {

@@ -51,7 +51,11 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
     } else {
         write!(out, "{report}")?;
     }
-    Ok(if report.ok { Exit::Well } else { Exit::Wrong })
+    Ok(match report.ok {
+        true => Exit::Well,
+        false if report.is_newer() => Exit::Newer,
+        false => Exit::Wrong,
+    })
 }
 
 /// The machine's time; none where its clock is beyond the years of a ledger, and nothing can be said by it.

@@ -19,7 +19,7 @@ use std::ops::Range;
 use cauri_domain::account::AccountEvent;
 use cauri_domain::money::Currency;
 use cauri_event_schemas::Position;
-use cauri_event_store::{Hash, StoredBatch};
+use cauri_event_store::{Hash, NewerRecord, StoredBatch};
 
 use crate::checks::{Check, canonical, checksums, positions, schemas};
 use crate::finding::Findings;
@@ -218,6 +218,8 @@ pub struct ReadBatch {
     pub findings: Findings,
     /// The first position whose record says nothing that could be understood.
     pub unreadable: Option<Position>,
+    /// The first record that a newer program wrote: nothing is wrong with it.
+    pub newer: Option<NewerRecord>,
     // The lines, and behind them texts that were no plain part of any line.
     arena: Vec<u8>,
     ends: Vec<usize>,
@@ -276,6 +278,7 @@ pub fn read(raw: RawBatch, seed: &Seed) -> ReadBatch {
         movements: Vec::with_capacity(expected.min(lines.len())),
         findings: Findings::default(),
         unreadable: None,
+        newer: None,
         arena: lines,
         ends: Vec::with_capacity(expected.min(1 << 20)),
     };
@@ -369,6 +372,10 @@ fn record(batch: &mut ReadBatch, position: Position, range: Range<usize>, seed: 
             canonical::check(batch, position, range, &record);
             schemas::belongs(batch, position, &record);
             careful::push(batch, position, record, seed);
+        }
+        Err(error) if error.is_newer => {
+            batch.newer.get_or_insert_with(|| NewerRecord { position, what: error.to_string() });
+            batch.unreadable.get_or_insert(position);
         }
         Err(error) => {
             batch.findings.at(Check::Schemas, position, error.to_string());
