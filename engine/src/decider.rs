@@ -151,6 +151,16 @@ struct SnapshotShape<F> {
     last_recorded_at: i64,
 }
 
+/// The decision state at one moment.
+pub(crate) struct Frozen<K: Kind>(SnapshotShape<K::Frozen>);
+
+impl<K: Kind> Frozen<K> {
+    /// The state as bytes, for [`Decider::restore`].
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(&self.0)
+    }
+}
+
 /// A moment to come back to: all that was decided since is taken back.
 pub(crate) struct Moment<K: Kind> {
     state: K::Mark,
@@ -191,9 +201,9 @@ impl<K: Kind> Decider<K> {
         })
     }
 
-    /// The state as bytes, for [`Decider::restore`].
-    pub(crate) fn snapshot(&self) -> Option<Vec<u8>> {
-        let shape = SnapshotShape {
+    /// The state, to be kept for [`Decider::restore`]. Taking it costs little; making bytes of it is for another thread.
+    pub(crate) fn freeze(&self) -> Frozen<K> {
+        Frozen(SnapshotShape {
             format: SNAPSHOT_FORMAT,
             kind: K::NAME.to_owned(),
             position: self.position.get(),
@@ -201,8 +211,7 @@ impl<K: Kind> Decider<K> {
             journal: self.journal,
             journal_version: self.journal_version,
             last_recorded_at: self.last_recorded_at.as_micros(),
-        };
-        postcard::to_stdvec(&shape).ok()
+        })
     }
 
     pub(crate) fn state(&self) -> &K {

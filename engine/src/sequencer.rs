@@ -22,7 +22,7 @@ use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use crate::decider::{Decider, EnvelopeOf, Moment, OutcomeOf, RecordOf};
+use crate::decider::{Decider, EnvelopeOf, Frozen, Moment, OutcomeOf, RecordOf};
 use crate::engine::{Coordination, EngineConfig};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus, ClockWatch};
 use crate::loading::{Found, Loaded, Loaders, Sought, load};
@@ -97,7 +97,7 @@ pub(crate) struct Gauges<F> {
 struct Staged<K: Kind> {
     records: Vec<RecordOf<K>>,
     answers: Answers<K>,
-    snapshot: Option<Vec<u8>>,
+    snapshot: Option<Frozen<K>>,
     after: Moment<K>,
     /// The head that it was decided on.
     base: Head,
@@ -310,9 +310,8 @@ impl<K: Kind> Sequencer<K> {
             && self.inline.snapshots.given() < self.durable_head.position
             // Where others append, their tail may have been read in part.
             && self.decider.position() == self.durable_head.position
-            && let Some(state) = self.decider.snapshot()
         {
-            self.inline.snapshots.save_last(Snapshot { head: self.durable_head, state });
+            self.inline.snapshots.save_last(self.durable_head, self.decider.freeze());
         }
         self.inline.snapshots.finish();
     }
@@ -773,10 +772,10 @@ impl<K: Kind> Sequencer<K> {
         self.last_batch.0 = commands;
         self.since_snapshot += records.len() as u64;
         let mut snapshot = None;
-        // Serialising takes time for each thing that is kept, so a large state does it less often.
+        // Keeping one takes time and space for each thing that is in it, so it is done less often for a large state.
         let due = self.config.snapshot_every.max(4 * self.decider.state().len() as u64);
         if self.since_snapshot >= due {
-            snapshot = self.decider.snapshot();
+            snapshot = Some(self.decider.freeze());
             self.since_snapshot = 0;
         }
         Staged { records, answers, snapshot, after: self.decider.moment(0), base: self.durable_head }
@@ -928,7 +927,7 @@ impl<K: Kind> OpenBatch<K> {
 struct BatchWriter<K: Kind> {
     store: Arc<dyn EventStore>,
     tree: Tree,
-    snapshots: SnapshotThread,
+    snapshots: SnapshotThread<K>,
     gauges: Arc<Gauges<K::Figures>>,
 }
 
@@ -970,7 +969,7 @@ impl<K: Kind> BatchWriter<K> {
                 self.tree = batch.tree().clone();
                 self.gauges.batches.fetch_add(1, Ordering::Relaxed);
                 if let Some(state) = staged.snapshot {
-                    self.snapshots.save(Snapshot { head, state });
+                    self.snapshots.save(head, state);
                 }
                 self.answer(staged.answers, head);
                 WrittenAs::Done { after: staged.after, head: Some(head) }
@@ -1061,25 +1060,37 @@ fn replay_tail<K: Kind>(store: &dyn EventStore, decider: &mut Decider<K>, head: 
 }
 
 /// Keeps snapshots beside the journal's own writes; skips one while the last is still being kept.
-#[derive(Clone)]
-struct SnapshotThread {
-    sender: Sender<Snapshot>,
+struct SnapshotThread<K: Kind> {
+    sender: Sender<ToKeep<K>>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     /// Where the newest snapshot stands that the thread was given and did not skip.
     given: Arc<AtomicU64>,
 }
 
-impl SnapshotThread {
+/// What the thread is told.
+enum ToKeep<K: Kind> {
+    Snapshot(Head, Frozen<K>),
+    /// No more will come.
+    Nothing,
+}
+
+impl<K: Kind> Clone for SnapshotThread<K> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), thread: self.thread.clone(), given: self.given.clone() }
+    }
+}
+
+impl<K: Kind> SnapshotThread<K> {
     /// `newest` is where the newest snapshot stands that is kept already.
     fn start(store: Arc<dyn EventStore>, newest: Position) -> Self {
-        let (sender, snapshots) = crossbeam_channel::bounded::<Snapshot>(1);
+        let (sender, snapshots) = crossbeam_channel::bounded::<ToKeep<K>>(1);
         let keep = move || {
             for snapshot in snapshots {
-                if snapshot.head.position == Position::ZERO {
-                    // An empty snapshot says that no more will come.
-                    return;
-                }
-                if let Err(error) = store.save_snapshot(&snapshot) {
+                let ToKeep::Snapshot(head, state) = snapshot else { return };
+                let kept = state.to_bytes().map_err(|error| Failure::NotDone(error.to_string()).into());
+                // The copy goes before the bytes are written: what it holds is not shared any longer than that.
+                drop(state);
+                if let Err(error) = kept.and_then(|state| store.save_snapshot(&Snapshot { head, state })) {
                     // A cache: without it the next start takes longer.
                     tracing::warn!(%error, "a snapshot was not kept");
                 }
@@ -1093,22 +1104,19 @@ impl SnapshotThread {
         Position::new(self.given.load(Ordering::Relaxed))
     }
 
-    fn save(&self, snapshot: Snapshot) {
-        let position = snapshot.head.position;
-        if position > Position::ZERO && self.sender.try_send(snapshot).is_ok() {
-            self.given.store(position.get(), Ordering::Relaxed);
+    fn save(&self, head: Head, state: Frozen<K>) {
+        if self.sender.try_send(ToKeep::Snapshot(head, state)).is_ok() {
+            self.given.store(head.position.get(), Ordering::Relaxed);
         }
     }
 
     /// The one for the next start: worth waiting for.
-    fn save_last(&self, snapshot: Snapshot) {
-        if snapshot.head.position > Position::ZERO {
-            let _ = self.sender.send(snapshot);
-        }
+    fn save_last(&self, head: Head, state: Frozen<K>) {
+        let _ = self.sender.send(ToKeep::Snapshot(head, state));
     }
 
     fn finish(&self) {
-        let _ = self.sender.send(Snapshot { head: Head::default(), state: Vec::new() });
+        let _ = self.sender.send(ToKeep::Nothing);
         if let Some(thread) = self.thread.lock().ok().and_then(|mut thread| thread.take()) {
             let _ = thread.join();
         }

@@ -8,6 +8,7 @@ mod http;
 mod load;
 mod measure;
 mod memory;
+mod pauses;
 mod read_side;
 mod single;
 mod soak;
@@ -24,6 +25,7 @@ const BENCHMARKS: &[(&str, fn())] = &[
     ("start-up", start_up::run),
     ("read-side", read_side::run),
     ("memory", memory::run),
+    ("pauses", pauses::run),
     ("growth", growth::run),
     ("soak", soak::run),
 ];

@@ -180,7 +180,7 @@ impl Checker {
             assert_eq!(debits, credits, "{currency}");
         }
         assert_eq!(balances.accounts().len(), self.model.accounts.len());
-        for row in balances.accounts() {
+        for row in balances.accounts().iter() {
             let ours = &self.model.accounts[row.address.as_str()];
             let totals = row.totals;
             assert_eq!(

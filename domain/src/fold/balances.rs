@@ -1,12 +1,14 @@
 //! `Balances`: every account's state and totals, and every open hold: what entries are decided against.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::chunks::Chunks;
 use super::totals::Totals;
 use super::undo::{Mark, UndoLog};
 use crate::IllegalTransition;
@@ -81,11 +83,9 @@ fn hash_of(address: &AccountAddress) -> u64 {
 #[derive(Debug, Default)]
 pub struct Balances {
     rules: Rules,
-    rows: Vec<AccountRow>,
-    /// By the hash of the address, which stands in the row: a second copy here would be a fifth of an account's memory.
-    numbers: HashTable<AccountNo>,
-    /// By order, not by hash: callers choose the ids, and a fold has no secret that keeps them from choosing those that collide.
-    holds: BTreeMap<EntryId, Box<OpenHold>>,
+    rows: Chunks<AccountRow>,
+    numbers: Numbers,
+    holds: Holds,
     /// Accounts that the event in hand touched; kept so that folding an event allocates nothing.
     touched: Vec<AccountNo>,
     expiries: BTreeSet<(i64, EntryId)>,
@@ -93,10 +93,139 @@ pub struct Balances {
 }
 
 /// The balances at one position, for a snapshot.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct FrozenBalances {
-    rows: Vec<AccountRow>,
-    holds: BTreeMap<EntryId, Box<OpenHold>>,
+    rows: Chunks<AccountRow>,
+    #[serde(serialize_with = "by_id", deserialize_with = "holds_by_id")]
+    holds: Chunks<Option<(EntryId, OpenHold)>>,
+}
+
+impl fmt::Debug for FrozenBalances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let holds: BTreeMap<&EntryId, &OpenHold> = self.holds.iter().flatten().map(|(id, hold)| (id, hold)).collect();
+        f.debug_struct("FrozenBalances").field("rows", &self.rows).field("holds", &holds).finish()
+    }
+}
+
+/// By id, whichever places they had: equal states have equal snapshots.
+fn by_id<S: Serializer>(holds: &Chunks<Option<(EntryId, OpenHold)>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let holds: BTreeMap<&EntryId, &OpenHold> = holds.iter().flatten().map(|(id, hold)| (id, hold)).collect();
+    holds.serialize(serializer)
+}
+
+fn holds_by_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Chunks<Option<(EntryId, OpenHold)>>, D::Error> {
+    Ok(BTreeMap::<EntryId, OpenHold>::deserialize(deserializer)?.into_iter().map(Some).collect())
+}
+
+/// Account numbers by the hash of the address, which stands in the row: a second copy here would be a fifth of an account's
+/// memory. In many tables, so that none takes long to grow.
+#[derive(Debug)]
+struct Numbers(Vec<HashTable<AccountNo>>);
+
+/// One table of ten million numbers would take seconds to grow; a part of this size takes milliseconds.
+const TABLES: usize = 1_024;
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self((0..TABLES).map(|_| HashTable::new()).collect())
+    }
+}
+
+impl Numbers {
+    fn table(&self, hash: u64) -> &HashTable<AccountNo> {
+        &self.0[Self::table_of(hash)]
+    }
+
+    fn table_mut(&mut self, hash: u64) -> &mut HashTable<AccountNo> {
+        &mut self.0[Self::table_of(hash)]
+    }
+
+    /// By bits that a table uses neither for its buckets nor for its tags.
+    fn table_of(hash: u64) -> usize {
+        (hash >> 40) as usize % TABLES
+    }
+
+    fn find(&self, address: &AccountAddress, rows: &Chunks<AccountRow>) -> Option<AccountNo> {
+        let hash = hash_of(address);
+        self.table(hash).find(hash, |number| rows[number.index()].address == *address).copied()
+    }
+
+    /// Adds the number of the account in a row.
+    fn insert(&mut self, number: AccountNo, rows: &Chunks<AccountRow>) {
+        let hash = hash_of(&rows[number.index()].address);
+        self.table_mut(hash).insert_unique(hash, number, |number| hash_of(&rows[number.index()].address));
+    }
+
+    fn remove(&mut self, number: AccountNo, address: &AccountAddress) {
+        let hash = hash_of(address);
+        if let Ok(found) = self.table_mut(hash).find_entry(hash, |found| *found == number) {
+            found.remove();
+        }
+    }
+}
+
+/// The open holds.
+#[derive(Debug, Default)]
+struct Holds {
+    /// Where each stands. By order, not by hash: callers choose the ids, and a fold has no secret that keeps them from
+    /// choosing those that collide.
+    places: BTreeMap<EntryId, u32>,
+    /// The holds with their ids; places of those that ended are free.
+    holds: Chunks<Option<(EntryId, OpenHold)>>,
+    free: Vec<u32>,
+}
+
+impl Holds {
+    /// Those of a snapshot.
+    fn of(holds: Chunks<Option<(EntryId, OpenHold)>>) -> Self {
+        let (mut places, mut free) = (BTreeMap::new(), Vec::new());
+        for (hold, place) in holds.iter().zip(0..) {
+            match hold {
+                Some((id, _)) => drop(places.insert(*id, place)),
+                None => free.push(place),
+            }
+        }
+        Self { places, holds, free }
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn contains(&self, id: &EntryId) -> bool {
+        self.places.contains_key(id)
+    }
+
+    fn get(&self, id: &EntryId) -> Option<&OpenHold> {
+        self.holds[*self.places.get(id)? as usize].as_ref().map(|(_, hold)| hold)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&EntryId, &OpenHold)> {
+        self.places.iter().filter_map(|(id, place)| Some((id, &self.holds[*place as usize].as_ref()?.1)))
+    }
+
+    /// Adds a hold; `false` if there is no place left for it.
+    fn insert(&mut self, id: EntryId, hold: OpenHold) -> bool {
+        let place = match self.free.pop() {
+            Some(place) => {
+                *self.holds.change(place as usize) = Some((id, hold));
+                place
+            }
+            None => {
+                let Ok(place) = u32::try_from(self.holds.len()) else { return false };
+                self.holds.push(Some((id, hold)));
+                place
+            }
+        };
+        self.places.insert(id, place);
+        true
+    }
+
+    fn remove(&mut self, id: &EntryId) -> Option<OpenHold> {
+        let place = self.places.remove(id)?;
+        self.free.push(place);
+        self.holds.change(place as usize).take().map(|(_, hold)| hold)
+    }
 }
 
 impl Balances {
@@ -105,19 +234,17 @@ impl Balances {
         Self { rules, ..Self::default() }
     }
 
-    /// A copy for a snapshot.
+    /// A copy for a snapshot. It shares what it holds until that changes, so it is made in no time.
     pub fn freeze(&self) -> FrozenBalances {
-        FrozenBalances { rows: self.rows.clone(), holds: self.holds.clone() }
+        FrozenBalances { rows: self.rows.clone(), holds: self.holds.holds.clone() }
     }
 
     /// The balances that were copied, with the look-ups that follow from the rows.
     pub fn thaw(frozen: FrozenBalances, rules: Rules) -> Self {
-        let mut balances = Self { rows: frozen.rows, holds: frozen.holds, ..Self::new(rules) };
-        let mut numbers = HashTable::with_capacity(balances.rows.len());
-        for (row, number) in balances.rows.iter().zip(0..) {
-            numbers.insert_unique(hash_of(&row.address), AccountNo(number), |number| hash_of(&balances.rows[number.index()].address));
+        let mut balances = Self { rows: frozen.rows, holds: Holds::of(frozen.holds), ..Self::new(rules) };
+        for (_, number) in balances.rows.iter().zip(0..) {
+            balances.numbers.insert(AccountNo(number), &balances.rows);
         }
-        balances.numbers = numbers;
         balances.expiries = balances.holds.iter().filter_map(|(id, hold)| Some((hold.expires_at?, *id))).collect();
         balances
     }
@@ -139,7 +266,7 @@ impl Balances {
 
     /// The number of an opened account.
     pub fn number(&self, address: &AccountAddress) -> Option<AccountNo> {
-        self.numbers.find(hash_of(address), |number| self.rows[number.index()].address == *address).copied()
+        self.numbers.find(address, &self.rows)
     }
 
     /// The account's state.
@@ -171,7 +298,7 @@ impl Balances {
     /// upcast made into several is still one of its stream.
     pub fn note_version(&mut self, address: &AccountAddress, version: u64) {
         if let (Some(number), Ok(version)) = (self.number(address), u32::try_from(version)) {
-            self.rows[number.index()].version = version;
+            self.rows.change(number.index()).version = version;
         }
     }
 
@@ -181,7 +308,7 @@ impl Balances {
     }
 
     /// Every account in the order of opening.
-    pub fn accounts(&self) -> &[AccountRow] {
+    pub fn accounts(&self) -> &Chunks<AccountRow> {
         &self.rows
     }
 
@@ -227,7 +354,7 @@ impl Balances {
     /// Σ posted debits and Σ posted credits per currency, in minor units: equal at every position.
     pub fn sums(&self) -> Vec<(Currency, i128, i128)> {
         let mut sums: Vec<(Currency, i128, i128)> = Vec::new();
-        for row in &self.rows {
+        for row in self.rows.iter() {
             let Some(terms) = row.account.terms() else { continue };
             let at = sums.iter().position(|(currency, ..)| *currency == terms.currency).unwrap_or_else(|| {
                 sums.push((terms.currency, 0, 0));
@@ -245,7 +372,7 @@ impl Balances {
         let next = account::evolve(self.account(address), event)?;
         match self.number(address) {
             Some(number) => {
-                let row = &mut self.rows[number.index()];
+                let row = self.rows.change(number.index());
                 self.undo.push(PreImage::State(number, row.account));
                 row.account = next;
                 row.version += 1;
@@ -256,7 +383,7 @@ impl Balances {
                     .map(AccountNo)
                     .map_err(|_| IllegalTransition::new("the ledger", "full: it counts 4 billion accounts", event.name()))?;
                 self.rows.push(AccountRow { address: address.clone(), account: next, totals: Totals::default(), version: 1 });
-                self.numbers.insert_unique(hash_of(address), number, |number| hash_of(&self.rows[number.index()].address));
+                self.numbers.insert(number, &self.rows);
                 self.undo.push(PreImage::Opened(number));
                 self.check_within(number, event.name())
             }
@@ -289,14 +416,17 @@ impl Balances {
                     expires_at: held.expires_at.map(Timestamp::as_micros),
                     transfers: transfers.into(),
                 };
-                if self.holds.contains_key(id) {
+                if self.holds.contains(id) {
                     return Err(IllegalTransition::new(format!("entry {id}"), "held", name));
                 }
+                let expires_at = hold.expires_at;
+                if !self.holds.insert(*id, hold) {
+                    return Err(IllegalTransition::new("the ledger", "full: it counts 4 billion open holds", name));
+                }
                 self.undo.push(PreImage::HoldMade(*id));
-                if let Some(at) = hold.expires_at {
+                if let Some(at) = expires_at {
                     self.expiries.insert((at, *id));
                 }
-                self.holds.insert(*id, Box::new(hold));
                 self.check_touched(name)
             }
             EntryEvent::HoldPosted(posted) => {
@@ -340,16 +470,14 @@ impl Balances {
                 PreImage::Opened(number) => {
                     let row = self.rows.pop().expect("what was opened stands last");
                     assert_eq!(number.index(), self.rows.len(), "openings are taken back newest first");
-                    if let Ok(found) = self.numbers.find_entry(hash_of(&row.address), |found| *found == number) {
-                        found.remove();
-                    }
+                    self.numbers.remove(number, &row.address);
                 }
                 PreImage::State(number, account) => {
-                    let row = &mut self.rows[number.index()];
+                    let row = self.rows.change(number.index());
                     row.account = account;
                     row.version -= 1;
                 }
-                PreImage::Totals(number, totals) => self.rows[number.index()].totals = totals,
+                PreImage::Totals(number, totals) => self.rows.change(number.index()).totals = totals,
                 PreImage::HoldMade(id) => {
                     if let Some(at) = self.holds.remove(&id).and_then(|hold| hold.expires_at) {
                         self.expiries.remove(&(at, id));
@@ -359,7 +487,7 @@ impl Balances {
                     if let Some(at) = hold.expires_at {
                         self.expiries.insert((at, id));
                     }
-                    self.holds.insert(id, hold);
+                    self.holds.insert(id, *hold);
                 }
             }
         }
@@ -385,7 +513,7 @@ impl Balances {
         id: &EntryId,
         said: impl ExactSizeIterator<Item = (&'a AccountAddress, &'a AccountAddress, &'a Money)>,
         event: &'static str,
-    ) -> Result<Box<OpenHold>, IllegalTransition> {
+    ) -> Result<OpenHold, IllegalTransition> {
         let illegal = |state: &str| IllegalTransition::new(format!("entry {id}"), state, event);
         let same = |(held, (debit, credit, money)): (&HeldTransfer, (&AccountAddress, &AccountAddress, &Money))| {
             self.address(held.debit) == debit
@@ -402,7 +530,7 @@ impl Balances {
         if let Some(at) = hold.expires_at {
             self.expiries.remove(&(at, *id));
         }
-        self.undo.push(PreImage::HoldResolved(*id, hold.clone()));
+        self.undo.push(PreImage::HoldResolved(*id, Box::new(hold.clone())));
         Ok(hold)
     }
 
@@ -435,7 +563,7 @@ impl Balances {
         total: fn(&mut Totals) -> &mut i64,
         minor: i64,
     ) -> Result<(), IllegalTransition> {
-        let row = &mut self.rows[number.index()];
+        let row = self.rows.change(number.index());
         self.undo.push(PreImage::Totals(number, row.totals));
         self.touched.push(number);
         let total = total(&mut row.totals);

@@ -250,7 +250,7 @@ fn whatever_fails_every_command_has_one_effect_and_one_answer() {
             assert_eq!(crate::story::as_replay(&one(&engine, command)), crate::story::as_replay(outcome), "with seed {seed}");
         }
         let expired = verified(&journal);
-        for (before, after) in balances.accounts().iter().zip(expired.accounts()) {
+        for (before, after) in balances.accounts().iter().zip(expired.accounts().iter()) {
             assert_eq!(before.totals.credits_posted, after.totals.credits_posted, "with seed {seed}");
         }
     }

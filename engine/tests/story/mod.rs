@@ -367,7 +367,7 @@ pub fn verified(store: &dyn EventStore) -> Balances {
             pending.entry(transfer.credit.clone()).or_default().1 += transfer.amount.minor();
         }
     }
-    for row in balances.accounts() {
+    for row in balances.accounts().iter() {
         let (debits, credits) = pending.get(&row.address).copied().unwrap_or_default();
         assert_eq!((row.totals.debits_pending, row.totals.credits_pending), (debits, credits), "pending of {}", row.address);
         if let Some(terms) = row.account.terms() {

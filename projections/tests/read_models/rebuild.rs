@@ -192,7 +192,7 @@ fn the_decision_state_and_the_read_model_agree_on_every_account() {
     let ledger = lively(10, 2_000);
     let projected = Projected::of(&ledger);
     let snapshot = projected.reads.snapshot().unwrap();
-    for decided in ledger.balances().accounts() {
+    for decided in ledger.balances().accounts().iter() {
         let row = snapshot.account(&decided.address).unwrap().unwrap();
         assert_eq!(row.totals, decided.totals, "{}", decided.address);
         assert_eq!(row.status.as_str(), decided.account.status());
