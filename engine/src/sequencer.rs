@@ -6,20 +6,21 @@
 //! meanwhile ([`crate::loading`]), and requests for other things are decided before it. Where several engines share a
 //! journal they take turns, and the sequencer loads and writes itself: see the others' tail, decide, append, answer.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::Hash;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use cauri_domain::ids::CommandKey;
 use cauri_domain::kind::Kind;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, Sharing, Snapshot, StoreError, Tree};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use hashbrown::hash_map::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use tokio::sync::oneshot;
 
 use crate::decider::{Decider, EnvelopeOf, Frozen, Moment, OutcomeOf, RecordOf};
@@ -40,6 +41,9 @@ const TEND: Duration = Duration::from_secs(1);
 /// How long a batch may wait for more after the last one was written: callers that were just answered come back
 /// one by one, and one write for all of them costs less than a write for each.
 const GATHER: Duration = Duration::from_micros(100);
+
+/// Where no more than one command in so many names something that must be looked up, that is done at once.
+const SELDOM: usize = 512;
 
 /// Bytes that the records of one submission may have, and after which a batch takes no more, by the weights that the kind
 /// gives its commands. So a batch stays below what a reader unpacks, and memory is bounded.
@@ -137,7 +141,7 @@ pub(crate) struct Sequencer<K: Kind> {
     loading: HashMap<u64, Loading<K>>,
     next_loading: u64,
     /// What these are for.
-    ahead: Ahead<K>,
+    ahead: Ahead,
     /// Loads off this thread; none where turns are taken, which a look at the store begins.
     loaders: Option<Loaders<K>>,
     open: OpenBatch<K>,
@@ -174,10 +178,12 @@ struct Loading<K: Kind> {
     failed: Option<StoreError>,
 }
 
-/// What requests are for that must be decided before others for the same: streams and commands, with how many requests.
-struct Ahead<K: Kind> {
-    targets: HashMap<K::Stream, usize>,
-    keys: HashMap<CommandKey, usize>,
+/// What requests are for that must be decided before others for the same: the hashes of streams and of commands' keys, with
+/// how often each is named. Two that have one hash by chance make a request wait a little in vain.
+#[derive(Default)]
+struct Ahead {
+    hasher: DefaultHashBuilder,
+    named: HashMap<u64, u32>,
 }
 
 /// The batch that is being decided.
@@ -527,9 +533,12 @@ impl<K: Kind> Sequencer<K> {
                 first = end;
             }
             let Some(mut request) = passed_over.if_free(request, &self.ahead, &self.journal_name) else { continue };
+            // A large request meets a false answer of the store's memory now and then: to look those few up takes less time
+            // than to have the request wait, and others with it.
+            let are_few = SELDOM * of_request.len() <= request.commands.len();
             if of_request.is_empty() {
                 ready.push_back(request);
-            } else if self.loaders.is_some() {
+            } else if self.loaders.is_some() && !are_few {
                 self.ahead.add(&request, &self.journal_name);
                 self.load(request, as_of, HashSet::new(), of_request);
             } else {
@@ -834,49 +843,48 @@ impl<K: Kind> Sequencer<K> {
     }
 }
 
-impl<K: Kind> Default for Ahead<K> {
-    fn default() -> Self {
-        Self { targets: HashMap::new(), keys: HashMap::new() }
+impl Ahead {
+    /// What a request is for.
+    fn hashes<K: Kind>(&self, request: &Request<K>, journal: &ShortText) -> impl Iterator<Item = u64> {
+        request.commands.iter().flat_map(|command| self.of_command::<K>(command, journal))
     }
-}
 
-impl<K: Kind> Ahead<K> {
-    fn add(&mut self, request: &Request<K>, journal: &ShortText) {
+    fn of_command<K: Kind>(&self, command: &EnvelopeOf<K>, journal: &ShortText) -> [u64; 2] {
+        [self.hasher.hash_one(&command.key), self.hasher.hash_one(K::target(&command.command, journal))]
+    }
+
+    fn add<K: Kind>(&mut self, request: &Request<K>, journal: &ShortText) {
+        self.named.reserve(2 * request.commands.len());
         for command in &request.commands {
-            *self.targets.entry(K::target(&command.command, journal)).or_default() += 1;
-            *self.keys.entry(command.key.clone()).or_default() += 1;
+            for hash in self.of_command::<K>(command, journal) {
+                *self.named.entry(hash).or_default() += 1;
+            }
         }
     }
 
-    fn remove(&mut self, request: &Request<K>, journal: &ShortText) {
+    fn remove<K: Kind>(&mut self, request: &Request<K>, journal: &ShortText) {
         for command in &request.commands {
-            take_one(&mut self.targets, &K::target(&command.command, journal));
-            take_one(&mut self.keys, &command.key);
+            for hash in self.of_command::<K>(command, journal) {
+                if let Entry::Occupied(mut named) = self.named.entry(hash) {
+                    *named.get_mut() -= 1;
+                    if *named.get() == 0 {
+                        named.remove();
+                    }
+                }
+            }
         }
     }
 
     /// Whether a request is for something that they are for.
-    fn holds_up(&self, request: &Request<K>, journal: &ShortText) -> bool {
-        let is_ahead = |command: &EnvelopeOf<K>| {
-            self.keys.contains_key(&command.key) || self.targets.contains_key(&K::target(&command.command, journal))
-        };
-        !self.keys.is_empty() && request.commands.iter().any(is_ahead)
-    }
-}
-
-fn take_one<Q: Eq + Hash>(counts: &mut HashMap<Q, usize>, of: &Q) {
-    if let Some(count) = counts.get_mut(of) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(of);
-        }
+    fn holds_up<K: Kind>(&self, request: &Request<K>, journal: &ShortText) -> bool {
+        !self.named.is_empty() && self.hashes(request, journal).any(|hash| self.named.contains_key(&hash))
     }
 }
 
 /// Requests that have to wait for others that are ahead of them, in order.
 struct Passed<K: Kind> {
     requests: Vec<Request<K>>,
-    ahead: Ahead<K>,
+    ahead: Ahead,
 }
 
 impl<K: Kind> Default for Passed<K> {
@@ -887,7 +895,7 @@ impl<K: Kind> Default for Passed<K> {
 
 impl<K: Kind> Passed<K> {
     /// Gives the request back if nothing is ahead of it: neither `loading` nor one that was passed over before it.
-    fn if_free(&mut self, request: Request<K>, loading: &Ahead<K>, journal: &ShortText) -> Option<Request<K>> {
+    fn if_free(&mut self, request: Request<K>, loading: &Ahead, journal: &ShortText) -> Option<Request<K>> {
         if !loading.holds_up(&request, journal) && !self.ahead.holds_up(&request, journal) {
             return Some(request);
         }

@@ -118,47 +118,56 @@ fn holds_by_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Chunks<Opti
 }
 
 /// Account numbers by the hash of the address, which stands in the row: a second copy here would be a fifth of an account's
-/// memory. In many tables, so that none takes long to grow.
+/// memory.
+///
+/// One table of ten million numbers would take seconds to grow. So many accounts stand in many tables, each of which takes
+/// milliseconds; few stand in one, which keeps close together what is looked up.
 #[derive(Debug)]
 struct Numbers(Vec<HashTable<AccountNo>>);
 
-/// One table of ten million numbers would take seconds to grow; a part of this size takes milliseconds.
+/// From so many accounts on there are many tables.
+const MANY: usize = 1 << 16;
+
+/// How many tables many accounts have; a power of two.
 const TABLES: usize = 1_024;
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self((0..TABLES).map(|_| HashTable::new()).collect())
+        Self(vec![HashTable::new()])
     }
 }
 
 impl Numbers {
-    fn table(&self, hash: u64) -> &HashTable<AccountNo> {
-        &self.0[Self::table_of(hash)]
-    }
-
-    fn table_mut(&mut self, hash: u64) -> &mut HashTable<AccountNo> {
-        &mut self.0[Self::table_of(hash)]
-    }
-
-    /// By bits that a table uses neither for its buckets nor for its tags.
-    fn table_of(hash: u64) -> usize {
-        (hash >> 40) as usize % TABLES
+    /// Which table a hash is of, by bits that the table itself does not use.
+    fn table_of(&self, hash: u64) -> usize {
+        (hash >> 40) as usize % self.0.len()
     }
 
     fn find(&self, address: &AccountAddress, rows: &Chunks<AccountRow>) -> Option<AccountNo> {
         let hash = hash_of(address);
-        self.table(hash).find(hash, |number| rows[number.index()].address == *address).copied()
+        self.0[self.table_of(hash)].find(hash, |number| rows[number.index()].address == *address).copied()
     }
 
-    /// Adds the number of the account in a row.
+    /// Adds the number of the account in the last row.
     fn insert(&mut self, number: AccountNo, rows: &Chunks<AccountRow>) {
-        let hash = hash_of(&rows[number.index()].address);
-        self.table_mut(hash).insert_unique(hash, number, |number| hash_of(&rows[number.index()].address));
+        if self.0.len() == 1 && number.index() >= MANY {
+            let few = std::mem::replace(&mut self.0, (0..TABLES).map(|_| HashTable::new()).collect());
+            few.iter().flatten().for_each(|number| self.add(*number, rows));
+        }
+        self.add(number, rows);
+    }
+
+    fn add(&mut self, number: AccountNo, rows: &Chunks<AccountRow>) {
+        let hash_of_row = |number: &AccountNo| hash_of(&rows[number.index()].address);
+        let hash = hash_of_row(&number);
+        let table = self.table_of(hash);
+        self.0[table].insert_unique(hash, number, hash_of_row);
     }
 
     fn remove(&mut self, number: AccountNo, address: &AccountAddress) {
         let hash = hash_of(address);
-        if let Ok(found) = self.table_mut(hash).find_entry(hash, |found| *found == number) {
+        let table = self.table_of(hash);
+        if let Ok(found) = self.0[table].find_entry(hash, |found| *found == number) {
             found.remove();
         }
     }

@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::file::{check_manifest, damage};
 
-/// Bits of filter for a key: two false answers in a thousand. Each of a dozen runs is asked, and a false answer sends a
-/// command that could be decided at once to be loaded for.
-const FILTER_BITS_A_KEY: usize = 14;
+/// Bits of filter for a key: seven false answers in a hundred thousand. Each of a dozen runs is asked, and a false answer sends a
+/// request that could be decided at once to be loaded for.
+const FILTER_BITS_A_KEY: usize = 24;
 const FILTER_HASHES: u32 = 7;
 
 /// A run, as far as it is kept in memory.
