@@ -4,6 +4,7 @@
 //! decided after that position.
 
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -91,7 +92,10 @@ impl<K: Kind> Loaders<K> {
                     tracing::debug!(%error, "a thread that loads has the priority of all others");
                 }
                 while let Some(Job { request, as_of, sought }) = next_job(&small, &large) {
-                    let found = load::<K>(&*store, as_of, sought);
+                    let loading = AssertUnwindSafe(|| load::<K>(&*store, as_of, sought));
+                    // Whoever waits for it is answered, whatever happens.
+                    let found = catch_unwind(loading)
+                        .unwrap_or_else(|_| Err(Failure::NotDone("a thread that loads failed; the log has the reason".into()).into()));
                     if loaded.send(Input::Loaded(Loaded { request, found })).is_err() {
                         return;
                     }

@@ -61,11 +61,13 @@ pub(crate) struct Request<K: Kind> {
     pub(crate) reply: oneshot::Sender<Reply<K>>,
     /// What was loaded for it, and the durable position that it shows; none before anything was.
     loaded: Option<(Position, HashSet<Sought<K::Stream>>)>,
+    /// It could have been decided, and the batch was full: nothing gets ahead of it any more.
+    is_next: bool,
 }
 
 impl<K: Kind> Request<K> {
     pub(crate) fn new(commands: Vec<EnvelopeOf<K>>, places: usize, mode: Mode, reply: oneshot::Sender<Reply<K>>) -> Self {
-        Self { commands, places, mode, reply, loaded: None }
+        Self { commands, places, mode, reply, loaded: None, is_next: false }
     }
 }
 
@@ -483,7 +485,8 @@ impl<K: Kind> Sequencer<K> {
             self.decide(request, now);
             decided = true;
         }
-        for request in ready.into_iter().rev() {
+        for mut request in ready.into_iter().rev() {
+            request.is_next = true;
             self.waiting.push_front(request);
         }
         if decided || !self.is_resting() {
@@ -896,7 +899,7 @@ impl<K: Kind> Default for Passed<K> {
 impl<K: Kind> Passed<K> {
     /// Gives the request back if nothing is ahead of it: neither `loading` nor one that was passed over before it.
     fn if_free(&mut self, request: Request<K>, loading: &Ahead, journal: &ShortText) -> Option<Request<K>> {
-        if !loading.holds_up(&request, journal) && !self.ahead.holds_up(&request, journal) {
+        if request.is_next || !(loading.holds_up(&request, journal) || self.ahead.holds_up(&request, journal)) {
             return Some(request);
         }
         self.ahead.add(&request, journal);

@@ -8,6 +8,7 @@ mod behaviour {
     mod holds;
     mod idempotency;
     mod leaps;
+    mod loading;
     mod queue;
     mod recovery;
     mod sharing;

@@ -36,6 +36,8 @@ struct Shared {
     moved: Condvar,
     /// Reads that still go well; `None` while all do.
     reads_left: Mutex<Option<u64>>,
+    /// A gate before look-ups.
+    lookups: Mutex<Gate>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +82,41 @@ impl Faults {
     pub fn wait_for_arrivals(&self, arrivals: usize, timeout: Duration) -> bool {
         let waited = self.0.moved.wait_timeout_while(self.gate(), timeout, |gate| gate.arrivals < arrivals);
         waited.unwrap_or_else(PoisonError::into_inner).0.arrivals >= arrivals
+    }
+
+    /// From here on look-ups by stream and command wait at a gate of their own.
+    pub fn close_lookups(&self) {
+        *self.lookups() = Gate { closed: true, arrivals: 0 };
+    }
+
+    /// Lets every look-up pass.
+    pub fn open_lookups(&self) {
+        self.lookups().closed = false;
+    }
+
+    /// Waits until so many look-ups have arrived since the gate was closed; `false` if they have not within `timeout`.
+    pub fn wait_for_lookups(&self, arrivals: usize, timeout: Duration) -> bool {
+        let deadline = std::time::Instant::now() + timeout;
+        while self.lookups().arrivals < arrivals {
+            if std::time::Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, Gate> {
+        self.0.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A look-up arrives: waits at the gate, and is a read.
+    pub(super) fn look_up(&self) -> Result<(), StoreError> {
+        self.lookups().arrivals += 1;
+        while self.lookups().closed {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.read()
     }
 
     /// Whether reads fail from here on.

@@ -196,7 +196,7 @@ impl EventStore for MemoryStore {
     }
 
     fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
-        self.faults.read()?;
+        self.faults.look_up()?;
         let state = self.lock();
         let positions = state.streams.get(stream).into_iter().flatten().skip(from.get().saturating_sub(1) as usize);
         let records = positions.filter_map(|position| {
@@ -220,7 +220,7 @@ impl EventStore for MemoryStore {
     }
 
     fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
-        self.faults.read()?;
+        self.faults.look_up()?;
         let state = self.lock();
         let found = lookups.iter().map(|lookup| match lookup {
             Lookup::Command(command) => state.commands.get(*command).copied(),
