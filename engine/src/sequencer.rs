@@ -223,10 +223,10 @@ impl<K: Kind> Sequencer<K> {
         let name: ShortText = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
         let mut decider = Decider::<K>::empty(config.rules, name.clone());
         let mut head = Head::default();
-        if let Some(snapshot) = usable_snapshot(&*store)? {
-            if let Some(restored) = Decider::restore(&snapshot.state, snapshot.head.position, config.rules, name.clone()) {
-                (decider, head) = (restored, snapshot.head);
-            }
+        if let Some(snapshot) = usable_snapshot(&*store)?
+            && let Some(restored) = Decider::restore(&snapshot.state, snapshot.head.position, config.rules, name.clone())
+        {
+            (decider, head) = (restored, snapshot.head);
         }
         let from_snapshot = head.position;
         let tree = store.tree()?;

@@ -155,7 +155,7 @@ mod tests {
     enum Change {
         Push(u32),
         Pop,
-        Change(prop::sample::Index, u32),
+        Set(prop::sample::Index, u32),
         Copy,
     }
 
@@ -163,7 +163,7 @@ mod tests {
         prop_oneof![
             6 => any::<u32>().prop_map(Change::Push),
             2 => Just(Change::Pop),
-            4 => (any::<prop::sample::Index>(), any::<u32>()).prop_map(|(index, to)| Change::Change(index, to)),
+            4 => (any::<prop::sample::Index>(), any::<u32>()).prop_map(|(index, to)| Change::Set(index, to)),
             1 => Just(Change::Copy),
         ]
     }
@@ -182,12 +182,12 @@ mod tests {
                         list.push(element);
                     }
                     Change::Pop => prop_assert_eq!(chunks.pop(), list.pop()),
-                    Change::Change(index, to) if !list.is_empty() => {
+                    Change::Set(index, to) if !list.is_empty() => {
                         let index = index.index(list.len());
                         *chunks.change(index) = to;
                         list[index] = to;
                     }
-                    Change::Change(..) => {}
+                    Change::Set(..) => {}
                     Change::Copy => copies.push((chunks.clone(), list.clone())),
                 }
             }
@@ -196,9 +196,9 @@ mod tests {
                 prop_assert_eq!(chunks.len(), list.len());
                 prop_assert!(chunks.iter().eq(list.iter()));
                 prop_assert!((0..list.len()).all(|index| chunks[index] == list[index]));
-                let bytes = serde_json::to_vec(&chunks).unwrap();
-                prop_assert_eq!(&bytes, &serde_json::to_vec(&list).unwrap());
-                prop_assert_eq!(serde_json::from_slice::<Chunks<u32>>(&bytes).unwrap(), chunks);
+                let bytes = serde_json::to_vec(&chunks).expect("JSON");
+                prop_assert_eq!(&bytes, &serde_json::to_vec(&list).expect("JSON"));
+                prop_assert_eq!(serde_json::from_slice::<Chunks<u32>>(&bytes).expect("a list"), chunks);
             }
         }
     }
