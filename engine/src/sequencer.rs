@@ -3,7 +3,7 @@
 //! Two threads a journal. The sequencer decides against state that includes everything it decided before; the
 //! writer makes batches durable and answers. While one batch is written the next is decided and grows, so a
 //! slow disk makes larger batches instead of a longer queue. What a request names that is not in memory is loaded
-//! meanwhile ([`crate::loading`]), and requests for other things are decided before it. Where several engines share a
+//! meanwhile (`loading.rs`), and requests for other things are decided before it. Where several engines share a
 //! journal they take turns, and the sequencer loads and writes itself: see the others' tail, decide, append, answer.
 
 use std::collections::{HashSet, VecDeque};
