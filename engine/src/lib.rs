@@ -8,7 +8,9 @@ mod decider;
 pub mod engine;
 pub mod leap;
 mod loading;
+mod precedence;
 pub mod sequencer;
+mod snapshots;
 pub mod submission;
 
 pub use cauri_event_store::consistency;

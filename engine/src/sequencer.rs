@@ -7,7 +7,7 @@
 //! journal they take turns, and the sequencer loads and writes itself: see the others' tail, decide, append, answer.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,14 +19,15 @@ use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::{Appended, Batch, Corruption, EventStore, Failure, Head, Sharing, Snapshot, StoreError, Tree};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use hashbrown::hash_map::Entry;
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
 use crate::decider::{Decider, EnvelopeOf, Frozen, Moment, OutcomeOf, RecordOf};
 use crate::engine::{Coordination, EngineConfig};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus, ClockWatch};
 use crate::loading::{Found, Loaded, Loaders, Sought, load};
+use crate::precedence::{Ahead, Passed};
+use crate::snapshots::SnapshotThread;
 use crate::submission::{Answer, Mode, Outcome, Rejected, SubmitError};
 
 /// How long the sequencer sleeps at most: expiries and other engines' tails are looked at this often.
@@ -62,7 +63,7 @@ pub(crate) struct Request<K: Kind> {
     /// What was loaded for it, and the durable position that it shows; none before anything was.
     loaded: Option<(Position, HashSet<Sought<K::Stream>>)>,
     /// It could have been decided, and the batch was full: nothing gets ahead of it any more.
-    is_next: bool,
+    pub(crate) is_next: bool,
 }
 
 impl<K: Kind> Request<K> {
@@ -178,14 +179,6 @@ struct Loading<K: Kind> {
     /// What became durable since is not kept any more: it has to be loaded again.
     is_void: bool,
     failed: Option<StoreError>,
-}
-
-/// What requests are for that must be decided before others for the same: the hashes of streams and of commands' keys, with
-/// how often each is named. Two that have one hash by chance make a request wait a little in vain.
-#[derive(Default)]
-struct Ahead {
-    hasher: DefaultHashBuilder,
-    named: HashMap<u64, u32>,
 }
 
 /// The batch that is being decided.
@@ -846,74 +839,6 @@ impl<K: Kind> Sequencer<K> {
     }
 }
 
-impl Ahead {
-    /// What a request is for.
-    fn hashes<K: Kind>(&self, request: &Request<K>, journal: &ShortText) -> impl Iterator<Item = u64> {
-        request.commands.iter().flat_map(|command| self.of_command::<K>(command, journal))
-    }
-
-    fn of_command<K: Kind>(&self, command: &EnvelopeOf<K>, journal: &ShortText) -> [u64; 2] {
-        [self.hasher.hash_one(&command.key), self.hasher.hash_one(K::target(&command.command, journal))]
-    }
-
-    fn add<K: Kind>(&mut self, request: &Request<K>, journal: &ShortText) {
-        self.named.reserve(2 * request.commands.len());
-        for command in &request.commands {
-            for hash in self.of_command::<K>(command, journal) {
-                *self.named.entry(hash).or_default() += 1;
-            }
-        }
-    }
-
-    fn remove<K: Kind>(&mut self, request: &Request<K>, journal: &ShortText) {
-        for command in &request.commands {
-            for hash in self.of_command::<K>(command, journal) {
-                if let Entry::Occupied(mut named) = self.named.entry(hash) {
-                    *named.get_mut() -= 1;
-                    if *named.get() == 0 {
-                        named.remove();
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether a request is for something that they are for.
-    fn holds_up<K: Kind>(&self, request: &Request<K>, journal: &ShortText) -> bool {
-        !self.named.is_empty() && self.hashes(request, journal).any(|hash| self.named.contains_key(&hash))
-    }
-}
-
-/// Requests that have to wait for others that are ahead of them, in order.
-struct Passed<K: Kind> {
-    requests: Vec<Request<K>>,
-    ahead: Ahead,
-}
-
-impl<K: Kind> Default for Passed<K> {
-    fn default() -> Self {
-        Self { requests: Vec::new(), ahead: Ahead::default() }
-    }
-}
-
-impl<K: Kind> Passed<K> {
-    /// Gives the request back if nothing is ahead of it: neither `loading` nor one that was passed over before it.
-    fn if_free(&mut self, request: Request<K>, loading: &Ahead, journal: &ShortText) -> Option<Request<K>> {
-        if request.is_next || !(loading.holds_up(&request, journal) || self.ahead.holds_up(&request, journal)) {
-            return Some(request);
-        }
-        self.ahead.add(&request, journal);
-        self.requests.push(request);
-        None
-    }
-
-    fn back_to(self, waiting: &mut VecDeque<Request<K>>) {
-        for request in self.requests.into_iter().rev() {
-            waiting.push_front(request);
-        }
-    }
-}
-
 /// The commands that something is missing for, and what is missing, each once.
 fn each_once<S: Clone + Eq + Hash>(missing: Vec<(usize, Sought<S>)>) -> (Vec<usize>, Vec<Sought<S>>) {
     let mut commands: Vec<usize> = missing.iter().map(|(index, _)| *index).collect();
@@ -1068,68 +993,4 @@ fn replay_tail<K: Kind>(store: &dyn EventStore, decider: &mut Decider<K>, head: 
         decider.forget(&moment, decider.position());
     }
     Ok(())
-}
-
-/// Keeps snapshots beside the journal's own writes; skips one while the last is still being kept.
-struct SnapshotThread<K: Kind> {
-    sender: Sender<ToKeep<K>>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
-    /// Where the newest snapshot stands that the thread was given and did not skip.
-    given: Arc<AtomicU64>,
-}
-
-/// What the thread is told.
-enum ToKeep<K: Kind> {
-    Snapshot(Head, Frozen<K>),
-    /// No more will come.
-    Nothing,
-}
-
-impl<K: Kind> Clone for SnapshotThread<K> {
-    fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), thread: self.thread.clone(), given: self.given.clone() }
-    }
-}
-
-impl<K: Kind> SnapshotThread<K> {
-    /// `newest` is where the newest snapshot stands that is kept already.
-    fn start(store: Arc<dyn EventStore>, newest: Position) -> Self {
-        let (sender, snapshots) = crossbeam_channel::bounded::<ToKeep<K>>(1);
-        let keep = move || {
-            for snapshot in snapshots {
-                let ToKeep::Snapshot(head, state) = snapshot else { return };
-                let kept = state.to_bytes().map_err(|error| Failure::NotDone(error.to_string()).into());
-                // The copy goes before the bytes are written: what it holds is not shared any longer than that.
-                drop(state);
-                if let Err(error) = kept.and_then(|state| store.save_snapshot(&Snapshot { head, state })) {
-                    // A cache: without it the next start takes longer.
-                    tracing::warn!(%error, "a snapshot was not kept");
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("cauri-snapshots".into()).spawn(keep).ok();
-        Self { sender, thread: Arc::new(Mutex::new(thread)), given: Arc::new(AtomicU64::new(newest.get())) }
-    }
-
-    fn given(&self) -> Position {
-        Position::new(self.given.load(Ordering::Relaxed))
-    }
-
-    fn save(&self, head: Head, state: Frozen<K>) {
-        if self.sender.try_send(ToKeep::Snapshot(head, state)).is_ok() {
-            self.given.store(head.position.get(), Ordering::Relaxed);
-        }
-    }
-
-    /// The one for the next start: worth waiting for.
-    fn save_last(&self, head: Head, state: Frozen<K>) {
-        let _ = self.sender.send(ToKeep::Snapshot(head, state));
-    }
-
-    fn finish(&self) {
-        let _ = self.sender.send(ToKeep::Nothing);
-        if let Some(thread) = self.thread.lock().ok().and_then(|mut thread| thread.take()) {
-            let _ = thread.join();
-        }
-    }
 }
