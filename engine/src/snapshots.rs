@@ -19,7 +19,7 @@ pub(crate) struct SnapshotThread<K: Kind> {
     given: Arc<AtomicU64>,
 }
 
-/// What the thread is told.
+/// A message to the thread.
 enum ToKeep<K: Kind> {
     Snapshot(Head, Frozen<K>),
     /// No more will come.

@@ -56,7 +56,7 @@ fn append(store: &EmbeddedStore, records: &[Vec<u8>]) {
     store.append(store.head().unwrap(), &batch).unwrap();
 }
 
-/// What stands in the file: the rows of both tables, with bodies as the SHA-256 of what they unpack to.
+/// The content of the file: the rows of both tables, with bodies as the SHA-256 of what they unpack to.
 fn rows(journal: &Path) -> Value {
     let file = Connection::open(journal.join("journal.sqlite")).unwrap();
     let body = |bytes: Vec<u8>| match bytes.as_slice() {

@@ -328,19 +328,20 @@ const MOST_UNPACKED: u64 = 1 << 30;
 
 /// Unpacks the blocks of a batch up to the first that cannot be unpacked to its end, and says why it cannot.
 fn unpack(blocks: &[Vec<u8>]) -> (Vec<u8>, Option<String>) {
-    let (mut lines, mut torn) = match blocks.first() {
-        Some(block) => unpack_block(block),
-        None => (Vec::new(), None),
-    };
-    for block in blocks.iter().skip(1) {
-        if torn.is_some() {
-            break;
+    let mut lines = Vec::new();
+    for block in blocks {
+        let (more, torn) = unpack_block(block);
+        // Most batches have one block, and then nothing is copied.
+        if lines.is_empty() {
+            lines = more
+        } else {
+            lines.extend(more)
         }
-        let (more, why) = unpack_block(block);
-        lines.extend(more);
-        torn = why;
+        if torn.is_some() {
+            return (lines, torn);
+        }
     }
-    (lines, torn)
+    (lines, None)
 }
 
 /// Unpacks a block; where it cannot be unpacked to its end, as much as can be, and why no more.
