@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 pub use crate::command::Asked;
-use crate::command::{ApiCommand, COMMANDS, Declaration, Target};
+use crate::command::{ApiCommand, Declaration, Target, commands};
 use crate::json;
 use crate::problem::FieldProblem;
 use crate::strict::Name;
@@ -48,7 +48,7 @@ struct Op(&'static Declaration);
 
 /// The commands that may be items.
 pub(crate) fn declared() -> impl Iterator<Item = &'static Declaration> {
-    COMMANDS.iter().filter(|command| command.is_bulk_item)
+    commands().filter(|command| command.is_bulk_item)
 }
 
 impl<'de> Deserialize<'de> for Op {

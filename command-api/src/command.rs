@@ -1,6 +1,6 @@
 //! The commands of the API, each declared once: its route, its bulk item and its OpenAPI operation are made from that.
 //!
-//! A declaration is an [`ApiCommand`] beside the other routes of its resource, and a line in [`COMMANDS`]. The type is the
+//! A declaration is an [`ApiCommand`] beside the other routes of its resource, and a line in that file's `COMMANDS`. The type is the
 //! body of the single command; what it does not read is refused, and what its schema says is what it reads.
 
 use axum::Router;
@@ -10,10 +10,8 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::Response;
 use axum::routing::post;
 use cauri_domain::LedgerCommand;
-use cauri_domain::account::{ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
-use cauri_domain::entry::{PostEntry, ReverseEntry, VoidHold};
+use cauri_domain::entry::PostEntry;
 use cauri_domain::ids::{AccountAddress, EntryId};
-use cauri_domain::journal::CloseJournal;
 use cauri_engine::Outcome;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -25,25 +23,17 @@ use crate::bulk::{self, BulkItem};
 use crate::headers::CommandHeaders;
 use crate::openapi::{self, Example, Operation};
 use crate::problem::{FieldProblem, Problem, kind};
-use crate::routes::accounts::{ReopenAccount, UnfreezeAccount};
-use crate::routes::entries::PostHoldBody;
+use crate::routes::{accounts, entries, journal};
 use crate::state::ApiState;
 use crate::submit::submit_one;
 
+/// The commands by resource.
+const RESOURCES: [&[Declaration]; 4] = [accounts::OPENING, entries::COMMANDS, accounts::COMMANDS, journal::COMMANDS];
+
 /// Every command, in the order in which the description of the API has them and their examples run.
-pub const COMMANDS: &[Declaration] = &[
-    Declaration::of::<OpenAccount>(),
-    Declaration::of::<PostEntry>(),
-    Declaration::of::<PostHoldBody>(),
-    Declaration::of::<VoidHold>(),
-    Declaration::of::<ReverseEntry>(),
-    Declaration::of::<FreezeAccount>(),
-    Declaration::of::<UnfreezeAccount>(),
-    Declaration::of::<ChangeLimits>(),
-    Declaration::of::<CloseAccount>(),
-    Declaration::of::<ReopenAccount>(),
-    Declaration::of::<CloseJournal>(),
-];
+pub fn commands() -> impl Iterator<Item = &'static Declaration> {
+    RESOURCES.into_iter().flatten()
+}
 
 /// A command of the API. The type is the body of the single command; in bulk, `op` and the target stand beside its members.
 pub trait ApiCommand: DeserializeOwned + JsonSchema + Send + 'static {
@@ -192,7 +182,8 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    const fn of<C: ApiCommand>() -> Self {
+    /// Makes it.
+    pub(crate) const fn of<C: ApiCommand>() -> Self {
         Self {
             op: C::OP,
             is_bulk_item: C::IS_BULK_ITEM,
@@ -210,7 +201,7 @@ impl Declaration {
 
 /// Adds the routes of all commands.
 pub(crate) fn routes(router: Router<ApiState>) -> Router<ApiState> {
-    COMMANDS.iter().fold(router, |router, declared| (declared.route)(router))
+    commands().fold(router, |router, declared| (declared.route)(router))
 }
 
 /// Answers a request for one command.

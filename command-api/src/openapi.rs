@@ -13,7 +13,7 @@ use crate::answer::CommandAnswer;
 use crate::auth::layer::Need;
 use crate::auth::role::Permission;
 use crate::bulk;
-use crate::command::{ApiCommand, COMMANDS, Target};
+use crate::command::{ApiCommand, Target, commands};
 use crate::examples::{AWA, BEN, FEES, FLOAT, NOBODY, PAYOUT, RECEIVABLE, key, moves};
 use crate::problem::{PROBLEM_JSON, PROBLEMS, Problem};
 use crate::readiness::Readiness;
@@ -607,7 +607,7 @@ impl Operation {
 
 /// Every operation: those of the commands as they are declared, then the others.
 fn operations() -> Vec<Operation> {
-    let mut operations: Vec<Operation> = COMMANDS.iter().map(|command| (command.operation)()).collect();
+    let mut operations: Vec<Operation> = commands().map(|command| (command.operation)()).collect();
     let open = |address: &str, kind: &str| json!({ "op": "open_account", "address": address, "kind": kind, "currency": "XOF" });
     let lines = [
         json!({ "op": "open_account", "address": BEN, "kind": "liability", "currency": "XOF", "limits": { "floor": "0" } }),

@@ -13,12 +13,24 @@ use serde_json::json;
 
 use super::history;
 use crate::auth::layer::{Authorized, Read, Write};
-use crate::command::{ApiCommand, Asked, InBody, target_in};
+use crate::command::{ApiCommand, Asked, Declaration, InBody, target_in};
 use crate::examples::{AWA, BEN, NOBODY, key};
 use crate::headers::CommandHeaders;
 use crate::openapi::Example;
 use crate::problem::{FieldProblem, Problem};
 use crate::state::ApiState;
+
+/// Opens an account.
+pub(crate) const OPENING: &[Declaration] = &[Declaration::of::<OpenAccount>()];
+
+/// What can be asked of an account that was opened.
+pub(crate) const COMMANDS: &[Declaration] = &[
+    Declaration::of::<FreezeAccount>(),
+    Declaration::of::<UnfreezeAccount>(),
+    Declaration::of::<ChangeLimits>(),
+    Declaration::of::<CloseAccount>(),
+    Declaration::of::<ReopenAccount>(),
+];
 
 fn act(address: AccountAddress, action: AccountAction) -> Result<Asked, FieldProblem> {
     Ok(LedgerCommand::account(address, action).into())

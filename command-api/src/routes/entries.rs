@@ -15,12 +15,16 @@ use serde_json::json;
 
 use super::history;
 use crate::auth::layer::{Authorized, Read, Write};
-use crate::command::{ApiCommand, Asked, InBody, target_in};
+use crate::command::{ApiCommand, Asked, Declaration, InBody, target_in};
 use crate::examples::{AWA, CANCELLED, COLLECTION, FEES, FLOAT, PAYOUT, RECEIVABLE, key, moves, xof};
 use crate::headers::CommandHeaders;
 use crate::openapi::Example;
 use crate::problem::{FieldProblem, Problem};
 use crate::state::ApiState;
+
+/// What can be asked of an entry.
+pub(crate) const COMMANDS: &[Declaration] =
+    &[Declaration::of::<PostEntry>(), Declaration::of::<PostHoldBody>(), Declaration::of::<VoidHold>(), Declaration::of::<ReverseEntry>()];
 
 fn act(id: EntryId, action: EntryAction) -> Result<Asked, FieldProblem> {
     Ok(LedgerCommand::entry(id, action).into())

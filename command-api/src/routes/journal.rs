@@ -5,10 +5,13 @@ use cauri_domain::journal::{CloseJournal, JournalCommand};
 use serde_json::json;
 
 use crate::auth::layer::Administer;
-use crate::command::{ApiCommand, Asked, InBody};
+use crate::command::{ApiCommand, Asked, Declaration, InBody};
 use crate::examples::key;
 use crate::openapi::Example;
 use crate::problem::FieldProblem;
+
+/// What can be asked of the journal itself.
+pub(crate) const COMMANDS: &[Declaration] = &[Declaration::of::<CloseJournal>()];
 
 impl ApiCommand for CloseJournal {
     type Target = InBody;
