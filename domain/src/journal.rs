@@ -48,7 +48,8 @@ impl Default for Rules {
 }
 
 /// What can be asked of a journal itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JournalCommand {
     /// Take no more commands, for good.
     Close(CloseJournal),

@@ -3,7 +3,7 @@
 use cauri_domain::RefusalCode as Code;
 use cauri_domain::entry::{
     Entry, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, PostEntry,
-    ReverseEntry, Transfer, TransferRequest, decide,
+    ReverseEntry, Transfer, TransferRequest, opposite,
 };
 use cauri_domain::fold::{Balances, Totals};
 use cauri_domain::money::MAX_MINOR;
@@ -413,7 +413,7 @@ fn the_reason_of_a_reversal_stands_in_the_opposite_or_else_each_transfers_own() 
         transfers: [Transfer { reason: Some(text("fee")), ..transfer("a", "b", 1) }].into(),
     });
     let reason = |reverse: &ReverseEntry| {
-        let opposite = decide::opposite(&entry, entry_id("e"), reverse, entry_id("r")).expect("something moved");
+        let opposite = opposite(&entry, entry_id("e"), reverse, entry_id("r")).expect("something moved");
         opposite.transfers[0].reason.clone()
     };
     assert_eq!(reason(&ReverseEntry::default()), Some(text("fee")));
@@ -450,7 +450,7 @@ fn an_entry_that_moved_nothing_says_why_there_is_nothing_to_reverse() {
 #[test]
 fn the_opposite_has_the_id_it_was_asked_under_and_names_its_original() {
     let entry = Entry::Posted(cauri_domain::entry::Posted { effective_at: at(0), transfers: [transfer("a", "b", 1)].into() });
-    let opposite = decide::opposite(&entry, entry_id("e"), &ReverseEntry::default(), entry_id("r")).expect("something moved");
+    let opposite = opposite(&entry, entry_id("e"), &ReverseEntry::default(), entry_id("r")).expect("something moved");
     assert_eq!((opposite.id, opposite.reverses), (Some(entry_id("r")), Some(entry_id("e"))));
 }
 

@@ -9,12 +9,10 @@
 //! Rebuild: any time. Needs in memory the address of every account (about 60 bytes each).
 
 use cauri_domain::account::{AccountEvent, AccountKind, AccountOpened};
-use cauri_domain::command::CommandEvent;
-use cauri_domain::entry::{EntryEvent, Transfer};
+use cauri_domain::entry::{Motion, Transfer};
 use cauri_domain::event::EventSet;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::AccountAddress;
-use cauri_domain::journal::JournalEvent;
 use cauri_domain::limits::Limits;
 use cauri_domain::money::Currency;
 use cauri_domain::text::ShortText;
@@ -24,7 +22,7 @@ use rusqlite::Connection;
 
 use crate::account_numbers::AccountNumbers;
 use crate::insert::{execute_each, insert};
-use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unprojectable};
+use crate::projector::{Changes, Generation, ModelError, Projector, Reads, Table, Unprojectable};
 use crate::stored::{currency, parsed};
 
 /// Status as stored.
@@ -77,14 +75,27 @@ impl Projector for AccountBalances {
     const NAME: &'static str = "account_balances";
     const REVISION: u32 = 1;
     const COMPATIBLE_SINCE: u32 = 1;
+    const READS: Reads = Reads::Only(&[
+        "account.opened",
+        "account.frozen",
+        "account.unfrozen",
+        "account.closed",
+        "account.reopened",
+        "account.limits_changed",
+        "entry.posted",
+        "entry.held",
+        "entry.hold_posted",
+        "entry.hold_voided",
+        "entry.hold_expired",
+    ]);
     type Changes = AccountChanges;
 
     fn project(recorded: &Recorded, changes: &mut AccountChanges) -> Result<(), Unprojectable> {
         match (&recorded.event, &recorded.stream) {
             (Event::Account(event), StreamId::Account(address)) => changes.account(recorded, address, event),
             (Event::Account(event), stream) => Err(stray(recorded.position, event.name(), stream)),
-            (Event::Entry(event), _) => changes.entry(recorded.position, event),
-            (Event::Command(CommandEvent::Refused(_)) | Event::Journal(JournalEvent::Closed(_)), _) => Ok(()),
+            (Event::Entry(event), _) => event.motion().map_or(Ok(()), |motion| changes.entry(recorded.position, motion)),
+            _ => Ok(()),
         }
     }
 }
@@ -138,17 +149,17 @@ impl AccountChanges {
         Ok(())
     }
 
-    fn entry(&mut self, position: Position, event: &EntryEvent) -> Result<(), Unprojectable> {
-        match event {
-            EntryEvent::Posted(posted) => posted.transfers.iter().try_for_each(|transfer| {
+    fn entry(&mut self, position: Position, motion: Motion<'_>) -> Result<(), Unprojectable> {
+        match motion {
+            Motion::Posted(posted) => posted.transfers.iter().try_for_each(|transfer| {
                 let minor = transfer.amount.minor();
                 let debit = self.numbers.moving(position, &transfer.debit, transfer.amount)?;
                 add(position, &mut self.touch(debit, position).debits_posted, minor)?;
                 let credit = self.numbers.moving(position, &transfer.credit, transfer.amount)?;
                 add(position, &mut self.touch(credit, position).credits_posted, minor)
             }),
-            EntryEvent::Held(held) => self.hold(position, &held.transfers, 1),
-            EntryEvent::HoldPosted(posted) => posted.transfers.iter().try_for_each(|transfer| {
+            Motion::Held(held) => self.hold(position, &held.transfers, 1),
+            Motion::HoldPosted(posted) => posted.transfers.iter().try_for_each(|transfer| {
                 let (minor, held) = (transfer.amount.minor(), transfer.held.minor());
                 let debit = self.numbers.moving(position, &transfer.debit, transfer.amount)?;
                 let touched = self.touch(debit, position);
@@ -159,9 +170,8 @@ impl AccountChanges {
                 add(position, &mut touched.credits_pending, -held)?;
                 add(position, &mut touched.credits_posted, minor)
             }),
-            EntryEvent::HoldVoided(voided) => self.hold(position, &voided.transfers, -1),
-            EntryEvent::HoldExpired(expired) => self.hold(position, &expired.transfers, -1),
-            EntryEvent::Reversed(_) => Ok(()),
+            Motion::HoldVoided(voided) => self.hold(position, &voided.transfers, -1),
+            Motion::HoldExpired(expired) => self.hold(position, &expired.transfers, -1),
         }
     }
 

@@ -9,26 +9,23 @@
 //! id (unique), reference, state (all but `posted`) and the steps' entry.
 //!
 //! Rebuild: any time. Needs in memory every open hold (about 40 bytes each). An entry that is reversed is found
-//! by its id, and the index of ids is made last, so reversals wait in `entry_reversals` until then.
+//! by its id, and the index of ids is made last, so reversals wait in `entry_waiting` until then.
 
 use std::fmt::Write as _;
 
-use cauri_domain::account::AccountEvent;
-use cauri_domain::command::CommandEvent;
 use cauri_domain::entry::{EntryEvent, HoldPostedTransfer, Transfer};
-use cauri_domain::event::EventSet;
+use cauri_domain::event::{Decoded, EventSet};
 use cauri_domain::ids::EntryId;
-use cauri_domain::journal::JournalEvent;
 use cauri_domain::text::{Key, ShortText};
 use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use hashbrown::HashMap;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::account_balances::stray;
 use crate::insert::{empty, execute_each, insert};
-use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unprojectable};
-use crate::stored::{entry_id, number, parsed};
+use crate::projector::{Changes, Generation, ModelError, Projector, Reads, Table, Unprojectable};
+use crate::stored::{entry_id, number, parsed, unknown};
 
 /// State as stored.
 pub(crate) const POSTED: i64 = 0;
@@ -52,7 +49,7 @@ pub(crate) struct Entries;
 /// What waits, and which holds are open.
 #[derive(Debug, Default)]
 pub(crate) struct EntryChanges {
-    /// Reversals are applied at once: the index of ids is there.
+    /// Events that find their entry by its id are applied at once: the index of ids is there.
     completed: bool,
     /// Position of the first event of every entry that is held.
     open_holds: HashMap<EntryId, u64>,
@@ -60,7 +57,7 @@ pub(crate) struct EntryChanges {
     new_keys: Vec<(u32, Key)>,
     written: Vec<Written>,
     resolved: Vec<Resolved>,
-    reversed: Vec<Reversed>,
+    later: Vec<Later>,
     steps: Vec<Step>,
     /// Positions by pair, ascending: few pairs recur in many entries, and sorting the pairs is cheap.
     dimensions: HashMap<(u32, ShortText), Vec<u64>>,
@@ -101,14 +98,14 @@ struct Resolved {
     version: u64,
 }
 
+/// An event that finds its entry by its id.
 #[derive(Debug)]
-struct Reversed {
+struct Later {
     id: EntryId,
-    by: EntryId,
     position: u64,
-    recorded_at: i64,
-    reason: Option<ShortText>,
     version: u64,
+    recorded_at: i64,
+    event: EntryEvent,
 }
 
 #[derive(Debug)]
@@ -130,27 +127,17 @@ struct Zone {
 
 impl Projector for Entries {
     const NAME: &'static str = "entries";
-    const REVISION: u32 = 1;
-    const COMPATIBLE_SINCE: u32 = 1;
+    const REVISION: u32 = 2;
+    const COMPATIBLE_SINCE: u32 = 2;
+    const READS: Reads =
+        Reads::Only(&["entry.posted", "entry.held", "entry.hold_posted", "entry.hold_voided", "entry.hold_expired", "entry.reversed"]);
     type Changes = EntryChanges;
 
     fn project(recorded: &Recorded, changes: &mut EntryChanges) -> Result<(), Unprojectable> {
         match (&recorded.event, &recorded.stream) {
             (Event::Entry(event), StreamId::Entry(id)) => changes.entry(recorded, *id, event),
             (Event::Entry(event), stream) => Err(stray(recorded.position, event.name(), stream)),
-            (
-                Event::Account(
-                    AccountEvent::Opened(_)
-                    | AccountEvent::Frozen(_)
-                    | AccountEvent::Unfrozen(_)
-                    | AccountEvent::Closed(_)
-                    | AccountEvent::Reopened(_)
-                    | AccountEvent::LimitsChanged(_),
-                )
-                | Event::Command(CommandEvent::Refused(_))
-                | Event::Journal(JournalEvent::Closed(_)),
-                _,
-            ) => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -222,10 +209,7 @@ impl EntryChanges {
                 let effective_at = Some(expired.effective_at.as_micros());
                 self.steps.push(Step { position, entry, state: HOLD_EXPIRED, effective_at, recorded_at, reason: None });
             }
-            EntryEvent::Reversed(reversed) => {
-                let reason = reversed.reason.clone();
-                self.reversed.push(Reversed { id, by: reversed.by, position, recorded_at, reason, version });
-            }
+            EntryEvent::Reversed(_) => self.later.push(Later { id, position, version, recorded_at, event: event.clone() }),
         }
         Ok(())
     }
@@ -367,12 +351,12 @@ impl Changes for EntryChanges {
         Table { name: "entry_dimension_keys", key: "key_no" },
         Table { name: "entry_dimensions", key: "key_no, value, position" },
         Table { name: "entry_zones", key: "zone" },
-        Table { name: "entry_reversals", key: "position" },
+        Table { name: "entry_waiting", key: "position" },
     ];
 
     fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()> {
-        let [entries, steps, keys, dimensions, zones, reversals] =
-            ["entries", "entry_steps", "entry_dimension_keys", "entry_dimensions", "entry_zones", "entry_reversals"]
+        let [entries, steps, keys, dimensions, zones, waiting] =
+            ["entries", "entry_steps", "entry_dimension_keys", "entry_dimensions", "entry_zones", "entry_waiting"]
                 .map(|name| generation.table(name));
         db.execute_batch(&format!(
             "CREATE TABLE {entries} (
@@ -411,13 +395,13 @@ impl Changes for EntryChanges {
                 min_effective_at INTEGER NOT NULL,
                 max_effective_at INTEGER NOT NULL
             ) STRICT;
-            CREATE TABLE {reversals} (
+            CREATE TABLE {waiting} (
                 position INTEGER PRIMARY KEY,
                 id BLOB NOT NULL,
-                by BLOB NOT NULL,
+                version INTEGER NOT NULL,
                 recorded_at INTEGER NOT NULL,
-                reason TEXT,
-                version INTEGER NOT NULL
+                type TEXT NOT NULL,
+                data TEXT NOT NULL
             ) STRICT"
         ))
     }
@@ -429,25 +413,25 @@ impl Changes for EntryChanges {
              CREATE INDEX {entries}_reference ON {entries} (reference) WHERE reference IS NOT NULL;
              CREATE INDEX {steps}_entry ON {steps} (entry)"
         ))?;
-        let reversals = generation.table("entry_reversals");
-        let mut statement = db.prepare(&format!("SELECT id, by, position, recorded_at, reason, version FROM {reversals} ORDER BY id"))?;
+        let waiting = generation.table("entry_waiting");
+        let sql = format!("SELECT id, position, version, recorded_at, type, data FROM {waiting} ORDER BY id, position");
+        let mut statement = db.prepare(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let reversed = Reversed {
+            let later = Later {
                 id: entry_id(row, 0)?,
-                by: entry_id(row, 1)?,
-                position: number(row, 2)?,
+                position: number(row, 1)?,
+                version: number(row, 2)?,
                 recorded_at: row.get(3)?,
-                reason: crate::stored::optional(row, 4)?,
-                version: number(row, 5)?,
+                event: waiting_event(row)?,
             };
-            reverse(db, generation, &reversed)?;
+            apply(db, generation, &later)?;
         }
         drop(rows);
         drop(statement);
         // Last, so that reversals do not move its rows about.
         db.execute_batch(&format!(
-            "DELETE FROM {reversals};
+            "DELETE FROM {waiting};
              CREATE INDEX {entries}_state ON {entries} (state) WHERE state <> {POSTED}"
         ))?;
         Ok(())
@@ -509,24 +493,19 @@ impl Changes for EntryChanges {
                 bind.number(row.version)
             },
         )?;
-        insert(db, &generation.table("entry_steps"), 6, "", &self.steps, |row, bind| {
-            bind.number(row.position)?;
-            bind.number(row.entry)?;
-            bind.int(row.state)?;
-            bind.optional_int(row.effective_at)?;
-            bind.int(row.recorded_at)?;
-            bind.optional_text(row.reason.as_ref().map(ShortText::as_str))
-        })?;
+        insert_steps(db, generation, &self.steps)?;
         if self.completed {
-            self.reversed.iter().try_for_each(|reversed| reverse(db, generation, reversed))?;
+            self.later.iter().try_for_each(|later| apply(db, generation, later))?;
         } else {
-            insert(db, &generation.table("entry_reversals"), 6, "", &self.reversed, |row, bind| {
+            insert(db, &generation.table("entry_waiting"), 6, "", &self.later, |row, bind| {
                 bind.number(row.position)?;
                 bind.blob(row.id.as_bytes())?;
-                bind.blob(row.by.as_bytes())?;
+                bind.number(row.version)?;
                 bind.int(row.recorded_at)?;
-                bind.optional_text(row.reason.as_ref().map(ShortText::as_str))?;
-                bind.number(row.version)
+                bind.text(row.event.name())?;
+                let mut data = Vec::new();
+                row.event.write_data(&mut data);
+                bind.text(&String::from_utf8_lossy(&data))
             })?;
         }
         insert(db, &generation.table("entry_dimension_keys"), 2, "", &self.new_keys, |(key_no, key), bind| {
@@ -560,7 +539,7 @@ impl Changes for EntryChanges {
         )?;
         empty(&mut self.written);
         empty(&mut self.resolved);
-        empty(&mut self.reversed);
+        empty(&mut self.later);
         empty(&mut self.steps);
         empty(&mut self.new_keys);
         self.dimensions = HashMap::new();
@@ -570,34 +549,48 @@ impl Changes for EntryChanges {
     }
 }
 
-/// Marks an entry as undone, found by its id.
-fn reverse(db: &Connection, generation: Generation, reversed: &Reversed) -> Result<(), ModelError> {
-    let entries = generation.table("entries");
-    let sql = format!(
-        "UPDATE {entries} SET state = {REVERSED}, reversed_by = ?2, last_position = ?3, version = ?4
-         WHERE id = ?1 AND state IN ({POSTED}, {HOLD_POSTED}) RETURNING position"
-    );
-    let parameters = (reversed.id.as_bytes(), reversed.by.as_bytes(), reversed.position as i64, reversed.version as i64);
-    let entry: Option<i64> = db.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0)).optional()?;
-    let Some(entry) = entry else {
-        let reason = format!("entry {} moved nothing that could be reversed", reversed.id);
-        return Err(Unprojectable::new(Position::new(reversed.position), reason).into());
-    };
-    let step = Step {
-        position: reversed.position,
-        entry: entry as u64,
-        state: REVERSED,
-        effective_at: None,
-        recorded_at: reversed.recorded_at,
-        reason: reversed.reason.clone(),
-    };
-    insert(db, &generation.table("entry_steps"), 6, "", &[step], |row, bind| {
+/// An event that waited for the index of ids. This revision of the read model wrote it, so it has today's shape.
+fn waiting_event(row: &Row<'_>) -> rusqlite::Result<EntryEvent> {
+    let (name, data): (String, String) = (row.get(4)?, row.get(5)?);
+    let schema = EntryEvent::types().into_iter().find(|known| known.name == name).map_or(0, |known| known.version);
+    match EntryEvent::decode(&name, schema, &data) {
+        Decoded::Event(event) => Ok(event),
+        Decoded::Wrong(_) | Decoded::OtherVersion(_) | Decoded::Unknown => Err(unknown(5, format!("no event of the type {name}"))),
+    }
+}
+
+/// Applies an event to the entry that has its id.
+fn apply(db: &Connection, generation: Generation, later: &Later) -> Result<(), ModelError> {
+    let contradiction = |reason: &str| Unprojectable::new(Position::new(later.position), format!("entry {} {reason}", later.id));
+    match &later.event {
+        EntryEvent::Reversed(reversed) => {
+            let sql = format!(
+                "UPDATE {} SET state = {REVERSED}, reversed_by = ?2, last_position = ?3, version = ?4
+                 WHERE id = ?1 AND state IN ({POSTED}, {HOLD_POSTED}) RETURNING position",
+                generation.table("entries")
+            );
+            let parameters = (later.id.as_bytes(), reversed.by.as_bytes(), later.position as i64, later.version as i64);
+            let entry: Option<i64> = db.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0)).optional()?;
+            let entry = entry.ok_or_else(|| contradiction("moved nothing that could be reversed"))? as u64;
+            let (position, recorded_at, reason) = (later.position, later.recorded_at, reversed.reason.clone());
+            insert_steps(db, generation, &[Step { position, entry, state: REVERSED, effective_at: None, recorded_at, reason }])?;
+            Ok(())
+        }
+        EntryEvent::Posted(_)
+        | EntryEvent::Held(_)
+        | EntryEvent::HoldPosted(_)
+        | EntryEvent::HoldVoided(_)
+        | EntryEvent::HoldExpired(_) => Err(contradiction("is found by its position").into()),
+    }
+}
+
+fn insert_steps(db: &Connection, generation: Generation, steps: &[Step]) -> rusqlite::Result<()> {
+    insert(db, &generation.table("entry_steps"), 6, "", steps, |row, bind| {
         bind.number(row.position)?;
         bind.number(row.entry)?;
         bind.int(row.state)?;
         bind.optional_int(row.effective_at)?;
         bind.int(row.recorded_at)?;
         bind.optional_text(row.reason.as_ref().map(ShortText::as_str))
-    })?;
-    Ok(())
+    })
 }

@@ -2,37 +2,31 @@
 //!
 //! Reads: every event. One stored event that today stands for several is listed once, as the first of them.
 //!
-//! Writes: `journal_events`, clustered by position; `journal_event_types`, the types by number of first appearance;
-//! `journal_event_zones`, the set of types among every 4,096 positions, so that a rare type is found without reading
-//! what lies between. When complete: an index by stream for accounts, commands and journals. The events of an entry
-//! are found through the read model `entries`, which knows their positions.
+//! Writes: `journal_events`, clustered by position; `journal_event_types` and `journal_stream_types`, the types of events and
+//! of streams by number of first appearance; `journal_event_zones`, the set of types among every 4,096 positions, so that a
+//! rare type is found without reading what lies between. When complete: an index by stream, but for entries. The events of
+//! an entry are found through the read model `entries`, which knows their positions; its id is stored as 16 bytes, and that
+//! of every other stream as text.
 //!
 //! Rebuild: any time. Needs nothing in memory.
 
 use std::sync::Arc;
 
-use cauri_domain::account::AccountEvent;
-use cauri_domain::command::CommandEvent;
-use cauri_domain::entry::EntryEvent;
 use cauri_domain::event::EventSet;
-use cauri_domain::journal::JournalEvent;
+use cauri_domain::ids::EntryId;
 use cauri_event_schemas::Metadata;
-use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
+use cauri_event_schemas::ledger::{Recorded, StreamId};
 use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use crate::entries::ZONE_BITS;
 use crate::insert::{empty, insert};
-use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unprojectable};
+use crate::projector::{Changes, Generation, ModelError, Projector, Reads, Table, Unprojectable};
 
-/// Aggregate of a stream as stored.
-pub(crate) const ACCOUNT: i64 = 0;
-/// Aggregate of a stream as stored.
-pub(crate) const COMMAND: i64 = 1;
-/// Aggregate of a stream as stored.
-pub(crate) const ENTRY: i64 = 2;
-/// Aggregate of a stream as stored.
-pub(crate) const JOURNAL: i64 = 3;
+/// The type of the streams whose ids are stored as bytes.
+const ENTRY: &str = "entry";
+/// True of every row but an entry's: what the index by stream is of.
+pub(crate) const NAMED_BY_TEXT: &str = "typeof(stream) = 'text'";
 
 /// The projector.
 pub(crate) struct JournalEvents;
@@ -42,6 +36,8 @@ pub(crate) struct JournalEvents;
 pub(crate) struct JournalEventChanges {
     types: HashMap<String, u32>,
     new_types: Vec<(u32, &'static str)>,
+    stream_types: HashMap<String, u32>,
+    new_stream_types: Vec<(u32, String)>,
     /// Cache: the number of the type that the last event had.
     last_type: Option<(&'static str, u32)>,
     listed: Vec<Listed>,
@@ -53,11 +49,19 @@ pub(crate) struct JournalEventChanges {
 struct Listed {
     position: u64,
     type_no: u32,
-    stream: StreamId,
+    stream_type_no: u32,
+    stream: Id,
     version: u64,
     schema: u32,
     recorded_at: i64,
     metadata: Arc<Metadata>,
+}
+
+/// The id of a stream within its type.
+#[derive(Debug)]
+enum Id {
+    Entry(EntryId),
+    Text(String),
 }
 
 /// The bit of a type in a zone's set; types beyond the 62nd share one.
@@ -67,32 +71,13 @@ pub(crate) fn type_bit(type_no: u32) -> i64 {
 
 impl Projector for JournalEvents {
     const NAME: &'static str = "journal_events";
-    const REVISION: u32 = 1;
-    const COMPATIBLE_SINCE: u32 = 1;
+    const REVISION: u32 = 2;
+    const COMPATIBLE_SINCE: u32 = 2;
+    const READS: Reads = Reads::Every;
     type Changes = JournalEventChanges;
 
     fn project(recorded: &Recorded, changes: &mut JournalEventChanges) -> Result<(), Unprojectable> {
-        let (name, schema) = match &recorded.event {
-            Event::Account(
-                event @ (AccountEvent::Opened(_)
-                | AccountEvent::Frozen(_)
-                | AccountEvent::Unfrozen(_)
-                | AccountEvent::Closed(_)
-                | AccountEvent::Reopened(_)
-                | AccountEvent::LimitsChanged(_)),
-            ) => (event.name(), event.schema()),
-            Event::Command(event @ CommandEvent::Refused(_)) => (event.name(), event.schema()),
-            Event::Entry(
-                event @ (EntryEvent::Posted(_)
-                | EntryEvent::Held(_)
-                | EntryEvent::HoldPosted(_)
-                | EntryEvent::HoldVoided(_)
-                | EntryEvent::HoldExpired(_)
-                | EntryEvent::Reversed(_)),
-            ) => (event.name(), event.schema()),
-            Event::Journal(event @ JournalEvent::Closed(_)) => (event.name(), event.schema()),
-        };
-        changes.list(recorded, name, schema)
+        changes.list(recorded, recorded.event.name(), recorded.event.schema())
     }
 }
 
@@ -103,6 +88,14 @@ impl JournalEventChanges {
             return Ok(());
         }
         let type_no = self.type_no(name).ok_or_else(|| Unprojectable::new(recorded.position, "too many event types"))?;
+        let (stream_type_no, stream) = match &recorded.stream {
+            StreamId::Entry(id) => (self.stream_type_no(ENTRY), Id::Entry(*id)),
+            stream => {
+                let name = stream.to_string();
+                let (stream_type, id) = name.split_once('/').unwrap_or((&name, ""));
+                (self.stream_type_no(stream_type), Id::Text(id.to_owned()))
+            }
+        };
         self.last_position = position;
         let (zone, bit) = (position >> ZONE_BITS, type_bit(type_no));
         match self.zones.last_mut() {
@@ -112,13 +105,25 @@ impl JournalEventChanges {
         self.listed.push(Listed {
             position,
             type_no,
-            stream: recorded.stream.clone(),
+            stream_type_no,
+            stream,
             version: recorded.version.get(),
             schema,
             recorded_at: recorded.recorded_at.as_micros(),
             metadata: recorded.metadata.clone(),
         });
         Ok(())
+    }
+
+    fn stream_type_no(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.stream_types.get(name) {
+            return *number;
+        }
+        // A kind has a few.
+        let number = self.stream_types.len() as u32;
+        self.stream_types.insert(name.to_owned(), number);
+        self.new_stream_types.push((number, name.to_owned()));
+        number
     }
 
     fn type_no(&mut self, name: &'static str) -> Option<u32> {
@@ -144,18 +149,21 @@ impl JournalEventChanges {
 impl Changes for JournalEventChanges {
     const TABLES: &'static [Table] = &[
         Table { name: "journal_event_types", key: "type_no" },
+        Table { name: "journal_stream_types", key: "stream_type_no" },
         Table { name: "journal_events", key: "position" },
         Table { name: "journal_event_zones", key: "zone" },
     ];
 
     fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()> {
-        let [types, events, zones] = ["journal_event_types", "journal_events", "journal_event_zones"].map(|name| generation.table(name));
+        let [types, stream_types, events, zones] =
+            ["journal_event_types", "journal_stream_types", "journal_events", "journal_event_zones"].map(|name| generation.table(name));
         db.execute_batch(&format!(
             "CREATE TABLE {types} (type_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+            CREATE TABLE {stream_types} (stream_type_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
             CREATE TABLE {events} (
                 position INTEGER PRIMARY KEY,
                 type_no INTEGER NOT NULL,
-                aggregate INTEGER NOT NULL,
+                stream_type_no INTEGER NOT NULL,
                 stream ANY NOT NULL,
                 version INTEGER NOT NULL,
                 schema INTEGER NOT NULL,
@@ -169,7 +177,7 @@ impl Changes for JournalEventChanges {
 
     fn complete(db: &Connection, generation: Generation) -> Result<(), ModelError> {
         let events = generation.table("journal_events");
-        db.execute_batch(&format!("CREATE INDEX {events}_stream ON {events} (aggregate, stream) WHERE aggregate <> {ENTRY}"))?;
+        db.execute_batch(&format!("CREATE INDEX {events}_stream ON {events} (stream_type_no, stream) WHERE {NAMED_BY_TEXT}"))?;
         Ok(())
     }
 
@@ -180,6 +188,11 @@ impl Changes for JournalEventChanges {
         while let Some(row) = rows.next()? {
             changes.types.insert(row.get(1)?, row.get(0)?);
         }
+        let mut statement = db.prepare(&format!("SELECT stream_type_no, name FROM {}", generation.table("journal_stream_types")))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            changes.stream_types.insert(row.get(1)?, row.get(0)?);
+        }
         Ok(changes)
     }
 
@@ -188,26 +201,17 @@ impl Changes for JournalEventChanges {
             bind.number(u64::from(*type_no))?;
             bind.text(name)
         })?;
+        insert(db, &generation.table("journal_stream_types"), 2, "", &self.new_stream_types, |(number, name), bind| {
+            bind.number(u64::from(*number))?;
+            bind.text(name)
+        })?;
         insert(db, &generation.table("journal_events"), 9, "", &self.listed, |row, bind| {
             bind.number(row.position)?;
             bind.number(row.type_no.into())?;
+            bind.number(row.stream_type_no.into())?;
             match &row.stream {
-                StreamId::Account(address) => {
-                    bind.int(ACCOUNT)?;
-                    bind.text(address.as_str())?;
-                }
-                StreamId::Command(key) => {
-                    bind.int(COMMAND)?;
-                    bind.text(&key.to_string())?;
-                }
-                StreamId::Entry(id) => {
-                    bind.int(ENTRY)?;
-                    bind.blob(id.as_bytes())?;
-                }
-                StreamId::Journal(name) => {
-                    bind.int(JOURNAL)?;
-                    bind.text(name.as_str())?;
-                }
+                Id::Entry(id) => bind.blob(id.as_bytes())?,
+                Id::Text(id) => bind.text(id)?,
             }
             bind.number(row.version)?;
             bind.number(row.schema.into())?;
@@ -227,6 +231,7 @@ impl Changes for JournalEventChanges {
             },
         )?;
         empty(&mut self.new_types);
+        empty(&mut self.new_stream_types);
         empty(&mut self.listed);
         self.zones.clear();
         Ok(())

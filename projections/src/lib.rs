@@ -21,6 +21,8 @@ mod postings;
 mod projector;
 mod stored;
 
+pub use projector::{Reads, read_models};
+
 #[cfg(test)]
 #[path = "../tests/read_models/ledger.rs"]
 mod ledger;

@@ -14,12 +14,10 @@
 //! Rebuild: any time. Needs in memory about 250 bytes an account.
 
 use cauri_domain::account::{AccountEvent, AccountOpened};
-use cauri_domain::command::CommandEvent;
-use cauri_domain::entry::{EntryEvent, Transfer};
+use cauri_domain::entry::{Motion, Transfer};
 use cauri_domain::event::EventSet;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::AccountAddress;
-use cauri_domain::journal::JournalEvent;
 use cauri_domain::money::Currency;
 use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
@@ -28,7 +26,7 @@ use rusqlite::{Connection, Row};
 use crate::account_balances::stray;
 use crate::account_numbers::AccountNumbers;
 use crate::insert::{empty, execute_each, insert};
-use crate::projector::{Changes, Generation, ModelError, Projector, Table, Unprojectable};
+use crate::projector::{Changes, Generation, ModelError, Projector, Reads, Table, Unprojectable};
 use crate::stored::{currency, number, parsed};
 
 /// A block of level 0 is closed before the first event after this many postings.
@@ -172,6 +170,8 @@ impl Projector for Postings {
     const NAME: &'static str = "postings";
     const REVISION: u32 = 1;
     const COMPATIBLE_SINCE: u32 = 1;
+    const READS: Reads =
+        Reads::Only(&["account.opened", "entry.posted", "entry.held", "entry.hold_posted", "entry.hold_voided", "entry.hold_expired"]);
     type Changes = PostingChanges;
 
     fn project(recorded: &Recorded, changes: &mut PostingChanges) -> Result<(), Unprojectable> {
@@ -179,19 +179,8 @@ impl Projector for Postings {
         match (&recorded.event, &recorded.stream) {
             (Event::Account(AccountEvent::Opened(opened)), StreamId::Account(address)) => changes.open(position, address, opened),
             (Event::Account(event @ AccountEvent::Opened(_)), stream) => Err(stray(position, event.name(), stream)),
-            (
-                Event::Account(
-                    AccountEvent::Frozen(_)
-                    | AccountEvent::Unfrozen(_)
-                    | AccountEvent::Closed(_)
-                    | AccountEvent::Reopened(_)
-                    | AccountEvent::LimitsChanged(_),
-                )
-                | Event::Command(CommandEvent::Refused(_))
-                | Event::Journal(JournalEvent::Closed(_)),
-                _,
-            ) => Ok(()),
-            (Event::Entry(event), _) => changes.entry(position, event),
+            (Event::Entry(event), _) => event.motion().map_or(Ok(()), |motion| changes.entry(position, motion)),
+            _ => Ok(()),
         }
     }
 }
@@ -204,9 +193,9 @@ impl PostingChanges {
         Ok(())
     }
 
-    fn entry(&mut self, position: Position, event: &EntryEvent) -> Result<(), Unprojectable> {
-        match event {
-            EntryEvent::Posted(posted) => {
+    fn entry(&mut self, position: Position, motion: Motion<'_>) -> Result<(), Unprojectable> {
+        match motion {
+            Motion::Posted(posted) => {
                 let effective_at = posted.effective_at.as_micros();
                 posted.transfers.iter().zip(0..).try_for_each(|(transfer, line)| {
                     let debit = self.numbers.moving(position, &transfer.debit, transfer.amount)?;
@@ -216,8 +205,8 @@ impl PostingChanges {
                     self.post(position, line, effective_at, (credit, CREDIT), posted, 0)
                 })
             }
-            EntryEvent::Held(held) => self.hold(position, held.effective_at.as_micros(), &held.transfers, 1),
-            EntryEvent::HoldPosted(posted) => {
+            Motion::Held(held) => self.hold(position, held.effective_at.as_micros(), &held.transfers, 1),
+            Motion::HoldPosted(posted) => {
                 let effective_at = posted.effective_at.as_micros();
                 posted.transfers.iter().zip(0..).try_for_each(|(transfer, line)| {
                     let debit = self.numbers.moving(position, &transfer.debit, transfer.amount)?;
@@ -227,9 +216,8 @@ impl PostingChanges {
                     self.post(position, line, effective_at, (credit, CREDIT), posted, released)
                 })
             }
-            EntryEvent::HoldVoided(voided) => self.hold(position, voided.effective_at.as_micros(), &voided.transfers, -1),
-            EntryEvent::HoldExpired(expired) => self.hold(position, expired.effective_at.as_micros(), &expired.transfers, -1),
-            EntryEvent::Reversed(_) => Ok(()),
+            Motion::HoldVoided(voided) => self.hold(position, voided.effective_at.as_micros(), &voided.transfers, -1),
+            Motion::HoldExpired(expired) => self.hold(position, expired.effective_at.as_micros(), &expired.transfers, -1),
         }
     }
 

@@ -20,11 +20,33 @@ pub(crate) trait Projector: 'static {
     const REVISION: u32;
     /// The oldest revision whose tables today's program can still read and go on with while it builds new ones.
     const COMPATIBLE_SINCE: u32;
+    /// The types of event that change its rows. A test gives it every type there is and sees that it reads these and no
+    /// other; `docs/reference/read-models.md` is made of them.
+    const READS: Reads;
     /// What events change, until it is written.
     type Changes: Changes;
 
-    /// Adds what one event changes. Ignored events are named, there is no catch-all arm.
+    /// Adds what one event changes.
     fn project(event: &Recorded, changes: &mut Self::Changes) -> Result<(), Unprojectable>;
+}
+
+/// Which types of event a projector reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Every type, also of events that are added later.
+    Every,
+    /// These.
+    Only(&'static [&'static str]),
+}
+
+impl Reads {
+    /// Whether a type is read.
+    pub fn contains(self, event_type: &str) -> bool {
+        match self {
+            Reads::Every => true,
+            Reads::Only(types) => types.contains(&event_type),
+        }
+    }
 }
 
 /// Rows waiting to be written, and what the next event needs to know of all earlier ones.
@@ -168,6 +190,8 @@ pub(crate) struct ReadModel {
     pub(crate) name: &'static str,
     /// What this program's projector writes.
     pub(crate) revision: u32,
+    /// See [`Projector::READS`].
+    pub(crate) reads: Reads,
     /// The oldest revision that this program can read and go on with.
     pub(crate) compatible_since: u32,
     /// Its tables.
@@ -185,6 +209,7 @@ impl ReadModel {
         Self {
             name: P::NAME,
             revision: P::REVISION,
+            reads: P::READS,
             compatible_since: P::COMPATIBLE_SINCE,
             tables: P::Changes::TABLES,
             create: P::Changes::create,
@@ -213,3 +238,66 @@ impl fmt::Debug for ReadModel {
 /// Every read model, by name.
 pub(crate) const READ_MODELS: [ReadModel; 4] =
     [ReadModel::of::<AccountBalances>(), ReadModel::of::<Entries>(), ReadModel::of::<JournalEvents>(), ReadModel::of::<Postings>()];
+
+/// The read models by name, each with the types of event that it reads.
+pub fn read_models() -> impl Iterator<Item = (&'static str, Reads)> {
+    READ_MODELS.iter().map(|model| (model.name, model.reads))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cauri_domain::event::EventSet;
+    use cauri_domain::example;
+    use cauri_domain::kind::Kind;
+    use cauri_domain::ledger::Ledger;
+    use cauri_event_schemas::{Metadata, StreamVersion};
+
+    use super::*;
+
+    fn metadata() -> Metadata {
+        let actor = example::text("operator:awa");
+        let command = example::command().id;
+        Metadata { actor, caller: None, causation: None, command, correlation: None, fingerprint: None, traceparent: None }
+    }
+
+    /// The types of which an example changes something, or contradicts what was before it.
+    fn read_by<P: Projector<Changes: fmt::Debug>>() -> Vec<&'static str> {
+        let reads = |event: &<Ledger as Kind>::Event| {
+            let db = Connection::open_in_memory().expect("a database");
+            P::Changes::create(&db, Generation(1)).expect("tables");
+            let mut changes = P::Changes::load(&db, Generation(1), false).expect("changes");
+            let before = format!("{changes:?}");
+            let recorded = Recorded {
+                position: Position::new(1),
+                stream: Ledger::example_stream(event),
+                version: StreamVersion::new(1),
+                metadata: Arc::new(metadata()),
+                recorded_at: example::start(),
+                event: event.clone(),
+            };
+            P::project(&recorded, &mut changes).is_err() || format!("{changes:?}") != before
+        };
+        let mut read: Vec<&str> = <Ledger as Kind>::Event::examples().iter().filter(|event| reads(event)).map(EventSet::name).collect();
+        read.sort_unstable();
+        read.dedup();
+        read
+    }
+
+    #[test]
+    fn every_projector_reads_the_types_that_it_names_and_no_other() {
+        fn check<P: Projector<Changes: fmt::Debug>>() {
+            let types = <Ledger as Kind>::Event::types();
+            let named: Vec<&str> = types.iter().map(|known| known.name).filter(|name| P::READS.contains(name)).collect();
+            assert_eq!(read_by::<P>(), named, "{}", P::NAME);
+            if let Reads::Only(only) = P::READS {
+                assert_eq!(only.len(), named.len(), "{} names a type that no event has", P::NAME);
+            }
+        }
+        check::<AccountBalances>();
+        check::<Entries>();
+        check::<JournalEvents>();
+        check::<Postings>();
+    }
+}

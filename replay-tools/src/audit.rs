@@ -237,7 +237,7 @@ impl Audit {
         }
         match (&fact.stream, &fact.event) {
             (Stream::Entry(id, hash), Happening::Moved(moved)) => self.moved(batch, fact, (id, *hash), moved),
-            (Stream::Entry(id, hash), Happening::Reversed { .. }) => {
+            (Stream::Entry(id, hash), Happening::Reversed { .. } | Happening::Noted(_)) => {
                 self.transitions.entry(batch, fact, (id, *hash), &[], &self.seed, &mut self.findings);
             }
             (Stream::Account(address, hash), Happening::Account(event)) => {

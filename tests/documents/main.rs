@@ -2,20 +2,25 @@
 //! `UPDATE_DOCS=1 cargo test --release -p cauri-tests --test documents` writes them.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cauri_command_api::problem::PROBLEMS;
 use cauri_command_api::readiness::REASONS;
 use cauri_domain::RefusalCode;
 use cauri_domain::entry::MAX_TRANSFERS;
+use cauri_domain::event::EventSet;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::{AccountAddress, CommandId};
 use cauri_domain::journal::MAX_FUTURE_SECS;
+use cauri_domain::kind::Kind;
+use cauri_domain::ledger::Ledger;
 use cauri_domain::money::{MAX_EXPONENT, MAX_MINOR};
 use cauri_domain::text::{Key, ShortText};
 use cauri_domain::time::Timestamp;
 use cauri_engine::MAX_COMMANDS;
 use cauri_engine::sequencer::MOST_BYTES;
+use cauri_event_schemas::registry::event_types;
+use cauri_projections::read_models;
 
 #[test]
 fn the_reference_of_refusals_and_problems_is_the_code() {
@@ -52,6 +57,43 @@ fn the_reference_of_refusals_and_problems_is_the_code() {
         writeln!(page, "| `{}` | {} |", reason.name, reason.meaning).expect("a string");
     }
     compare("docs/reference/refusals.md", &page);
+}
+
+#[test]
+fn the_reference_of_event_types_is_the_code() {
+    let mut page = String::from(
+        "# Event types\n\n\
+         Written from the code by `UPDATE_DOCS=1 cargo test --release -p cauri-tests --test documents`.\n\n\
+         What a record's `type` can be, the version of its `data` that is written today (every earlier one is read as well), and\n\
+         which read models it changes. `event-schemas/schemas` has a JSON Schema of each version, `event-schemas/samples` a\n\
+         record; [journal-format](journal-format.md) says what the events do to balances.\n\n\
+         | type | version | what happened | changes |\n|---|---|---|---|\n",
+    );
+    let of_ledger = <Ledger as Kind>::Event::types();
+    for known in event_types() {
+        let is_of_ledger = of_ledger.iter().any(|own| own.name == known.name);
+        let models = read_models().filter(|(_, reads)| is_of_ledger && reads.contains(known.name)).map(|(name, _)| format!("`{name}`"));
+        let models: Vec<String> = models.collect();
+        let what = known.description.trim();
+        writeln!(page, "| `{}` | {} | {what} | {} |", known.name, known.version, models.join(", ")).expect("a string");
+    }
+    compare("docs/reference/event-types.md", &page);
+}
+
+#[test]
+fn the_stand_alone_verifier_knows_the_event_types_of_a_ledger() {
+    let name = "docs/reference/verify_export.py";
+    let page = std::fs::read_to_string(root().join(name)).expect("the verifier");
+    let (begin, end) =
+        ("# Written from the code: the newest version of each type of event.\n", "# End of what is written from the code.\n");
+    let (before, rest) = page.split_once(begin).expect("where the list begins");
+    let (_, after) = rest.split_once(end).expect("where the list ends");
+    let mut list = String::from("TYPES = {\n");
+    for known in <Ledger as Kind>::Event::types() {
+        writeln!(list, "    \"{}\": {},", known.name, known.version).expect("a string");
+    }
+    list.push_str("}\n");
+    compare(name, &format!("{before}{begin}{list}{end}{after}"));
 }
 
 /// A bound, what it is, and what happens beyond it.
@@ -160,8 +202,12 @@ fn texts_are_as_long_as_the_reference_says() {
     assert!(segments(16) && !segments(17), "16 segments");
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 fn compare(name: &str, expected: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    let path = root().join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, expected).expect("written");
     }

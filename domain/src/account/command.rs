@@ -39,6 +39,44 @@ pub enum AccountAction {
     ChangeLimits(ChangeLimits),
 }
 
+impl AccountAction {
+    /// What is asked, in one word.
+    pub fn op(&self) -> &'static str {
+        match self {
+            AccountAction::Open(_) => "open_account",
+            AccountAction::Freeze(_) => "freeze_account",
+            AccountAction::Unfreeze => "unfreeze_account",
+            AccountAction::Close(_) => "close_account",
+            AccountAction::Reopen => "reopen_account",
+            AccountAction::ChangeLimits(_) => "change_limits",
+        }
+    }
+
+    /// Whether it moves what accounts have posted.
+    pub fn moves_money(&self) -> bool {
+        match self {
+            AccountAction::Close(_) => true,
+            AccountAction::Open(_)
+            | AccountAction::Freeze(_)
+            | AccountAction::Unfreeze
+            | AccountAction::Reopen
+            | AccountAction::ChangeLimits(_) => false,
+        }
+    }
+
+    /// How many pairs its event has.
+    pub fn pairs(&self) -> usize {
+        match self {
+            AccountAction::Open(open) => open.metadata.len(),
+            AccountAction::Freeze(_)
+            | AccountAction::Unfreeze
+            | AccountAction::Close(_)
+            | AccountAction::Reopen
+            | AccountAction::ChangeLimits(_) => 0,
+        }
+    }
+}
+
 /// Open an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryEvent, Transfer};
+use super::{Effect, EntryEvent, Motion, Transfer};
 use crate::IllegalTransition;
 use crate::event::EventSet;
 use crate::time::Timestamp;
@@ -84,14 +84,14 @@ impl Entry {
 
 /// One match of legal pairs; anything else is a corrupt journal, never a refusal.
 pub fn evolve(entry: Entry, event: &EntryEvent) -> Result<Entry, IllegalTransition> {
-    match (entry, event) {
-        (Entry::Unwritten, EntryEvent::Posted(posted)) => {
+    match (entry, event.effect()) {
+        (Entry::Unwritten, Effect::Moves(Motion::Posted(posted))) => {
             Ok(Entry::Posted(Posted { effective_at: posted.effective_at, transfers: posted.transfers.clone() }))
         }
-        (Entry::Unwritten, EntryEvent::Held(held)) => {
+        (Entry::Unwritten, Effect::Moves(Motion::Held(held))) => {
             Ok(Entry::Held(Held { effective_at: held.effective_at, expires_at: held.expires_at, transfers: held.transfers.clone() }))
         }
-        (Entry::Held(_), EntryEvent::HoldPosted(posted)) => {
+        (Entry::Held(_), Effect::Moves(Motion::HoldPosted(posted))) => {
             let moved = posted.transfers.iter().map(|transfer| Transfer {
                 amount: transfer.amount,
                 credit: transfer.credit.clone(),
@@ -100,10 +100,11 @@ pub fn evolve(entry: Entry, event: &EntryEvent) -> Result<Entry, IllegalTransiti
             });
             Ok(Entry::HoldPosted(Posted { effective_at: posted.effective_at, transfers: moved.collect() }))
         }
-        (Entry::Held(_), EntryEvent::HoldVoided(_)) => Ok(Entry::HoldVoided),
-        (Entry::Held(_), EntryEvent::HoldExpired(_)) => Ok(Entry::HoldExpired),
-        (Entry::Posted(posted), EntryEvent::Reversed(_)) => Ok(Entry::Reversed(posted)),
-        (Entry::HoldPosted(posted), EntryEvent::Reversed(_)) => Ok(Entry::HoldReversed(posted)),
-        (entry, event) => Err(IllegalTransition::new("an entry", entry.status(), event.name())),
+        (Entry::Held(_), Effect::Moves(Motion::HoldVoided(_))) => Ok(Entry::HoldVoided),
+        (Entry::Held(_), Effect::Moves(Motion::HoldExpired(_))) => Ok(Entry::HoldExpired),
+        (Entry::Posted(posted), Effect::Reverses(_)) => Ok(Entry::Reversed(posted)),
+        (Entry::HoldPosted(posted), Effect::Reverses(_)) => Ok(Entry::HoldReversed(posted)),
+        (entry, Effect::Notes) if entry != Entry::Unwritten => Ok(entry),
+        (entry, _) => Err(IllegalTransition::new("an entry", entry.status(), event.name())),
     }
 }

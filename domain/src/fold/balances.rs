@@ -13,7 +13,7 @@ use super::totals::Totals;
 use super::undo::{Mark, UndoLog};
 use crate::IllegalTransition;
 use crate::account::{self, Account, AccountEvent, Side, Terms};
-use crate::entry::{Entry, EntryEvent, Held, HoldExpired, HoldPostedTransfer, HoldVoided, Transfer};
+use crate::entry::{Entry, EntryEvent, Held, HoldExpired, HoldPostedTransfer, HoldVoided, Motion, Transfer};
 use crate::event::EventSet;
 use crate::ids::{AccountAddress, EntryId};
 use crate::journal::Rules;
@@ -50,6 +50,8 @@ pub struct AccountRow {
 struct OpenHold {
     effective_at: i64,
     expires_at: Option<i64>,
+    /// How many events the entry's stream has.
+    version: u32,
     transfers: Box<[HeldTransfer]>,
 }
 
@@ -68,6 +70,7 @@ enum PreImage {
     State(AccountNo, Account),
     Totals(AccountNo, Totals),
     HoldMade(EntryId),
+    HoldVersion(EntryId, u32),
     HoldResolved(EntryId, Box<OpenHold>),
 }
 
@@ -209,6 +212,10 @@ impl Holds {
         self.holds[*self.places.get(id)? as usize].as_ref().map(|(_, hold)| hold)
     }
 
+    fn get_mut(&mut self, id: &EntryId) -> Option<&mut OpenHold> {
+        self.holds.change(*self.places.get(id)? as usize).as_mut().map(|(_, hold)| hold)
+    }
+
     fn iter(&self) -> impl Iterator<Item = (&EntryId, &OpenHold)> {
         self.places.iter().filter_map(|(id, place)| Some((id, &self.holds[*place as usize].as_ref()?.1)))
     }
@@ -336,6 +343,19 @@ impl Balances {
         self.holds.get(id).map(|hold| Entry::Held(self.held(hold)))
     }
 
+    /// How many events the stream of an open hold has.
+    pub fn hold_version(&self, id: &EntryId) -> Option<u64> {
+        self.holds.get(id).map(|hold| hold.version.into())
+    }
+
+    /// Says at which version of its stream an open hold is, after an event that only notes something of it.
+    pub fn note_hold_version(&mut self, id: &EntryId, version: u64) {
+        if let (Some(hold), Ok(version)) = (self.holds.get_mut(id), u32::try_from(version)) {
+            let before = std::mem::replace(&mut hold.version, version);
+            self.undo.push(PreImage::HoldVersion(*id, before));
+        }
+    }
+
     /// The open hold that expired first, at or before `now`.
     pub fn expired_hold(&self, now: Timestamp) -> Option<EntryId> {
         self.expiries.first().filter(|(at, _)| *at <= now.as_micros()).map(|(_, id)| *id)
@@ -402,9 +422,10 @@ impl Balances {
     /// Folds an event of an entry.
     pub fn apply_entry(&mut self, id: &EntryId, event: &EntryEvent) -> Result<(), IllegalTransition> {
         let name = event.name();
+        let Some(motion) = event.motion() else { return Ok(()) };
         self.touched.clear();
-        match event {
-            EntryEvent::Posted(posted) => {
+        match motion {
+            Motion::Posted(posted) => {
                 for transfer in posted.transfers.iter() {
                     let (debit, credit, minor) = self.movement(transfer, name)?;
                     self.add(debit, name, |totals| &mut totals.debits_posted, minor)?;
@@ -412,7 +433,7 @@ impl Balances {
                 }
                 self.check_touched(name)
             }
-            EntryEvent::Held(held) => {
+            Motion::Held(held) => {
                 let mut transfers = Vec::with_capacity(held.transfers.len());
                 for transfer in held.transfers.iter() {
                     let (debit, credit, minor) = self.movement(transfer, name)?;
@@ -423,6 +444,7 @@ impl Balances {
                 let hold = OpenHold {
                     effective_at: held.effective_at.as_micros(),
                     expires_at: held.expires_at.map(Timestamp::as_micros),
+                    version: 1,
                     transfers: transfers.into(),
                 };
                 if self.holds.contains(id) {
@@ -438,7 +460,7 @@ impl Balances {
                 }
                 self.check_touched(name)
             }
-            EntryEvent::HoldPosted(posted) => {
+            Motion::HoldPosted(posted) => {
                 let said = posted.transfers.iter().map(|moved| (&moved.debit, &moved.credit, &moved.held));
                 let hold = self.take_hold(id, said, name)?;
                 let at_most = |(held, moved): (&HeldTransfer, &HoldPostedTransfer)| (0..=held.minor).contains(&moved.amount.minor());
@@ -452,13 +474,11 @@ impl Balances {
                 }
                 self.check_touched(name)
             }
-            EntryEvent::HoldVoided(HoldVoided { transfers, .. }) | EntryEvent::HoldExpired(HoldExpired { transfers, .. }) => {
+            Motion::HoldVoided(HoldVoided { transfers, .. }) | Motion::HoldExpired(HoldExpired { transfers, .. }) => {
                 let said = transfers.iter().map(|transfer| (&transfer.debit, &transfer.credit, &transfer.amount));
                 let hold = self.take_hold(id, said, name)?;
                 hold.transfers.iter().try_for_each(|held| self.release(held, name))
             }
-            // What it undid moves by the opposite entry of the same commit.
-            EntryEvent::Reversed(_) => Ok(()),
         }
     }
 
@@ -490,6 +510,11 @@ impl Balances {
                 PreImage::HoldMade(id) => {
                     if let Some(at) = self.holds.remove(&id).and_then(|hold| hold.expires_at) {
                         self.expiries.remove(&(at, id));
+                    }
+                }
+                PreImage::HoldVersion(id, version) => {
+                    if let Some(hold) = self.holds.get_mut(&id) {
+                        hold.version = version;
                     }
                 }
                 PreImage::HoldResolved(id, hold) => {

@@ -53,11 +53,8 @@ impl LedgerCommand {
     /// Whether it moves what accounts have posted: done a second time under another id, it could move it twice.
     pub fn moves_money(&self) -> bool {
         match self {
-            LedgerCommand::Account(command) => matches!(*command.action, AccountAction::Close(_)),
-            LedgerCommand::Entry { action, .. } => match **action {
-                EntryAction::Post(_) | EntryAction::PostHold(_) | EntryAction::Reverse(_) => true,
-                EntryAction::VoidHold(_) | EntryAction::ExpireHold => false,
-            },
+            LedgerCommand::Account(command) => command.action.moves_money(),
+            LedgerCommand::Entry { action, .. } => action.moves_money(),
             LedgerCommand::Journal(_) => false,
         }
     }
@@ -66,21 +63,8 @@ impl LedgerCommand {
 impl KindCommand for LedgerCommand {
     fn op(&self) -> &'static str {
         match self {
-            LedgerCommand::Account(command) => match &*command.action {
-                AccountAction::Open(_) => "open_account",
-                AccountAction::Freeze(_) => "freeze_account",
-                AccountAction::Unfreeze => "unfreeze_account",
-                AccountAction::Close(_) => "close_account",
-                AccountAction::Reopen => "reopen_account",
-                AccountAction::ChangeLimits(_) => "change_limits",
-            },
-            LedgerCommand::Entry { action, .. } => match &**action {
-                EntryAction::Post(_) => "post_entry",
-                EntryAction::PostHold(_) => "post_hold",
-                EntryAction::VoidHold(_) => "void_hold",
-                EntryAction::ExpireHold => "expire_hold",
-                EntryAction::Reverse(_) => "reverse_entry",
-            },
+            LedgerCommand::Account(command) => command.action.op(),
+            LedgerCommand::Entry { action, .. } => action.op(),
             LedgerCommand::Journal(command) => command.op(),
         }
     }
@@ -100,7 +84,7 @@ impl KindCommand for LedgerCommand {
         match self {
             LedgerCommand::Entry { action, .. } => match &**action {
                 EntryAction::Post(post) => post.transfers.len().max(1),
-                EntryAction::PostHold(_) | EntryAction::VoidHold(_) | EntryAction::ExpireHold | EntryAction::Reverse(_) => 1,
+                _ => 1,
             },
             LedgerCommand::Account(_) | LedgerCommand::Journal(_) => 1,
         }

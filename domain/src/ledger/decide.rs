@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::{Ledger, LedgerAggregate, LedgerCommand, LedgerStream};
 use crate::account::decide as account_rules;
 use crate::account::{AccountAction, AccountCommand, CloseAccount};
-use crate::entry::decide as entry_rules;
-use crate::entry::{Entry, EntryAction, EntryCommand, ReverseEntry};
+use crate::entry::{self, Entry, EntryAction, EntryCommand, ReverseEntry};
 use crate::ids::EntryId;
 use crate::kind::World;
 use crate::refusal::{Refusal, RefusalCode};
@@ -43,7 +42,7 @@ fn close_account(command: &AccountCommand, close: &CloseAccount, world: &mut imp
 /// answer.
 fn reverse(original: EntryId, reverse: &ReverseEntry, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
     let by = reverse.entry_id.unwrap_or_else(|| EntryId::derived_from(world.key()));
-    let opposite = entry_rules::opposite(&stored_entry(original, world), original, reverse, by);
+    let opposite = entry::opposite(&stored_entry(original, world), original, reverse, by);
     let named = ReverseEntry { entry_id: Some(by), ..reverse.clone() };
     let reversed = entry(original, Arc::new(EntryAction::Reverse(named)), world);
     let posted = match opposite {
@@ -64,9 +63,9 @@ fn account(command: &AccountCommand, world: &mut impl World<Ledger>) -> Result<(
 }
 
 fn entry(id: EntryId, action: Arc<EntryAction>, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
-    let entry = stored_entry(id, world);
+    let stored = stored_entry(id, world);
     let command = EntryCommand { now: world.now(), action };
-    let event = entry_rules::decide(&entry, &command, world.state().balances())?;
+    let event = entry::decide(&stored, &command, world.state().balances())?;
     world.record(LedgerStream::Entry(id), event.into());
     Ok(())
 }

@@ -8,60 +8,41 @@
 //!
 //! NOTE: fingerprints are made of these bytes, and stored; `event-schemas/fingerprints.jsonl` holds frozen samples.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::LedgerCommand;
-use crate::account::{AccountAction, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
-use crate::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
+use crate::account::{AccountAction, ChangeLimits, OpenAccount};
+use crate::entry::{EntryAction, HoldTerms, PostEntry, PostHold, TransferAmount, TransferRequest};
 use crate::event::write_json;
-use crate::journal::{CloseJournal, JournalCommand};
 use crate::kind::KindCommand;
 use crate::limits::{LimitAmount, UncheckedLimits};
 use crate::money::{Currency, UncheckedMoney};
 
-/// Members are written in alphabetical order, `op` among them; every struct is taken apart by name, so that a field that
-/// is added to a command does not compile before it is declared here.
+/// Members are written in alphabetical order, `op` among them. Where a command holds money or limits, which can be written in
+/// several ways, its struct is taken apart by name here, so that a field that is added to it does not compile before it is
+/// declared; every other command is declared as it is serialized.
 pub(super) fn declare(command: &LedgerCommand, out: &mut Vec<u8>) {
-    let mut object = Object::begin(out);
     let op = command.op();
     match command {
-        LedgerCommand::Account(command) => {
-            object.member("address", &command.address);
-            match &*command.action {
-                AccountAction::Open(OpenAccount { address: _, chart_code, currency, kind, limits, metadata, owner }) => {
-                    object.option("chart_code", chart_code.as_ref());
-                    object.member("currency", currency);
-                    object.member("kind", kind);
-                    if let Some(limits) = limits.as_ref().filter(|limits| **limits != UncheckedLimits::none()) {
-                        object.limits(limits, Some(*currency));
-                    }
-                    if !metadata.is_empty() {
-                        object.member("metadata", metadata);
-                    }
-                    object.member("op", op);
-                    object.option("owner", owner.as_ref());
-                }
-                AccountAction::Freeze(FreezeAccount { reason }) => {
-                    object.member("op", op);
-                    object.option("reason", reason.as_ref());
-                }
-                AccountAction::Close(CloseAccount { reason, sweep_to, entry_id }) => {
-                    object.option("entry_id", entry_id.as_ref());
-                    object.member("op", op);
-                    object.option("reason", reason.as_ref());
-                    object.option("sweep_to", sweep_to.as_ref());
-                }
-                AccountAction::ChangeLimits(ChangeLimits { limits }) => {
-                    object.limits(limits, None);
-                    object.member("op", op);
-                }
-                AccountAction::Unfreeze | AccountAction::Reopen => object.member("op", op),
+        LedgerCommand::Account(command) => match &*command.action {
+            AccountAction::Open(open) => open_account(op, open, out),
+            AccountAction::ChangeLimits(ChangeLimits { limits }) => {
+                let mut object = Object::begin(out);
+                object.member("address", &command.address);
+                object.limits(limits, None);
+                object.member("op", op);
+                object.end();
             }
-        }
+            action => as_serialized(op, Some(("address", command.address.to_string())), action, out),
+        },
         LedgerCommand::Entry { id, action } => match &**action {
-            EntryAction::Post(post) => object.post_entry(op, post),
+            EntryAction::Post(post) => post_entry(op, post, out),
             EntryAction::PostHold(PostHold { amounts, effective_at }) => {
+                let mut object = Object::begin(out);
                 if let Some(amounts) = amounts {
                     object.name("amounts");
                     array(object.out, amounts, |out, amount| money(out, *amount));
@@ -69,31 +50,76 @@ pub(super) fn declare(command: &LedgerCommand, out: &mut Vec<u8>) {
                 object.option("effective_at", effective_at.as_ref());
                 object.member("id", id);
                 object.member("op", op);
+                object.end();
             }
-            EntryAction::VoidHold(VoidHold { reason }) => {
-                object.member("id", id);
-                object.member("op", op);
-                object.option("reason", reason.as_ref());
-            }
-            EntryAction::ExpireHold => {
-                object.member("id", id);
-                object.member("op", op);
-            }
-            EntryAction::Reverse(ReverseEntry { at_original_date, entry_id, reason }) => {
-                if *at_original_date {
-                    object.member("at_original_date", at_original_date);
-                }
-                object.option("entry_id", entry_id.as_ref());
-                object.member("id", id);
-                object.member("op", op);
-                object.option("reason", reason.as_ref());
-            }
+            action => as_serialized(op, Some(("id", id.to_string())), action, out),
         },
-        LedgerCommand::Journal(JournalCommand::Close(CloseJournal { reason })) => {
-            object.member("op", op);
-            object.option("reason", reason.as_ref());
-        }
+        LedgerCommand::Journal(command) => as_serialized(op, None, command, out),
     }
+}
+
+/// Declares an action whose values have one form each: the members of its struct, with `op` and the target among them.
+fn as_serialized(op: &str, target: Option<(&str, String)>, action: &impl Serialize, out: &mut Vec<u8>) {
+    let mut members = BTreeMap::from([("op", Value::from(op))]);
+    members.extend(target.map(|(name, target)| (name, Value::from(target))));
+    // An enum is serialized as the name of its variant, with what that holds below it.
+    let action = serde_json::to_value(action).expect("commands are plain data with string keys");
+    let held = action.as_object().and_then(|variant| variant.values().next()).and_then(Value::as_object);
+    members.extend(held.into_iter().flatten().map(|(name, value)| (name.as_str(), value.clone())));
+    write_json(out, &members);
+}
+
+fn open_account(op: &str, open: &OpenAccount, out: &mut Vec<u8>) {
+    let OpenAccount { address, chart_code, currency, kind, limits, metadata, owner } = open;
+    let mut object = Object::begin(out);
+    object.member("address", address);
+    object.option("chart_code", chart_code.as_ref());
+    object.member("currency", currency);
+    object.member("kind", kind);
+    if let Some(limits) = limits.as_ref().filter(|limits| **limits != UncheckedLimits::none()) {
+        object.limits(limits, Some(*currency));
+    }
+    if !metadata.is_empty() {
+        object.member("metadata", metadata);
+    }
+    object.member("op", op);
+    object.option("owner", owner.as_ref());
+    object.end();
+}
+
+fn post_entry(op: &str, post: &PostEntry, out: &mut Vec<u8>) {
+    // `reverses` is the engine's own: no caller can ask for it.
+    let PostEntry { dimensions, effective_at, hold, id, reference, reverses: _, transfers } = post;
+    let mut object = Object::begin(out);
+    if !dimensions.is_empty() {
+        object.member("dimensions", dimensions);
+    }
+    object.option("effective_at", effective_at.as_ref());
+    if let Some(HoldTerms { expires_at }) = hold {
+        object.name("hold");
+        let mut terms = Object::begin(object.out);
+        terms.option("expires_at", expires_at.as_ref());
+        terms.end();
+    }
+    object.option("id", id.as_ref());
+    object.member("op", op);
+    object.option("reference", reference.as_ref());
+    object.name("transfers");
+    array(object.out, transfers, |out, TransferRequest { debit, credit, amount, reason }| {
+        let mut transfer = Object::begin(out);
+        if let TransferAmount::Exactly(amount) = amount {
+            transfer.name("amount");
+            money(transfer.out, *amount);
+        }
+        transfer.member("credit", credit);
+        transfer.member("debit", debit);
+        transfer.option("reason", reason.as_ref());
+        if let TransferAmount::UpTo(amount) = amount {
+            transfer.name("up_to");
+            money(transfer.out, *amount);
+        }
+        transfer.end();
+    });
     object.end();
 }
 
@@ -149,40 +175,6 @@ impl<'a> Object<'a> {
             }
         }
         object.end();
-    }
-
-    fn post_entry(&mut self, op: &str, post: &PostEntry) {
-        // `reverses` is the engine's own: no caller can ask for it.
-        let PostEntry { dimensions, effective_at, hold, id, reference, reverses: _, transfers } = post;
-        if !dimensions.is_empty() {
-            self.member("dimensions", dimensions);
-        }
-        self.option("effective_at", effective_at.as_ref());
-        if let Some(HoldTerms { expires_at }) = hold {
-            self.name("hold");
-            let mut terms = Object::begin(self.out);
-            terms.option("expires_at", expires_at.as_ref());
-            terms.end();
-        }
-        self.option("id", id.as_ref());
-        self.member("op", op);
-        self.option("reference", reference.as_ref());
-        self.name("transfers");
-        array(self.out, transfers, |out, TransferRequest { debit, credit, amount, reason }| {
-            let mut transfer = Object::begin(out);
-            if let TransferAmount::Exactly(amount) = amount {
-                transfer.name("amount");
-                money(transfer.out, *amount);
-            }
-            transfer.member("credit", credit);
-            transfer.member("debit", debit);
-            transfer.option("reason", reason.as_ref());
-            if let TransferAmount::UpTo(amount) = amount {
-                transfer.name("up_to");
-                money(transfer.out, *amount);
-            }
-            transfer.end();
-        });
     }
 }
 

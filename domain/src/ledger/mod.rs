@@ -15,7 +15,7 @@ pub use stream::LedgerStream;
 
 use crate::IllegalTransition;
 use crate::account::AccountAction;
-use crate::entry::{self, Entry, EntryAction};
+use crate::entry::{self, Effect, Entry, EntryAction};
 use crate::event::EventSet;
 use crate::example;
 use crate::fold::{Balances, FrozenBalances, Mark};
@@ -33,7 +33,10 @@ const HOLD_EXPIRY: &str = "hold-expiry/";
 /// The most bytes that one transfer adds to a record: two addresses, an amount, what was held and a reason.
 const TRANSFER_BYTES: usize = 1_700;
 
-/// The most bytes of a record of a ledger beside its transfers.
+/// The most bytes that one pair adds to a record: a key of 64 bytes and a value of 256 characters.
+const PAIR_BYTES: usize = 1_100;
+
+/// The most bytes of a record of a ledger beside its transfers and pairs.
 const RECORD_BYTES: usize = 8_192;
 
 /// Everything that the decisions of a ledger look at, but for entries that are not open holds.
@@ -120,8 +123,10 @@ impl Kind for Ledger {
 
     fn resident(&self, stream: &LedgerStream) -> Option<(LedgerAggregate, StreamVersion)> {
         match stream {
-            // A hold is open from its first event to its second.
-            LedgerStream::Entry(id) => self.balances.hold(id).map(|held| (LedgerAggregate::Entry(held), StreamVersion::ZERO.next())),
+            LedgerStream::Entry(id) => {
+                let (held, version) = (self.balances.hold(id)?, self.balances.hold_version(id)?);
+                Some((LedgerAggregate::Entry(held), StreamVersion::new(version)))
+            }
             LedgerStream::Account(_) | LedgerStream::Command(_) | LedgerStream::Journal(_) => None,
         }
     }
@@ -142,7 +147,13 @@ impl Kind for Ledger {
 
     fn fold(&mut self, stream: &LedgerStream, version: StreamVersion, event: &LedgerEvent) -> Result<(), IllegalTransition> {
         match (event, stream) {
-            (LedgerEvent::Entry(event), LedgerStream::Entry(id)) => self.balances.apply_entry(id, event),
+            (LedgerEvent::Entry(event), LedgerStream::Entry(id)) => {
+                self.balances.apply_entry(id, event)?;
+                if let Effect::Notes = event.effect() {
+                    self.balances.note_hold_version(id, version.get());
+                }
+                Ok(())
+            }
             (LedgerEvent::Account(event), LedgerStream::Account(address)) => {
                 self.balances.apply_account(address, event)?;
                 // One stored event may be several of today's, which share its version.
@@ -159,19 +170,19 @@ impl Kind for Ledger {
     }
 
     fn weight(&self, command: &LedgerCommand, loaded: &impl Loaded<Self>) -> usize {
-        let transfers = match command {
+        let (transfers, pairs) = match command {
             LedgerCommand::Entry { id, action } => match &**action {
-                EntryAction::Post(post) => post.transfers.len(),
-                EntryAction::PostHold(_) | EntryAction::VoidHold(_) | EntryAction::ExpireHold | EntryAction::Reverse(_) => {
-                    match loaded.aggregate(&LedgerStream::Entry(*id)) {
-                        Some(LedgerAggregate::Entry(entry)) => entry.transfers().len(),
-                        None => 0,
-                    }
-                }
+                EntryAction::Post(post) => (post.transfers.len(), action.pairs()),
+                // Its event repeats what the entry moves.
+                _ => match loaded.aggregate(&LedgerStream::Entry(*id)) {
+                    Some(LedgerAggregate::Entry(entry)) => (entry.transfers().len(), action.pairs()),
+                    None => (0, action.pairs()),
+                },
             },
-            LedgerCommand::Account(_) | LedgerCommand::Journal(_) => 1,
+            LedgerCommand::Account(command) => (1, command.action.pairs()),
+            LedgerCommand::Journal(_) => (0, 0),
         };
-        RECORD_BYTES + transfers * TRANSFER_BYTES
+        RECORD_BYTES + transfers * TRANSFER_BYTES + pairs * PAIR_BYTES
     }
 
     fn next_due(&self) -> Option<Timestamp> {

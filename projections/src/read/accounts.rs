@@ -1,14 +1,110 @@
 //! Accounts: one by its address, many by prefix and filter.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use cauri_domain::account::AccountKind;
+use cauri_domain::fold::Totals;
 use cauri_domain::ids::AccountAddress;
+use cauri_domain::money::Currency;
+use cauri_domain::text::{Key, ShortText};
+use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Position, StreamVersion};
 use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension, Row};
 
-use super::{AccountFilter, AccountRow, AccountStatus, Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot};
+use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot, UnknownState};
 use crate::account_balances::{CLOSED, FROZEN, OPEN};
 use crate::postings::totals;
 use crate::stored::{currency, json_or_default, number, optional, parsed, position, timestamp, unknown};
+
+/// An account with its totals as the read model has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Where it stands.
+    pub address: AccountAddress,
+    /// Kind, and so normal side.
+    pub kind: AccountKind,
+    /// The only currency it holds.
+    pub currency: Currency,
+    /// The least that balance minus outgoing holds may be, in minor units; none if absent.
+    pub floor_minor: Option<i64>,
+    /// The most that balance plus incoming holds may be, in minor units; none if absent.
+    pub ceiling_minor: Option<i64>,
+    /// Open, frozen or closed.
+    pub status: AccountStatus,
+    /// Account number in the chart (SYSCOHADA).
+    pub chart_code: Option<ShortText>,
+    /// Who it belongs to.
+    pub owner: Option<ShortText>,
+    /// Free pairs.
+    pub metadata: BTreeMap<Key, ShortText>,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// Position of its opening.
+    pub opened_position: Position,
+    /// How many events its stream has (what `If-Match` is compared with).
+    pub version: StreamVersion,
+    /// All it ever moved and what open holds claim, in minor units, whatever the effective dates.
+    /// `totals.balance(kind)` and `totals.available(kind)` read them on the normal side.
+    pub totals: Totals,
+    /// Position of the last event that changed anything in this row.
+    pub last_position: Position,
+}
+
+/// Whether an account takes entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccountStatus {
+    /// It takes entries.
+    Open,
+    /// Nothing moves until it is unfrozen.
+    Frozen,
+    /// It takes no more entries.
+    Closed,
+}
+
+impl AccountStatus {
+    /// The status in one word, as the domain writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AccountStatus::Open => "open",
+            AccountStatus::Frozen => "frozen",
+            AccountStatus::Closed => "closed",
+        }
+    }
+}
+
+impl FromStr for AccountStatus {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        let known = [AccountStatus::Open, AccountStatus::Frozen, AccountStatus::Closed];
+        known.into_iter().find(|status| status.as_str() == text).ok_or_else(|| UnknownState::new(text))
+    }
+}
+
+impl fmt::Display for AccountStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which accounts to list; what is absent does not filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountFilter {
+    /// The account here and all below it, by whole segments: `merchants:awa` finds `merchants:awa:available`,
+    /// not `merchants:awatou`.
+    pub prefix: Option<AccountAddress>,
+    /// Of this kind.
+    pub kind: Option<AccountKind>,
+    /// In this currency.
+    pub currency: Option<Currency>,
+    /// With this status.
+    pub status: Option<AccountStatus>,
+    /// Belonging to this owner.
+    pub owner: Option<ShortText>,
+}
 
 const COLUMNS: &str = "address, kind, currency, floor_minor, ceiling_minor, status, chart_code, owner, metadata, opened_at, \
      opened_position, version, debits_posted, credits_posted, debits_pending, credits_pending, last_position";

@@ -1,19 +1,166 @@
 //! Entries: one by its id, many by account, reference, dimension, state and time.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
 use cauri_domain::ids::{AccountAddress, EntryId};
 use cauri_domain::money::Currency;
-use cauri_domain::text::ShortText;
+use cauri_domain::text::{Key, ShortText};
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Position, StreamVersion};
 use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension, Row};
 use serde::Deserialize;
 
-use super::{Cursor, EntryFilter, EntryRow, EntryState, EntryStep, Item, MAX_PAGE, Page, ReadError, ReadSnapshot, TransferRow};
+use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot, UnknownState};
 use crate::entries::{HELD, HOLD_EXPIRED, HOLD_POSTED, HOLD_VOIDED, POSTED, REVERSED, ZONE_BITS};
 use crate::stored::{
     entry_id, json, json_or_default, number, optional, optional_entry_id, optional_timestamp, position, timestamp, unknown,
 };
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryState {
+    /// Posted at once.
+    Posted,
+    /// Held: open.
+    Held,
+    /// Was held, then posted, whole or in part.
+    HoldPosted,
+    /// Was held, then given back.
+    HoldVoided,
+    /// Was held until its time had passed.
+    HoldExpired,
+    /// Was posted, then undone by the opposite entry.
+    Reversed,
+}
+
+impl EntryState {
+    /// All states.
+    pub const ALL: [EntryState; 6] = [
+        EntryState::Posted,
+        EntryState::Held,
+        EntryState::HoldPosted,
+        EntryState::HoldVoided,
+        EntryState::HoldExpired,
+        EntryState::Reversed,
+    ];
+
+    /// The state in a word or two, as the domain writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EntryState::Posted => "posted",
+            EntryState::Held => "held",
+            EntryState::HoldPosted => "hold_posted",
+            EntryState::HoldVoided => "hold_voided",
+            EntryState::HoldExpired => "hold_expired",
+            EntryState::Reversed => "reversed",
+        }
+    }
+}
+
+impl FromStr for EntryState {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| UnknownState::new(text))
+    }
+}
+
+impl fmt::Display for EntryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An entry with what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryRow {
+    /// Its id.
+    pub id: EntryId,
+    /// What it is now.
+    pub state: EntryState,
+    /// The business time of its first event: of the posting, or from which it is held.
+    pub effective_at: Timestamp,
+    /// The business time at which the posted balances moved; absent while it is held and where a hold was given back.
+    pub posted_effective_at: Option<Timestamp>,
+    /// When the hold expires or would have expired.
+    pub expires_at: Option<Timestamp>,
+    /// The caller's own reference.
+    pub reference: Option<ShortText>,
+    /// Pairs to group by.
+    pub dimensions: BTreeMap<Key, ShortText>,
+    /// What moved or is held, in order.
+    pub transfers: Vec<TransferRow>,
+    /// The entry that this one undoes.
+    pub reverses: Option<EntryId>,
+    /// The entry that undid this one.
+    pub reversed_by: Option<EntryId>,
+    /// When it was first written.
+    pub recorded_at: Timestamp,
+    /// Position of its first event.
+    pub first_position: Position,
+    /// Position of its last event.
+    pub last_position: Position,
+    /// How many events its stream has (what `If-Match` is compared with).
+    pub version: StreamVersion,
+    /// What happened to it after its first event, in order.
+    pub steps: Vec<EntryStep>,
+}
+
+/// One transfer of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferRow {
+    /// The account on the left.
+    pub debit: AccountAddress,
+    /// The account on the right.
+    pub credit: AccountAddress,
+    /// The currency of both.
+    pub currency: Currency,
+    /// What was posted at once, or held, in minor units.
+    pub amount_minor: i64,
+    /// What moved the posted balances, in minor units: less than held where a hold was posted in part, 0 where it was not.
+    pub posted_minor: i64,
+    /// Why, for a statement.
+    pub reason: Option<ShortText>,
+}
+
+/// Something that happened to an entry after its first event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryStep {
+    /// Where it stands in the journal.
+    pub position: Position,
+    /// What the entry became.
+    pub state: EntryState,
+    /// The business time; absent for `reversed`, whose opposite entry has one.
+    pub effective_at: Option<Timestamp>,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Why.
+    pub reason: Option<ShortText>,
+}
+
+/// Which entries to list; what is absent does not filter, what is given must all hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryFilter {
+    /// With a transfer that debits or credits this account.
+    pub account: Option<AccountAddress>,
+    /// With exactly this reference.
+    pub reference: Option<ShortText>,
+    /// With exactly this pair.
+    pub dimension: Option<(Key, ShortText)>,
+    /// Effective (first event) at or after this instant.
+    pub effective_from: Option<Timestamp>,
+    /// Effective (first event) before this instant.
+    pub effective_to: Option<Timestamp>,
+    /// First recorded at or after this instant.
+    pub recorded_from: Option<Timestamp>,
+    /// First recorded before this instant.
+    pub recorded_to: Option<Timestamp>,
+    /// In this state now.
+    pub state: Option<EntryState>,
+}
 
 const COLUMNS: &str = "e.position, e.id, e.state, e.effective_at, e.posted_effective_at, e.expires_at, e.recorded_at, e.reference, \
      e.dimensions, e.transfers, e.reverses, e.reversed_by, e.last_position, e.version";

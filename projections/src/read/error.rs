@@ -109,3 +109,14 @@ impl From<rusqlite::Error> for ReadError {
         }
     }
 }
+
+/// A text that is no status or state of the read store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither a status of an account nor a state of an entry")]
+pub struct UnknownState(String);
+
+impl UnknownState {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.chars().take(40).collect())
+    }
+}

@@ -1,29 +1,67 @@
 //! The journal, listed: by position, stream and type.
 
-use cauri_domain::ids::EntryId;
+use cauri_domain::ids::{CommandId, EntryId};
+use cauri_domain::kind::StreamKey;
+use cauri_domain::text::ShortText;
+use cauri_domain::time::Timestamp;
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position, StreamVersion};
-use rusqlite::types::ToSql;
+use rusqlite::types::{ToSql, ValueRef};
 use rusqlite::{OptionalExtension, Row};
 
-use super::{Cursor, Item, JournalEventFilter, JournalEventRow, MAX_PAGE, Page, ReadError, ReadSnapshot};
+use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot};
 use crate::entries::ZONE_BITS;
-use crate::journal_events::{ACCOUNT, COMMAND, ENTRY, JOURNAL, type_bit};
+use crate::journal_events::{NAMED_BY_TEXT, type_bit};
+use crate::projector::Generation;
 use crate::stored::{entry_id, number, parsed, position, timestamp, unknown};
 
+/// An event as the journal lists it; its payload is read from the journal itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEventRow {
+    /// Its place in the journal.
+    pub position: Position,
+    /// The event's type.
+    pub event_type: String,
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// Its place in the stream.
+    pub version: StreamVersion,
+    /// The version of the shape that it was read as, after any upcast.
+    pub schema: u32,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// The command that caused it.
+    pub command: CommandId,
+    /// Who asked, as `role:subject`.
+    pub actor: ShortText,
+}
+
+/// Which events to list; what is absent does not filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalEventFilter {
+    /// At or after this position.
+    pub from: Option<Position>,
+    /// At or before this position.
+    pub to: Option<Position>,
+    /// Of this stream.
+    pub stream: Option<StreamId>,
+    /// Of this type, such as `entry.posted`.
+    pub event_type: Option<String>,
+}
+
 const LIST: &str = "journal_events";
-const COLUMNS: &str = "e.position, t.name, e.aggregate, e.stream, e.version, e.schema, e.recorded_at, e.command, e.actor";
+const COLUMNS: &str = "e.position, t.name, s.name, e.stream, e.version, e.schema, e.recorded_at, e.command, e.actor";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<JournalEventRow> {
     Ok(JournalEventRow {
         position: position(row, 0)?,
         event_type: row.get(1)?,
-        stream: match row.get(2)? {
-            ACCOUNT => StreamId::Account(parsed(row, 3)?),
-            COMMAND => StreamId::Command(parsed(row, 3)?),
-            ENTRY => StreamId::Entry(entry_id(row, 3)?),
-            JOURNAL => StreamId::Journal(parsed(row, 3)?),
-            other => return Err(unknown(2, format!("{other} is no aggregate"))),
+        stream: match row.get_ref(3)? {
+            ValueRef::Blob(_) => StreamId::Entry(entry_id(row, 3)?),
+            _ => {
+                let (stream_type, id): (String, String) = (row.get(2)?, row.get(3)?);
+                StreamId::parse(&format!("{stream_type}/{id}")).map_err(|error| unknown(3, error.to_string()))?
+            }
         },
         version: StreamVersion::new(number(row, 4)?),
         schema: row.get(5)?,
@@ -33,12 +71,18 @@ fn read(row: &Row<'_>) -> rusqlite::Result<JournalEventRow> {
     })
 }
 
+/// The events with the names of their types; events lead.
+fn joined(generation: Generation) -> String {
+    let [events, types, stream_types] =
+        ["journal_events", "journal_event_types", "journal_stream_types"].map(|name| generation.table(name));
+    format!("{events} e CROSS JOIN {types} t ON t.type_no = e.type_no CROSS JOIN {stream_types} s ON s.stream_type_no = e.stream_type_no")
+}
+
 impl ReadSnapshot {
     /// The event at a position, or the one that it stands for today first.
     pub fn journal_event(&self, at: Position) -> Result<Option<JournalEventRow>, ReadError> {
         let generation = self.generation("journal_events")?;
-        let (events, types) = (generation.table("journal_events"), generation.table("journal_event_types"));
-        let sql = format!("SELECT {COLUMNS} FROM {events} e JOIN {types} t ON t.type_no = e.type_no WHERE e.position = ?1");
+        let sql = format!("SELECT {COLUMNS} FROM {} WHERE e.position = ?1", joined(generation));
         Ok(self.db()?.prepare_cached(&sql)?.query_row([at.get() as i64], read).optional()?)
     }
 
@@ -98,7 +142,7 @@ impl ReadSnapshot {
         descending: bool,
     ) -> Result<Vec<JournalEventRow>, ReadError> {
         let generation = self.generation("journal_events")?;
-        let (events, types) = (generation.table("journal_events"), generation.table("journal_event_types"));
+        let types = generation.table("journal_event_types");
         let type_no = match &filter.event_type {
             None => None,
             Some(name) => {
@@ -113,9 +157,17 @@ impl ReadSnapshot {
         };
         let stream = match &filter.stream {
             None | Some(StreamId::Entry(_)) => None,
-            Some(StreamId::Account(address)) => Some((ACCOUNT, address.to_string())),
-            Some(StreamId::Command(key)) => Some((COMMAND, key.to_string())),
-            Some(StreamId::Journal(name)) => Some((JOURNAL, name.to_string())),
+            Some(stream) => {
+                let name = stream.to_string();
+                let (stream_type, id) = name.split_once('/').unwrap_or((&name, ""));
+                let sql = format!("SELECT stream_type_no FROM {} WHERE name = ?1", generation.table("journal_stream_types"));
+                let known: Option<u32> = self.db()?.prepare_cached(&sql)?.query_row([stream_type], |row| row.get(0)).optional()?;
+                match known {
+                    Some(stream_type_no) => Some((stream_type_no, id.to_owned())),
+                    // Nothing ever happened to a stream of this type.
+                    None => return Ok(Vec::new()),
+                }
+            }
         };
         let order = if descending { "DESC" } else { "ASC" };
         let mut conditions = String::new();
@@ -124,15 +176,15 @@ impl ReadSnapshot {
             conditions.push_str(" AND e.type_no = :type_no");
             parameters.push((":type_no", type_no));
         }
-        if let Some((aggregate, id)) = &stream {
+        if let Some((stream_type_no, id)) = &stream {
             // The first condition lets the partial index be used.
-            conditions.push_str(&format!(" AND e.aggregate <> {ENTRY} AND e.aggregate = :aggregate AND e.stream = :stream"));
-            parameters.push((":aggregate", aggregate));
+            conditions.push_str(&format!(" AND {NAMED_BY_TEXT} AND e.stream_type_no = :stream_type_no AND e.stream = :stream"));
+            parameters.push((":stream_type_no", stream_type_no));
             parameters.push((":stream", id));
         }
         let sql = format!(
-            "SELECT {COLUMNS} FROM {events} e CROSS JOIN {types} t ON t.type_no = e.type_no
-             WHERE e.position BETWEEN :first AND :last{conditions} ORDER BY e.position {order} LIMIT :left"
+            "SELECT {COLUMNS} FROM {} WHERE e.position BETWEEN :first AND :last{conditions} ORDER BY e.position {order} LIMIT :left",
+            joined(generation)
         );
         let mut statement = self.db()?.prepare_cached(&sql)?;
         let mut found = Vec::new();

@@ -9,7 +9,6 @@ mod error;
 mod history;
 mod journal_events;
 mod page;
-mod rows;
 mod statement;
 mod status;
 
@@ -26,13 +25,13 @@ use cauri_event_store::Hash;
 use cauri_event_store::files::FileIdentity;
 use rusqlite::{Connection, InterruptHandle};
 
-pub use error::{OpenError, ReadError};
+pub use accounts::{AccountFilter, AccountRow, AccountStatus};
+pub use balances::{BalanceRow, RollupRow, SummedTotals, TrialBalance, TrialBalanceRow, TrialBalanceSum};
+pub use entries::{EntryFilter, EntryRow, EntryState, EntryStep, TransferRow};
+pub use error::{OpenError, ReadError, UnknownState};
+pub use journal_events::{JournalEventFilter, JournalEventRow};
 pub use page::{Cursor, Item, MAX_PAGE, Page};
-pub use rows::{
-    AccountFilter, AccountRow, AccountStatus, BalanceRow, EntryFilter, EntryRow, EntryState, EntryStep, JournalEventFilter,
-    JournalEventRow, RollupRow, StatementLine, StatementPage, SummedTotals, TransferRow, TrialBalance, TrialBalanceRow, TrialBalanceSum,
-    UnknownState,
-};
+pub use statement::{StatementLine, StatementPage};
 pub use status::{ProjectionState, ProjectionStatus};
 
 use crate::catalog::{self, CatalogRow};

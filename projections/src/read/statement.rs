@@ -1,7 +1,9 @@
 //! Statements: what moved on an account between two effective times.
 
-use cauri_domain::account::Side;
+use cauri_domain::account::{AccountKind, Side};
+use cauri_domain::fold::Totals;
 use cauri_domain::ids::{AccountAddress, EntryId};
+use cauri_domain::money::Currency;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
@@ -10,9 +12,59 @@ use rusqlite::{OptionalExtension, Row};
 use super::balances::balance;
 use super::entries::StoredTransfer;
 use super::history::{Movement, Place};
-use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot, StatementLine, StatementPage};
+use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot};
 use crate::postings::DEBIT;
 use crate::stored::{entry_id, json, optional, timestamp};
+
+/// What moved on one account in a time: from an opening balance over lines to a closing balance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatementPage {
+    /// Where the account stands.
+    pub address: AccountAddress,
+    /// Kind, and so normal side.
+    pub kind: AccountKind,
+    /// Its currency.
+    pub currency: Currency,
+    /// First instant of the statement.
+    pub from: Timestamp,
+    /// First instant after the statement.
+    pub to: Timestamp,
+    /// As known at this position; later pages of the same statement stay with it.
+    pub known_at: Position,
+    /// Totals of everything effective before `from`, in minor units.
+    pub opening: Totals,
+    /// Totals of everything effective before `to`, in minor units.
+    pub closing: Totals,
+    /// Lines that moved the posted balance, by (effective time, position, line).
+    pub lines: Page<StatementLine>,
+}
+
+/// One line of a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementLine {
+    /// The business time.
+    pub effective_at: Timestamp,
+    /// Position of the event that moved it.
+    pub position: Position,
+    /// Index of the transfer in the entry, from 0.
+    pub line: u32,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// The entry.
+    pub entry: EntryId,
+    /// The entry's reference.
+    pub reference: Option<ShortText>,
+    /// On which side of this account.
+    pub side: Side,
+    /// How much, in minor units, more than zero.
+    pub amount_minor: i64,
+    /// The account's balance after this line, on its normal side, in minor units.
+    pub balance_minor: i64,
+    /// The other account of the transfer.
+    pub counterparty: AccountAddress,
+    /// Why.
+    pub reason: Option<ShortText>,
+}
 
 const LIST: &str = "statement";
 

@@ -146,13 +146,14 @@ fn an_account_that_was_never_opened_stops_what_counts_money_only() {
 /// The read model of postings with a projector that panics at one position.
 fn panicking() -> &'static [ReadModel] {
     use crate::postings::{PostingChanges, Postings};
-    use crate::projector::{Projector, Unprojectable};
+    use crate::projector::{Projector, Reads, Unprojectable};
 
     struct Panicking;
     impl Projector for Panicking {
         const NAME: &'static str = Postings::NAME;
         const REVISION: u32 = Postings::REVISION;
         const COMPATIBLE_SINCE: u32 = Postings::COMPATIBLE_SINCE;
+        const READS: Reads = Reads::Every;
         type Changes = PostingChanges;
 
         fn project(event: &Recorded, changes: &mut PostingChanges) -> Result<(), Unprojectable> {

@@ -173,7 +173,7 @@ impl Ledger {
         let command = self.command();
         let by = EntryId::derived_from(&command);
         let reverse = ReverseEntry { at_original_date, entry_id: Some(by), reason: Some("a mistake".parse().unwrap()) };
-        let opposite = entry::decide::opposite(&self.entry(id), id, &reverse, by);
+        let opposite = entry::opposite(&self.entry(id), id, &reverse, by);
         self.entry_of(&command, id, EntryAction::Reverse(reverse))?;
         if let Some(opposite) = opposite {
             self.entry_of(&command, by, EntryAction::Post(opposite))?;
@@ -195,7 +195,7 @@ impl Ledger {
 
     fn entry_of(&mut self, command: &CommandKey, id: EntryId, action: EntryAction) -> Result<(), Refusal> {
         let entry = self.entry(id);
-        let event: EntryEvent = entry::decide::decide(&entry, &EntryCommand { now: self.now, action: Arc::new(action) }, &self.balances)?;
+        let event: EntryEvent = entry::decide(&entry, &EntryCommand { now: self.now, action: Arc::new(action) }, &self.balances)?;
         self.balances.apply_entry(&id, &event).unwrap();
         let mark = self.balances.mark();
         self.balances.forget(mark);

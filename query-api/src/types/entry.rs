@@ -1,9 +1,10 @@
-//! `Entry`: transfers that happened together.
+//! `Entry`: transfers that happened together, and which of them to list.
 
 use std::sync::Arc;
 
-use async_graphql::Object;
 use async_graphql::connection::Connection;
+use async_graphql::{InputObject, Object};
+use cauri_domain::text::{Key, ShortText};
 use cauri_projections::read::{EntryFilter, EntryRow};
 
 use super::{AsOf, EntryState, EntryStep, Pair, Transfer, pair};
@@ -11,7 +12,7 @@ use crate::cursor::{List, ListDigest};
 use crate::error::QueryError;
 use crate::limits::list_cost;
 use crate::page::{self, PageArguments};
-use crate::scalars::{EntryId, Position, Timestamp};
+use crate::scalars::{AccountAddress, EntryId, Position, Timestamp};
 use crate::scope::Scope;
 
 /// An entry.
@@ -149,5 +150,57 @@ impl Entry {
     /// The position that this answer is as of.
     async fn as_of_position(&self) -> Result<Position, QueryError> {
         Ok(self.scope.position().await?.into())
+    }
+}
+
+/// Which entries to list. What is absent does not filter; what is given must all hold.
+#[derive(Clone, Debug, Default, InputObject)]
+#[graphql(name = "EntryFilter")]
+pub struct EntryFilterInput {
+    /// With a transfer that debits or credits this account.
+    pub(crate) account: Option<AccountAddress>,
+    /// With exactly this reference.
+    pub(crate) reference: Option<String>,
+    /// With exactly this pair among its dimensions.
+    pub(crate) dimension: Option<DimensionInput>,
+    /// Effective at or after this instant.
+    pub(crate) effective_from: Option<Timestamp>,
+    /// Effective before this instant.
+    pub(crate) effective_to: Option<Timestamp>,
+    /// Recorded at or after this instant.
+    pub(crate) recorded_from: Option<Timestamp>,
+    /// Recorded before this instant.
+    pub(crate) recorded_to: Option<Timestamp>,
+    /// In this state now.
+    pub(crate) state: Option<EntryState>,
+}
+
+/// A dimension to look for.
+#[derive(Clone, Debug, InputObject)]
+pub struct DimensionInput {
+    /// The key, such as `merchant`.
+    pub(crate) key: String,
+    /// The value, such as `awa`.
+    pub(crate) value: String,
+}
+
+impl EntryFilterInput {
+    /// The filter of the read store; refuses texts that no entry can have.
+    pub(crate) fn into_filter(self) -> Result<EntryFilter, QueryError> {
+        let dimension = self.dimension.map(|pair| {
+            let key: Key = pair.key.parse().map_err(QueryError::bad_input)?;
+            let value: ShortText = pair.value.parse().map_err(QueryError::bad_input)?;
+            Ok::<_, QueryError>((key, value))
+        });
+        Ok(EntryFilter {
+            account: self.account.map(|account| account.0),
+            reference: self.reference.map(|reference| reference.parse().map_err(QueryError::bad_input)).transpose()?,
+            dimension: dimension.transpose()?,
+            effective_from: self.effective_from.map(|at| at.0),
+            effective_to: self.effective_to.map(|at| at.0),
+            recorded_from: self.recorded_from.map(|at| at.0),
+            recorded_to: self.recorded_to.map(|at| at.0),
+            state: self.state.map(Into::into),
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! The types of the schema, one a file. Their documentation is the schema's text.
+//! The types of the schema, one a file, with the input that says which of it to list. Their documentation is the schema's text.
 
 pub mod account;
 pub mod account_kind;
@@ -6,7 +6,6 @@ pub mod account_status;
 pub mod as_of;
 pub mod balance;
 pub mod entry;
-pub mod entry_filter;
 pub mod entry_state;
 pub mod entry_step;
 pub mod event_metadata;
@@ -29,8 +28,7 @@ pub use account_kind::AccountKind;
 pub use account_status::AccountStatus;
 pub use as_of::AsOf;
 pub use balance::Balance;
-pub use entry::{Entry, EntryConnection};
-pub use entry_filter::{DimensionInput, EntryFilterInput};
+pub use entry::{DimensionInput, Entry, EntryConnection, EntryFilterInput};
 pub use entry_state::EntryState;
 pub use entry_step::EntryStep;
 pub use event_metadata::EventMetadata;

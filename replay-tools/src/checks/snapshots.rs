@@ -10,9 +10,6 @@ use super::{Check, holds::Holds, roots::Roots};
 use crate::finding::Findings;
 use crate::ledger::{Account, Ledger, Totals};
 
-/// The shape of a snapshot that this program can look into: the format's number, the kind, the position, the balances.
-const KNOWN_FORMAT: u32 = 3;
-
 /// Does a snapshot belong to this journal's history?
 pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findings: &mut Findings) {
     let head = snapshot.head;
@@ -33,7 +30,7 @@ pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findin
 pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findings: &mut Findings) -> String {
     let position = snapshot.head.position;
     let (of, balances) = match postcard::from_bytes::<Shape>(&snapshot.state) {
-        Ok((KNOWN_FORMAT, kind, of, balances)) if kind == cauri_domain::Ledger::NAME => (of, Balances::thaw(balances, Rules::default())),
+        Ok((Snapshot::SHAPE, kind, of, balances)) if kind == cauri_domain::Ledger::NAME => (of, Balances::thaw(balances, Rules::default())),
         _ => return format!("the one at {position} is of another program's shape: only its head was compared"),
     };
     let mut told = |what: String| findings.at(Check::Snapshots, position, what);
@@ -62,5 +59,6 @@ pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findi
     format!("{} accounts and {} open holds compared at {position}", balances.accounts().len(), balances.open_holds())
 }
 
-/// The engine's snapshot as far as it is looked into; what follows in the bytes is left alone.
+/// The engine's snapshot as far as it is looked into: its shape's number, the kind, the position, the balances. What follows
+/// in the bytes is left alone.
 type Shape = (u32, String, u64, FrozenBalances);

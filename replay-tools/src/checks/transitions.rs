@@ -5,7 +5,7 @@ use cauri_domain::IllegalTransition;
 use cauri_domain::account::{self, Account as State, AccountEvent};
 use cauri_domain::ids::EntryId;
 use cauri_event_schemas::Position;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
 use super::Check;
 use super::versions::{self, stream};
@@ -42,11 +42,13 @@ impl EntryState {
             },
             (Some(EntryState::Posted), Happening::Reversed { .. }) => Some(EntryState::Reversed),
             (Some(EntryState::HoldPosted), Happening::Reversed { .. }) => Some(EntryState::HoldReversed),
+            (Some(state), Happening::Noted(_)) => Some(state),
             _ => None,
         }
     }
 
-    /// How many records an entry in this state has; legal histories have one length each.
+    /// How many records brought an entry into this state, without those that only note something of it; legal histories
+    /// have one length each.
     fn version(self) -> u64 {
         match self {
             EntryState::Posted | EntryState::Held => 1,
@@ -85,6 +87,8 @@ struct Slot {
 #[derive(Debug, Default)]
 pub(crate) struct Transitions {
     entries: HashTable<Slot>,
+    /// How many records noted something of an entry: few entries have any.
+    notes: HashMap<EntryKey, u64>,
     journal_closed: Option<Position>,
     commit: Commit,
 }
@@ -147,7 +151,11 @@ impl Transitions {
     pub(crate) fn journal(&mut self, fact: &Fact, findings: &mut Findings) {
         let goes_on = match &fact.event {
             Happening::Moved(moved) => moved.motion == Motion::HoldExpired,
-            Happening::Account(_) | Happening::JournalClosed | Happening::Refused | Happening::Reversed { .. } => false,
+            Happening::Account(_)
+            | Happening::JournalClosed
+            | Happening::Refused
+            | Happening::Reversed { .. }
+            | Happening::Noted(_) => false,
         };
         if let Some(closed) = self.journal_closed.filter(|_| !goes_on) {
             findings.at(Check::Transitions, fact.position, format!("the journal was closed for good at {closed}"));
@@ -172,7 +180,8 @@ impl Transitions {
         if before == Some(EntryState::Contradictory) {
             return false;
         }
-        versions::check(batch, fact, before.map_or(0, EntryState::version), findings);
+        let notes = if self.notes.is_empty() { 0 } else { self.notes.get(id).copied().unwrap_or(0) };
+        versions::check(batch, fact, before.map_or(0, EntryState::version) + notes, findings);
         let after = EntryState::after(before, &fact.event);
         let state = after.unwrap_or(EntryState::Contradictory);
         let mut moved = None;
@@ -193,6 +202,7 @@ impl Transitions {
                     self.commit.undone.push(Undone { original: *id, by: *by, mark: slot.mark, position: fact.position });
                 }
             }
+            Happening::Noted(_) => *self.notes.entry(*id).or_default() += 1,
             Happening::Account(_) | Happening::JournalClosed | Happening::Refused => {}
         }
         match known {
@@ -299,6 +309,7 @@ fn name(event: &Happening) -> &'static str {
         Happening::JournalClosed => "journal.closed",
         Happening::Refused => "command.refused",
         Happening::Reversed { .. } => "entry.reversed",
+        Happening::Noted(event_type) => event_type,
         Happening::Moved(moved) => match moved.motion {
             Motion::Posted => "entry.posted",
             Motion::Held => "entry.held",

@@ -1,6 +1,7 @@
 //! The careful reading: any version of any type, through the same decoder as the engine's.
 
-use cauri_domain::entry::{EntryEvent, Transfer};
+use cauri_domain::entry::{self, Effect, EntryEvent, Transfer};
+use cauri_domain::event::EventSet;
 use cauri_domain::ids::AccountAddress;
 use cauri_domain::ledger::Ledger;
 use cauri_event_schemas::Position;
@@ -73,18 +74,23 @@ fn entry(batch: &mut ReadBatch, event: &EntryEvent, seed: &Seed) -> Happening {
         reverses: None,
         transfers,
     };
-    Happening::Moved(match event {
-        EntryEvent::Posted(posted) => Moved {
+    let motion = match event.effect() {
+        Effect::Moves(motion) => motion,
+        Effect::Reverses(reversed) => return Happening::Reversed { by: *reversed.by.as_bytes() },
+        Effect::Notes => return Happening::Noted(event.name()),
+    };
+    Happening::Moved(match motion {
+        entry::Motion::Posted(posted) => Moved {
             reverses: posted.reverses.map(|id| *id.as_bytes()),
             ..moved(Motion::Posted, posted.effective_at, transfers(batch, &posted.transfers, seed))
         },
-        EntryEvent::Held(held) => Moved {
+        entry::Motion::Held(held) => Moved {
             expires_at: held.expires_at.map(|at| at.as_micros()),
             ..moved(Motion::Held, held.effective_at, transfers(batch, &held.transfers, seed))
         },
-        EntryEvent::HoldVoided(voided) => moved(Motion::HoldVoided, voided.effective_at, transfers(batch, &voided.transfers, seed)),
-        EntryEvent::HoldExpired(expired) => moved(Motion::HoldExpired, expired.effective_at, transfers(batch, &expired.transfers, seed)),
-        EntryEvent::HoldPosted(posted) => {
+        entry::Motion::HoldVoided(voided) => moved(Motion::HoldVoided, voided.effective_at, transfers(batch, &voided.transfers, seed)),
+        entry::Motion::HoldExpired(expired) => moved(Motion::HoldExpired, expired.effective_at, transfers(batch, &expired.transfers, seed)),
+        entry::Motion::HoldPosted(posted) => {
             let first = batch.movements.len();
             for transfer in posted.transfers.iter() {
                 let movement = Movement {
@@ -99,7 +105,6 @@ fn entry(batch: &mut ReadBatch, event: &EntryEvent, seed: &Seed) -> Happening {
             }
             moved(Motion::HoldPosted, posted.effective_at, first..batch.movements.len())
         }
-        EntryEvent::Reversed(reversed) => return Happening::Reversed { by: *reversed.by.as_bytes() },
     })
 }
 

@@ -115,6 +115,8 @@ pub enum Happening {
         /// The opposite entry.
         by: EntryKey,
     },
+    /// Something was noted of an entry by an event of this type; it changes neither what the entry is nor what it moves.
+    Noted(&'static str),
 }
 
 /// How an entry's event moves money.

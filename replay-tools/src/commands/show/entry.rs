@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use cauri_domain::entry::{self, Entry, EntryEvent, HoldPostedTransfer, Transfer};
+use cauri_domain::entry::{self, Effect, Entry, EntryEvent, Motion, Transfer};
 use cauri_domain::event::EventSet;
 use cauri_domain::ids::EntryId;
 use cauri_domain::money::Money;
@@ -41,7 +41,7 @@ pub(super) fn show(id: EntryId, records: &[Recorded], as_json: bool, out: &mut d
             record.version.to_string(),
             record.recorded_at.to_string(),
             event.name().to_owned(),
-            effective_at(event).unwrap_or_default(),
+            event.motion().map(|motion| motion.effective_at().to_string()).unwrap_or_default(),
             record.metadata.actor.to_string(),
             record.metadata.command.to_string(),
         ]);
@@ -56,14 +56,12 @@ pub(super) fn show(id: EntryId, records: &[Recorded], as_json: bool, out: &mut d
 
 /// What an event says of the entry as a whole.
 fn header(event: &EntryEvent, out: &mut dyn Write) -> Result<(), CommandError> {
-    let (reference, dimensions) = match event {
-        EntryEvent::Posted(posted) => (&posted.reference, &posted.dimensions),
-        EntryEvent::Held(held) => (&held.reference, &held.dimensions),
-        EntryEvent::Reversed(reversed) => {
-            writeln!(out, "reversed   by entry {}", reversed.by)?;
-            return Ok(());
-        }
-        EntryEvent::HoldPosted(_) | EntryEvent::HoldVoided(_) | EntryEvent::HoldExpired(_) => return Ok(()),
+    let (reference, dimensions) = match event.effect() {
+        Effect::Moves(Motion::Posted(posted)) => (&posted.reference, &posted.dimensions),
+        Effect::Moves(Motion::Held(held)) => (&held.reference, &held.dimensions),
+        Effect::Moves(Motion::HoldPosted(_) | Motion::HoldVoided(_) | Motion::HoldExpired(_)) => return Ok(()),
+        Effect::Reverses(reversed) => return Ok(writeln!(out, "reversed   by entry {}", reversed.by)?),
+        Effect::Notes => return noted(event, out),
     };
     if let Some(reference) = reference {
         writeln!(out, "reference  {reference}")?;
@@ -71,40 +69,45 @@ fn header(event: &EntryEvent, out: &mut dyn Write) -> Result<(), CommandError> {
     for (key, value) in dimensions {
         writeln!(out, "dimension  {key} = {value}")?;
     }
-    match event {
-        EntryEvent::Posted(posted) => {
+    match event.motion() {
+        Some(Motion::Posted(posted)) => {
             if let Some(original) = posted.reverses {
                 writeln!(out, "reverses   entry {original}")?;
             }
         }
-        EntryEvent::Held(held) => match held.expires_at {
+        Some(Motion::Held(held)) => match held.expires_at {
             Some(at) => writeln!(out, "expires    {at}")?,
             None => writeln!(out, "expires    never")?,
         },
-        EntryEvent::HoldPosted(_) | EntryEvent::HoldVoided(_) | EntryEvent::HoldExpired(_) | EntryEvent::Reversed(_) => {}
+        _ => {}
     }
     Ok(())
 }
 
+/// What was noted, as it is written.
+fn noted(event: &EntryEvent, out: &mut dyn Write) -> Result<(), CommandError> {
+    let mut data = Vec::new();
+    event.write_data(&mut data);
+    Ok(writeln!(out, "{:<10} {}", event.name().trim_start_matches("entry."), String::from_utf8_lossy(&data))?)
+}
+
 fn transfers(event: &EntryEvent, out: &mut dyn Write) -> Result<(), CommandError> {
-    let (title, rows): (&str, Vec<Row<'_>>) = match event {
-        EntryEvent::Posted(posted) => ("posted", posted.transfers.iter().map(Row::of).collect()),
-        EntryEvent::Held(held) => ("held", held.transfers.iter().map(Row::of).collect()),
-        EntryEvent::HoldVoided(voided) => ("given back", voided.transfers.iter().map(Row::of).collect()),
-        EntryEvent::HoldExpired(expired) => ("given back", expired.transfers.iter().map(Row::of).collect()),
-        EntryEvent::HoldPosted(posted) => {
-            let row = |transfer: &HoldPostedTransfer| (transfer.amount, transfer.held);
-            let of_held: Vec<String> = posted.transfers.iter().map(row).map(|(_, held)| shown(held)).collect();
-            let rows = posted.transfers.iter().zip(of_held).map(|(transfer, held)| Row {
+    let Some(motion) = event.motion() else { return Ok(()) };
+    let (title, rows): (&str, Vec<Row<'_>>) = match motion {
+        Motion::Posted(posted) => ("posted", posted.transfers.iter().map(Row::of).collect()),
+        Motion::Held(held) => ("held", held.transfers.iter().map(Row::of).collect()),
+        Motion::HoldVoided(voided) => ("given back", voided.transfers.iter().map(Row::of).collect()),
+        Motion::HoldExpired(expired) => ("given back", expired.transfers.iter().map(Row::of).collect()),
+        Motion::HoldPosted(posted) => {
+            let rows = posted.transfers.iter().map(|transfer| Row {
                 debit: transfer.debit.as_str(),
                 credit: transfer.credit.as_str(),
                 amount: transfer.amount,
-                held: Some(held),
+                held: Some(shown(transfer.held)),
                 reason: transfer.reason.as_ref(),
             });
             ("posted", rows.collect())
         }
-        EntryEvent::Reversed(_) => return Ok(()),
     };
     let mut table = Table::new(&[
         (&format!("{title}: debit"), Lean::Left),
@@ -143,18 +146,6 @@ impl<'a> Row<'a> {
 
 fn shown(money: Money) -> String {
     format!("{} {}", amount(money.minor().into(), money.currency()), money.currency())
-}
-
-fn effective_at(event: &EntryEvent) -> Option<String> {
-    let at = match event {
-        EntryEvent::Posted(posted) => posted.effective_at,
-        EntryEvent::Held(held) => held.effective_at,
-        EntryEvent::HoldPosted(posted) => posted.effective_at,
-        EntryEvent::HoldVoided(voided) => voided.effective_at,
-        EntryEvent::HoldExpired(expired) => expired.effective_at,
-        EntryEvent::Reversed(_) => return None,
-    };
-    Some(at.to_string())
 }
 
 fn document(id: EntryId, state: &Entry, records: &[Recorded]) -> Value {
