@@ -275,6 +275,7 @@ mod tests {
             json!({ "op": "post_hold", "id": id, "amounts": [money, money] }),
             json!({ "op": "void_hold", "id": id, "reason": "x" }),
             json!({ "op": "reverse_entry", "id": id, "reason": "x", "entry_id": id, "at_original_date": true }),
+            json!({ "op": "annotate_entry", "id": id, "reason": "x", "set": { "a": "b" }, "remove": ["c"] }),
             json!({ "op": "post_entry", "id": id, "reference": "r", "effective_at": "2026-03-16T08:00:00Z",
                 "hold": { "expires_at": "2026-03-17T08:00:00Z" }, "dimensions": { "dimensions": "x", "b": "y" },
                 "transfers": [

@@ -59,6 +59,7 @@ TYPES = {
     "account.reopened": 1,
     "account.unfrozen": 1,
     "command.refused": 1,
+    "entry.annotated": 1,
     "entry.held": 1,
     "entry.hold_expired": 1,
     "entry.hold_posted": 1,

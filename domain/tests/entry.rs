@@ -2,8 +2,8 @@
 
 use cauri_domain::RefusalCode as Code;
 use cauri_domain::entry::{
-    Entry, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, PostEntry,
-    ReverseEntry, Transfer, TransferRequest, opposite,
+    AnnotateEntry, Entry, EntryAnnotated, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer,
+    HoldVoided, PostEntry, ReverseEntry, Transfer, TransferRequest, opposite,
 };
 use cauri_domain::fold::{Balances, Totals};
 use cauri_domain::money::MAX_MINOR;
@@ -477,6 +477,49 @@ fn a_reversal_can_itself_be_reversed() {
     let mut ledger = Ledger::after(&format!("{OPEN} \n post e a->b 10 \n reverse e by r \n reverse r by again"));
     assert_eq!(ledger.balance("b"), (10, 10));
     assert_eq!(ledger.says("reverse e by third"), "already_reversed");
+}
+
+// Annotate.
+
+#[test]
+fn an_entry_is_annotated_whatever_became_of_it() {
+    let set = [("case".parse().expect("a key"), text("17"))];
+    let annotated = EntryAnnotated { reason: None, removed: ["ticket".parse().expect("a key")].into(), set: set.into() };
+    for script in ["post e a->b 10", "hold e a->b 10", "hold e a->b 10 \n void e", "post e a->b 10 \n reverse e by r"] {
+        let expected = vec![EntryEvent::Annotated(annotated.clone())];
+        given(&format!("{OPEN} \n {script}")).when_entry("annotate e case=17 ticket").then_expect_events(expected);
+    }
+    // Nothing moves, so it does not matter that nothing may.
+    let script = format!("{OPEN} \n open c \n post e a->b 10 \n close b into c \n freeze a");
+    given(&script).when_entry("annotate e case=17").inspect_result().expect("annotated");
+}
+
+#[test]
+fn what_was_never_written_is_not_annotated() {
+    then_refused(given(OPEN).when_entry("annotate e case=17"), Code::EntryNotFound, None);
+}
+
+#[test]
+fn an_annotation_names_something_once_and_no_more_than_32() {
+    let new = |set: usize, remove: &[&str]| {
+        let set = (0..set).map(|number| (format!("k{number}").parse().expect("a key"), text("v"))).collect();
+        AnnotateEntry::new(set, remove.iter().map(|key| key.parse().expect("a key")).collect(), None).map_err(|error| error.to_string())
+    };
+    assert_eq!(new(0, &[]).expect_err("nothing"), "`set` or `remove` names at least one annotation");
+    assert_eq!(new(33, &[]).expect_err("too many"), "`set` and `remove` name 33 annotations; one command may name 32");
+    assert_eq!(new(1, &["k0"]).expect_err("twice"), "`k0` is named twice in `remove`, or in `set` and in `remove`");
+    assert_eq!(new(0, &["a", "a"]).expect_err("twice"), "`a` is named twice in `remove`, or in `set` and in `remove`");
+    assert_eq!(new(31, &["a"]).expect("as many as may be").pairs(), 32);
+}
+
+#[test]
+fn an_annotated_hold_goes_on_at_its_version() {
+    let mut ledger = Ledger::after(&format!("{OPEN} \n hold h a->b 10 \n annotate h case=17"));
+    assert_eq!(ledger.balances().hold_version(&entry_id("h")), Some(2));
+    assert_eq!(ledger.bulk(true, &["annotate h case=18", "post e a->a 1"]), ["same_account"]);
+    assert_eq!(ledger.balances().hold_version(&entry_id("h")), Some(2), "taken back with the rest of its request");
+    assert_eq!(ledger.says("annotate h case=18"), "entry.annotated");
+    assert_eq!(ledger.says("post_hold h"), "entry.hold_posted");
 }
 
 // What is stored can only follow from what was stored before.

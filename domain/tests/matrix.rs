@@ -49,6 +49,7 @@ const ENTRY_COMMANDS: &[(&str, &str)] = &[
     ("void hold", "void e"),
     ("expire hold", "expire e"),
     ("reverse", "reverse e by r2"),
+    ("annotate", "annotate e case=17"),
 ];
 
 fn matrix(setting: &str, states: &[(&str, &str)], commands: &[(&str, &str)]) -> String {

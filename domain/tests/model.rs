@@ -6,16 +6,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use cauri_domain::StreamVersion;
 use cauri_domain::fold::{Balances, FrozenBalances};
 use cauri_domain::journal::Rules;
 use cauri_domain::kind::Kind;
+use cauri_domain::ledger::{LedgerEvent, LedgerStream};
 use cauri_domain::time::Timestamp;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::RngSeed;
 use serde_json::Value;
 
-use crate::support::{Ledger, address, entry_id};
+use crate::support::{Happened, Ledger, address, entry_id};
 
 const ACCOUNTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const ENTRIES: [&str; 12] = ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "e10", "e11", "e12"];
@@ -100,6 +102,7 @@ enum Ask {
     PostHold { entry: &'static str, amounts: Option<Vec<Sum>>, at: Option<i64> },
     Void { entry: &'static str },
     Reverse { entry: &'static str, by: &'static str, dated: bool },
+    Annotate { entry: &'static str },
     Wait { secs: i64 },
 }
 
@@ -152,6 +155,7 @@ impl fmt::Display for Ask {
             }
             Ask::Void { entry } => write!(f, "void {entry}"),
             Ask::Reverse { entry, by, dated } => write!(f, "reverse {entry} by {by}{}", if *dated { " dated" } else { "" }),
+            Ask::Annotate { entry } => write!(f, "annotate {entry} case=17 ticket"),
             Ask::Wait { secs } => write!(f, "wait {secs:+}s"),
         }
     }
@@ -259,6 +263,8 @@ impl Model {
                 })
             }
             Ask::Reverse { entry, by, dated } => self.reverse(entry, by, *dated),
+            // It changes nothing that the model knows.
+            Ask::Annotate { entry } => (!self.entries.contains_key(*entry)).then_some("entry_not_found"),
         }
     }
 
@@ -641,6 +647,7 @@ fn any_ask() -> impl Strategy<Value = Ask> {
         10 => (any_entry(), any_amounts(), any_date()).prop_map(|(entry, amounts, at)| Ask::PostHold { entry, amounts, at }),
         4 => any_entry().prop_map(|entry| Ask::Void { entry }),
         6 => (any_entry(), any_entry(), any::<bool>()).prop_map(|(entry, by, dated)| Ask::Reverse { entry, by, dated }),
+        3 => any_entry().prop_map(|entry| Ask::Annotate { entry }),
         3 => (0_i64..=6).prop_map(|secs| Ask::Wait { secs }),
     ]
 }
@@ -697,7 +704,7 @@ fn both_move(asks: &[Ask], expected: &[i128]) {
     }
     let Some(ModelEntry::Posted(movements)) = model.entries.get("e1") else { panic!("the model posted no entry e1") };
     assert_eq!(movements.iter().map(|(_, _, tenths)| tenths / 10).collect::<Vec<_>>(), expected, "the model");
-    let Some(crate::support::Happened::Entry(_, cauri_domain::entry::EntryEvent::Posted(posted))) = ledger.history.last() else {
+    let Some(Happened::Entry(_, cauri_domain::entry::EntryEvent::Posted(posted))) = ledger.history.last() else {
         panic!("the rules posted no entry: {:?}", ledger.history.last())
     };
     let moved: Vec<i128> = posted.transfers.iter().map(|transfer| transfer.amount.minor().into()).collect();
@@ -804,7 +811,7 @@ proptest! {
         for ask in &kept {
             answer(&mut ledger, ask);
         }
-        let (mark, entries, now) = (ledger.state.mark(), ledger.entries.clone(), ledger.now);
+        let (mark, entries, history, now) = (ledger.state.mark(), ledger.entries.clone(), ledger.history.clone(), ledger.now);
         let before = state(ledger.balances());
         let mut inner = mark;
         for (index, ask) in undone.iter().enumerate() {
@@ -823,7 +830,7 @@ proptest! {
         for ask in &kept {
             answer(&mut fresh, ask);
         }
-        (ledger.entries, ledger.now) = (entries, now);
+        (ledger.entries, ledger.history, ledger.now) = (entries, history, now);
         for ask in &again {
             prop_assert_eq!(answer(&mut ledger, ask), answer(&mut fresh, ask), "{}", ask);
         }
@@ -865,7 +872,7 @@ proptest! {
             prop_assert_eq!(state(restored.balances()), before.clone());
             // And it decides the same.
             let mut after = Ledger::new();
-            (after.state, after.entries, after.now) = (restored, ledger.entries.clone(), ledger.now);
+            (after.state, after.entries, after.history, after.now) = (restored, ledger.entries.clone(), ledger.history.clone(), ledger.now);
             let mut original = Ledger::new();
             for ask in &asks {
                 answer(&mut original, ask);
@@ -882,16 +889,20 @@ proptest! {
         for ask in &asks {
             answer(&mut ledger, ask);
         }
-        let mut replayed = Balances::new(Rules::default());
+        let mut replayed = cauri_domain::Ledger::empty(Rules::default());
+        let mut versions: HashMap<LedgerStream, StreamVersion> = HashMap::new();
         for happened in &ledger.history {
-            match happened {
-                crate::support::Happened::Account(address, event) => replayed.apply_account(address, event),
-                crate::support::Happened::Entry(id, event) => replayed.apply_entry(id, event),
-                crate::support::Happened::Journal(_) => Ok(()),
-            }
-            .expect("what was decided can be replayed");
+            let (stream, event): (_, LedgerEvent) = match happened.clone() {
+                Happened::Account(address, event) => (LedgerStream::Account(address), event.into()),
+                Happened::Entry(id, event) => (LedgerStream::Entry(id), event.into()),
+                Happened::Journal(_) => continue,
+            };
+            let version = versions.entry(stream.clone()).or_default();
+            *version = version.next();
+            replayed.fold(&stream, *version, &event).expect("what was decided can be replayed");
         }
-        prop_assert_eq!(state(&replayed), state(ledger.balances()));
+        let replayed = replayed.balances();
+        prop_assert_eq!(state(replayed), state(ledger.balances()));
         let open: BTreeMap<_, _> = replayed.holds().collect();
         for name in ENTRIES {
             let id = entry_id(name);

@@ -9,7 +9,7 @@ use cauri_domain::account::{
 };
 use cauri_domain::command::{CommandEvent, CommandRefused};
 use cauri_domain::entry::{
-    EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
+    EntryAnnotated, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
 };
 use cauri_domain::ids::{AccountAddress, Caller, CommandId, CommandKey, EntryId};
 use cauri_domain::journal::{JournalClosed, JournalEvent};
@@ -139,6 +139,9 @@ fn any_entry_event() -> impl Strategy<Value = EntryEvent> {
         1 => (any_time(), any_transfers())
             .prop_map(|(effective_at, transfers)| EntryEvent::HoldExpired(HoldExpired { effective_at, transfers })),
         1 => (any_entry_id(), option::of(any_text())).prop_map(|(by, reason)| EntryEvent::Reversed(EntryReversed { by, reason })),
+        1 => (option::of(any_text()), any_pairs(), any_pairs()).prop_map(|(reason, set, removed)| {
+            EntryEvent::Annotated(EntryAnnotated { reason, removed: removed.into_keys().collect(), set })
+        }),
     ]
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
-use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
+use cauri_domain::entry::{
+    AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
+};
 use cauri_domain::ids::{CommandKey, EntryId};
 use cauri_domain::journal::{CloseJournal, JournalCommand};
 use cauri_domain::kind::KindCommand;
@@ -113,7 +115,17 @@ fn commands() -> Vec<LedgerCommand> {
         account(AccountAction::ChangeLimits(ChangeLimits { limits: UncheckedLimits::none() })),
         LedgerCommand::Journal(JournalCommand::Close(CloseJournal { reason: Some(text("2027 has its own")) })),
         LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
+        annotate(&[("case", "2026-17"), ("zone", "Chez \"Awa\" é")], &["a.key", "ticket"], Some("the payer denies it")),
+        annotate(&[], &["ticket"], None),
+        annotate(&[("case", "1")], &[], None),
     ]
+}
+
+fn annotate(set: &[(&str, &str)], remove: &[&str], reason: Option<&str>) -> LedgerCommand {
+    let text = |text: &str| text.parse().expect("a text");
+    let set = set.iter().map(|(name, value)| (name.parse().expect("a key"), text(value))).collect();
+    let remove = remove.iter().map(|name| name.parse().expect("a key")).collect();
+    LedgerCommand::entry(id(1), EntryAction::Annotate(AnnotateEntry::new(set, remove, reason.map(text)).expect("a pair")))
 }
 
 /// The fingerprint that journal format 1 gave the command, if it had it, whose ids were made then as they are in it.

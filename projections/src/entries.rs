@@ -3,7 +3,7 @@
 //! Reads: every `entry.*` event. Ignores `account.*`, `command.refused` and `journal.closed`.
 //!
 //! Writes: `entries`, clustered by the position of the entry's first event; `entry_steps`, one row for each later
-//! event of an entry; `entry_dimensions`, clustered by (key number, value, position), and the keys' numbers in
+//! event of an entry; `entry_annotations`, clustered by (key, value, position); `entry_dimensions`, clustered by (key number, value, position), and the keys' numbers in
 //! `entry_dimension_keys`; `entry_zones`, the least and greatest effective time among the entries of every 4,096
 //! positions, so that a range of effective times opens only the zones that it touches. When complete: indexes by
 //! id (unique), reference, state (all but `posted`) and the steps' entry.
@@ -11,9 +11,10 @@
 //! Rebuild: any time. Needs in memory every open hold (about 40 bytes each). An entry that is reversed is found
 //! by its id, and the index of ids is made last, so reversals wait in `entry_waiting` until then.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cauri_domain::entry::{EntryEvent, HoldPostedTransfer, Transfer};
+use cauri_domain::entry::{EntryAnnotated, EntryEvent, HoldPostedTransfer, Transfer};
 use cauri_domain::event::{Decoded, EventSet};
 use cauri_domain::ids::EntryId;
 use cauri_domain::text::{Key, ShortText};
@@ -25,7 +26,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::account_balances::stray;
 use crate::insert::{empty, execute_each, insert};
 use crate::projector::{Changes, Generation, ModelError, Projector, Reads, Table, Unprojectable};
-use crate::stored::{entry_id, number, parsed, unknown};
+use crate::stored::{entry_id, json_or_default, number, parsed, unknown};
 
 /// State as stored.
 pub(crate) const POSTED: i64 = 0;
@@ -112,7 +113,8 @@ struct Later {
 struct Step {
     position: u64,
     entry: u64,
-    state: i64,
+    /// What the entry became; absent where it stayed what it was.
+    state: Option<i64>,
     effective_at: Option<i64>,
     recorded_at: i64,
     reason: Option<ShortText>,
@@ -129,8 +131,15 @@ impl Projector for Entries {
     const NAME: &'static str = "entries";
     const REVISION: u32 = 2;
     const COMPATIBLE_SINCE: u32 = 2;
-    const READS: Reads =
-        Reads::Only(&["entry.posted", "entry.held", "entry.hold_posted", "entry.hold_voided", "entry.hold_expired", "entry.reversed"]);
+    const READS: Reads = Reads::Only(&[
+        "entry.posted",
+        "entry.held",
+        "entry.hold_posted",
+        "entry.hold_voided",
+        "entry.hold_expired",
+        "entry.reversed",
+        "entry.annotated",
+    ]);
     type Changes = EntryChanges;
 
     fn project(recorded: &Recorded, changes: &mut EntryChanges) -> Result<(), Unprojectable> {
@@ -197,19 +206,28 @@ impl EntryChanges {
                 let effective_at = posted.effective_at.as_micros();
                 let transfers = self.hold_posted_transfers(&posted.transfers);
                 let entry = self.resolve(recorded, id, HOLD_POSTED, Some(effective_at), Some(transfers))?;
-                self.steps.push(Step { position, entry, state: HOLD_POSTED, effective_at: Some(effective_at), recorded_at, reason: None });
+                self.steps.push(Step {
+                    position,
+                    entry,
+                    state: Some(HOLD_POSTED),
+                    effective_at: Some(effective_at),
+                    recorded_at,
+                    reason: None,
+                });
             }
             EntryEvent::HoldVoided(voided) => {
                 let entry = self.resolve(recorded, id, HOLD_VOIDED, None, None)?;
                 let (effective_at, reason) = (Some(voided.effective_at.as_micros()), voided.reason.clone());
-                self.steps.push(Step { position, entry, state: HOLD_VOIDED, effective_at, recorded_at, reason });
+                self.steps.push(Step { position, entry, state: Some(HOLD_VOIDED), effective_at, recorded_at, reason });
             }
             EntryEvent::HoldExpired(expired) => {
                 let entry = self.resolve(recorded, id, HOLD_EXPIRED, None, None)?;
                 let effective_at = Some(expired.effective_at.as_micros());
-                self.steps.push(Step { position, entry, state: HOLD_EXPIRED, effective_at, recorded_at, reason: None });
+                self.steps.push(Step { position, entry, state: Some(HOLD_EXPIRED), effective_at, recorded_at, reason: None });
             }
-            EntryEvent::Reversed(_) => self.later.push(Later { id, position, version, recorded_at, event: event.clone() }),
+            EntryEvent::Reversed(_) | EntryEvent::Annotated(_) => {
+                self.later.push(Later { id, position, version, recorded_at, event: event.clone() })
+            }
         }
         Ok(())
     }
@@ -241,7 +259,7 @@ impl EntryChanges {
     }
 
     /// Dimensions as one JSON object, and each as a row of its own.
-    fn dimensions(&mut self, position: Position, dimensions: &std::collections::BTreeMap<Key, ShortText>) -> Result<Piece, Unprojectable> {
+    fn dimensions(&mut self, position: Position, dimensions: &BTreeMap<Key, ShortText>) -> Result<Piece, Unprojectable> {
         let start = self.json.len();
         for (index, (key, value)) in dimensions.iter().enumerate() {
             let key_no = match self.dimension_keys.get(key) {
@@ -350,13 +368,14 @@ impl Changes for EntryChanges {
         Table { name: "entry_steps", key: "position" },
         Table { name: "entry_dimension_keys", key: "key_no" },
         Table { name: "entry_dimensions", key: "key_no, value, position" },
+        Table { name: "entry_annotations", key: "key, value, position" },
         Table { name: "entry_zones", key: "zone" },
         Table { name: "entry_waiting", key: "position" },
     ];
 
     fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()> {
-        let [entries, steps, keys, dimensions, zones, waiting] =
-            ["entries", "entry_steps", "entry_dimension_keys", "entry_dimensions", "entry_zones", "entry_waiting"]
+        let [entries, steps, keys, dimensions, annotations, zones, waiting] =
+            ["entries", "entry_steps", "entry_dimension_keys", "entry_dimensions", "entry_annotations", "entry_zones", "entry_waiting"]
                 .map(|name| generation.table(name));
         db.execute_batch(&format!(
             "CREATE TABLE {entries} (
@@ -369,6 +388,7 @@ impl Changes for EntryChanges {
                 recorded_at INTEGER NOT NULL,
                 reference TEXT,
                 dimensions TEXT,
+                annotations TEXT,
                 transfers TEXT NOT NULL,
                 reverses BLOB,
                 reversed_by BLOB,
@@ -378,7 +398,7 @@ impl Changes for EntryChanges {
             CREATE TABLE {steps} (
                 position INTEGER PRIMARY KEY,
                 entry INTEGER NOT NULL,
-                state INTEGER NOT NULL,
+                state INTEGER,
                 effective_at INTEGER,
                 recorded_at INTEGER NOT NULL,
                 reason TEXT
@@ -389,6 +409,12 @@ impl Changes for EntryChanges {
                 value TEXT NOT NULL,
                 position INTEGER NOT NULL,
                 PRIMARY KEY (key_no, value, position)
+            ) STRICT, WITHOUT ROWID;
+            CREATE TABLE {annotations} (
+                key TEXT NOT NULL,
+                value TEXT NOT NULL,
+                position INTEGER NOT NULL,
+                PRIMARY KEY (key, value, position)
             ) STRICT, WITHOUT ROWID;
             CREATE TABLE {zones} (
                 zone INTEGER PRIMARY KEY,
@@ -461,7 +487,7 @@ impl Changes for EntryChanges {
     fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError> {
         let json = &self.json;
         let entries = generation.table("entries");
-        insert(db, &entries, 14, "", &self.written, |row, bind| {
+        insert(db, &entries, 15, "", &self.written, |row, bind| {
             bind.number(row.position)?;
             bind.blob(row.id.as_bytes())?;
             bind.int(row.state)?;
@@ -471,6 +497,7 @@ impl Changes for EntryChanges {
             bind.int(row.recorded_at)?;
             bind.optional_text(row.reference.as_ref().map(ShortText::as_str))?;
             bind.optional_text(Some(&json[row.dimensions.clone()]).filter(|json| !json.is_empty()))?;
+            bind.null()?;
             bind.text(&json[row.transfers.clone()])?;
             bind.optional_blob(row.reverses.as_ref().map(|id| &id.as_bytes()[..]))?;
             bind.null()?;
@@ -549,6 +576,10 @@ impl Changes for EntryChanges {
     }
 }
 
+/// Sets what is known of an entry's last event, by parameters 3 and 4. Events that find it by its id may be applied after
+/// ones that stand behind them.
+const LAST: &str = "last_position = max(last_position, ?3), version = max(version, ?4)";
+
 /// An event that waited for the index of ids. This revision of the read model wrote it, so it has today's shape.
 fn waiting_event(row: &Row<'_>) -> rusqlite::Result<EntryEvent> {
     let (name, data): (String, String) = (row.get(4)?, row.get(5)?);
@@ -565,7 +596,7 @@ fn apply(db: &Connection, generation: Generation, later: &Later) -> Result<(), M
     match &later.event {
         EntryEvent::Reversed(reversed) => {
             let sql = format!(
-                "UPDATE {} SET state = {REVERSED}, reversed_by = ?2, last_position = ?3, version = ?4
+                "UPDATE {} SET state = {REVERSED}, reversed_by = ?2, {LAST}
                  WHERE id = ?1 AND state IN ({POSTED}, {HOLD_POSTED}) RETURNING position",
                 generation.table("entries")
             );
@@ -573,7 +604,22 @@ fn apply(db: &Connection, generation: Generation, later: &Later) -> Result<(), M
             let entry: Option<i64> = db.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0)).optional()?;
             let entry = entry.ok_or_else(|| contradiction("moved nothing that could be reversed"))? as u64;
             let (position, recorded_at, reason) = (later.position, later.recorded_at, reversed.reason.clone());
-            insert_steps(db, generation, &[Step { position, entry, state: REVERSED, effective_at: None, recorded_at, reason }])?;
+            insert_steps(db, generation, &[Step { position, entry, state: Some(REVERSED), effective_at: None, recorded_at, reason }])?;
+            Ok(())
+        }
+        EntryEvent::Annotated(annotated) => {
+            let entries = generation.table("entries");
+            let sql = format!("SELECT position, annotations FROM {entries} WHERE id = ?1");
+            let found = db.prepare_cached(&sql)?.query_row([later.id.as_bytes()], |row| Ok((number(row, 0)?, json_or_default(row, 1)?)));
+            let (entry, mut pairs): (u64, BTreeMap<Key, ShortText>) =
+                found.optional()?.ok_or_else(|| contradiction("was never written"))?;
+            annotate(db, generation, entry, &mut pairs, annotated)?;
+            let annotations = (!pairs.is_empty()).then(|| serde_json::to_string(&pairs)).transpose();
+            let annotations = annotations.map_err(|error| contradiction(&error.to_string()))?;
+            let sql = format!("UPDATE {entries} SET annotations = ?2, {LAST} WHERE id = ?1");
+            db.prepare_cached(&sql)?.execute((later.id.as_bytes(), annotations, later.position as i64, later.version as i64))?;
+            let (position, recorded_at, reason) = (later.position, later.recorded_at, annotated.reason.clone());
+            insert_steps(db, generation, &[Step { position, entry, state: None, effective_at: None, recorded_at, reason }])?;
             Ok(())
         }
         EntryEvent::Posted(_)
@@ -584,11 +630,34 @@ fn apply(db: &Connection, generation: Generation, later: &Later) -> Result<(), M
     }
 }
 
+/// Sets and removes pairs of the entry whose first event stands at a position.
+fn annotate(
+    db: &Connection,
+    generation: Generation,
+    entry: u64,
+    pairs: &mut BTreeMap<Key, ShortText>,
+    annotated: &EntryAnnotated,
+) -> rusqlite::Result<()> {
+    let annotations = generation.table("entry_annotations");
+    let mut delete = db.prepare_cached(&format!("DELETE FROM {annotations} WHERE key = ?1 AND value = ?2 AND position = ?3"))?;
+    for key in annotated.removed.iter().chain(annotated.set.keys()) {
+        if let Some(value) = pairs.remove(key) {
+            delete.execute((key.as_str(), value.as_str(), entry as i64))?;
+        }
+    }
+    let mut insert = db.prepare_cached(&format!("INSERT INTO {annotations} (key, value, position) VALUES (?1, ?2, ?3)"))?;
+    for (key, value) in &annotated.set {
+        insert.execute((key.as_str(), value.as_str(), entry as i64))?;
+        pairs.insert(key.clone(), value.clone());
+    }
+    Ok(())
+}
+
 fn insert_steps(db: &Connection, generation: Generation, steps: &[Step]) -> rusqlite::Result<()> {
     insert(db, &generation.table("entry_steps"), 6, "", steps, |row, bind| {
         bind.number(row.position)?;
         bind.number(row.entry)?;
-        bind.int(row.state)?;
+        bind.optional_int(row.state)?;
         bind.optional_int(row.effective_at)?;
         bind.int(row.recorded_at)?;
         bind.optional_text(row.reason.as_ref().map(ShortText::as_str))

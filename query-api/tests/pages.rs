@@ -1,5 +1,6 @@
 //! Pages: nothing lost, nothing twice, whatever is written meanwhile.
 
+use cauri_domain::entry::EntryAction;
 use serde_json::{Value, json};
 
 use crate::support::{Api, Ledger, NOON, instant};
@@ -184,6 +185,8 @@ fn lists() -> Vec<Listed> {
             "entries(filter: { reference: \"r\" }, PAGE) { C }",
             "entries(filter: { dimension: { key: \"k\", value: \"v\" } }, PAGE) { C }",
             "entries(filter: { dimension: { key: \"k\", value: \"w\" } }, PAGE) { C }",
+            "entries(filter: { annotation: { key: \"k\", value: \"v\" } }, PAGE) { C }",
+            "entries(filter: { annotation: { key: \"k\", value: \"w\" } }, PAGE) { C }",
             "entries(filter: { effectiveFrom: \"1990-01-01T00:00:00Z\" }, PAGE) { C }",
             "entries(filter: { effectiveTo: \"2100-01-01T00:00:00Z\" }, PAGE) { C }",
             "entries(filter: { recordedFrom: \"1990-01-01T00:00:00Z\" }, PAGE) { C }",
@@ -250,7 +253,9 @@ async fn with_entries_to_page() -> Ledger {
         ledger.open_with(address, "liability", "XOF", json!({ "owner": "awa" }));
     }
     for (address, value) in [("a:x", "v"), ("a:y", "v"), ("a:x", "w"), ("a:y", "w"), ("a:x", "v")] {
-        ledger.post_with("world", address, 10, json!({ "reference": "r", "dimensions": { "k": value } }));
+        let entry = ledger.post_with("world", address, 10, json!({ "reference": "r", "dimensions": { "k": value } }));
+        let annotate = serde_json::from_value(json!({ "set": { "k": value } })).expect("a pair");
+        ledger.then(&entry, EntryAction::Annotate(annotate));
     }
     ledger.shown().await;
     ledger

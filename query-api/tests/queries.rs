@@ -330,3 +330,36 @@ async fn an_instant_is_read_alike_in_every_argument() {
         }
     }
 }
+
+#[tokio::test]
+async fn annotations_are_read_found_and_stand_among_the_steps() {
+    let Shop { ledger, hold, .. } = shop().await;
+    let id: cauri_domain::ids::EntryId = hold.parse().expect("an id");
+    let annotate = |set: Value, remove: Value| {
+        let annotate = json!({ "set": set, "remove": remove, "reason": "the payee called" });
+        ledger.submit(|_| LedgerCommand::entry(id, EntryAction::Annotate(serde_json::from_value(annotate).expect("pairs"))));
+    };
+    annotate(json!({ "case": "17", "ticket": "t-1" }), json!([]));
+    annotate(json!({ "case": "18" }), json!(["ticket"]));
+    ledger.shown().await;
+    let found = "entries(filter: { annotation: { key: \"case\", value:";
+    let data = ledger
+        .api()
+        .data(&format!(
+            "{{ entry(id: \"{hold}\") {{ state version annotations {{ key value }} steps {{ state effectiveAt reason }} }}
+                now: {found} \"18\" }} }}) {{ edges {{ node {{ id }} }} }}
+                before: {found} \"17\" }} }}) {{ edges {{ node {{ id }} }} }}
+                events: journal(stream: \"entry/{hold}\", first: 9) {{ edges {{ node {{ type }} }} }} }}"
+        ))
+        .await;
+    let step = json!({ "state": "HELD", "effectiveAt": null, "reason": "the payee called" });
+    assert_eq!(
+        data["entry"],
+        json!({ "state": "HELD", "version": 3, "annotations": [{ "key": "case", "value": "18" }], "steps": [step, step] })
+    );
+    assert_eq!(data["now"]["edges"], json!([{ "node": { "id": hold } }]));
+    assert_eq!(data["before"]["edges"], json!([]));
+    let types: Vec<&str> =
+        data["events"]["edges"].as_array().expect("events").iter().filter_map(|edge| edge["node"]["type"].as_str()).collect();
+    assert_eq!(types, ["entry.held", "entry.annotated", "entry.annotated"]);
+}

@@ -2,7 +2,9 @@
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
-use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
+use cauri_domain::entry::{
+    AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
+};
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::journal::{CloseJournal, JournalCommand};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
@@ -67,6 +69,7 @@ pub enum Ask {
     PostHold { entry: u128, amounts: Option<Vec<Amount>>, effective_at: Option<i64> },
     VoidHold { entry: u128 },
     Reverse { entry: u128, by: Option<u128>, at_original_date: bool },
+    Annotate { entry: u128 },
     CloseJournal,
 }
 
@@ -125,6 +128,11 @@ impl Asked {
                 let reverse =
                     ReverseEntry { at_original_date: *at_original_date, entry_id: by.map(EntryId::from_u128), ..ReverseEntry::default() };
                 LedgerCommand::entry(EntryId::from_u128(*entry), EntryAction::Reverse(reverse))
+            }
+            Ask::Annotate { entry } => {
+                let pair = ("case".parse().expect("a key"), self.key.parse().expect("a short text"));
+                let annotate = AnnotateEntry::new([pair].into(), Vec::new(), None).expect("a pair");
+                LedgerCommand::entry(EntryId::from_u128(*entry), EntryAction::Annotate(annotate))
             }
             Ask::CloseJournal => LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
         };

@@ -163,7 +163,9 @@ impl Maker {
                 Ask::PostHold { entry, amounts, effective_at }
             }
             70..74 => Ask::VoidHold { entry: self.hold() },
-            74..83 => {
+            // A hold as often as any entry: what is noted of one that is open is kept in memory.
+            74..77 => Ask::Annotate { entry: if self.random.once_in(2) { self.hold() } else { self.entry() } },
+            77..83 => {
                 let by = self.random.once_in(10).then(|| self.entry());
                 Ask::Reverse { entry: self.entry(), by, at_original_date: self.random.once_in(2) }
             }

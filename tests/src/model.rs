@@ -134,9 +134,11 @@ impl Model {
             | Ask::Reopen { address }
             | Ask::Limits { address, .. } => self.accounts.get(address).map_or(0, |account| account.version),
             Ask::Post { entry: None, .. } => 0,
-            Ask::Post { entry: Some(entry), .. } | Ask::PostHold { entry, .. } | Ask::VoidHold { entry } | Ask::Reverse { entry, .. } => {
-                self.entries.get(entry).map_or(0, |entry| entry.version)
-            }
+            Ask::Post { entry: Some(entry), .. }
+            | Ask::PostHold { entry, .. }
+            | Ask::VoidHold { entry }
+            | Ask::Reverse { entry, .. }
+            | Ask::Annotate { entry } => self.entries.get(entry).map_or(0, |entry| entry.version),
             Ask::CloseJournal => u64::from(self.closed),
         }
     }
@@ -209,6 +211,12 @@ impl Model {
                 Ok(Done { events: 1, version, entry: None })
             }
             Ask::Reverse { entry, by, at_original_date } => self.reverse(*entry, by.unwrap_or(derived), *at_original_date, now),
+            Ask::Annotate { entry } => {
+                let entry = self.entries.get_mut(entry).ok_or(RefusalCode::EntryNotFound)?;
+                let entry = Arc::make_mut(entry);
+                entry.version += 1;
+                Ok(Done { events: 1, version: entry.version, entry: None })
+            }
             Ask::CloseJournal => {
                 self.closed = true;
                 Ok(Done { events: 1, version: 1, entry: None })

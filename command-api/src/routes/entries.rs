@@ -4,7 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use cauri_domain::LedgerCommand;
-use cauri_domain::entry::{EntryAction, PostEntry, PostHold, ReverseEntry, VoidHold};
+use cauri_domain::entry::{AnnotateEntry, EntryAction, PostEntry, PostHold, ReverseEntry, VoidHold};
 use cauri_domain::ids::EntryId;
 use cauri_domain::money::UncheckedMoney;
 use cauri_domain::time::Timestamp;
@@ -23,8 +23,13 @@ use crate::problem::{FieldProblem, Problem};
 use crate::state::ApiState;
 
 /// What can be asked of an entry.
-pub(crate) const COMMANDS: &[Declaration] =
-    &[Declaration::of::<PostEntry>(), Declaration::of::<PostHoldBody>(), Declaration::of::<VoidHold>(), Declaration::of::<ReverseEntry>()];
+pub(crate) const COMMANDS: &[Declaration] = &[
+    Declaration::of::<PostEntry>(),
+    Declaration::of::<PostHoldBody>(),
+    Declaration::of::<VoidHold>(),
+    Declaration::of::<ReverseEntry>(),
+    Declaration::of::<AnnotateEntry>(),
+];
 
 fn act(id: EntryId, action: EntryAction) -> Result<Asked, FieldProblem> {
     Ok(LedgerCommand::entry(id, action).into())
@@ -203,6 +208,37 @@ impl ApiCommand for ReverseEntry {
                 .with(key("payout-1-reverse"))
                 .body(json!({ "reason": "account of the payee is closed", "entry_id": "01957f00-0000-7000-8000-000000000004" })),
             Example::new("reversed_before", 422, "Once").of(PAYOUT).with(key("payout-1-reverse-2")).body(json!({})),
+        ]
+    }
+}
+
+impl ApiCommand for AnnotateEntry {
+    type Target = EntryId;
+    type Need = Write;
+    const OP: &'static str = "annotate_entry";
+    const PATH: &'static str = "/v1/entries/{id}/annotate";
+    const SUMMARY: &'static str = "Annotate an entry";
+    const DESCRIPTION: &'static str = "Pairs that say something of the entry are set or removed, whatever became of it. They move nothing and leave \
+        its dimensions as they are.";
+
+    fn ask(self, id: EntryId) -> Result<Asked, FieldProblem> {
+        act(id, EntryAction::Annotate(self))
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("case_opened", 200, "The collection is looked into").of(COLLECTION).with(key("case-17")).body(json!({
+                "set": { "case": "2026-17", "reviewed_by": "compliance" },
+                "reason": "the payer denies it",
+            })),
+            Example::new("case_closed", 200, "The case is over")
+                .of(COLLECTION)
+                .with(key("case-17-over"))
+                .body(json!({ "set": { "case": "2026-17 closed" }, "remove": ["reviewed_by"] })),
+            Example::new("nothing_to_annotate", 400, "At least one pair is set or removed")
+                .of(COLLECTION)
+                .with(key("case-18"))
+                .body(json!({ "set": {} })),
         ]
     }
 }

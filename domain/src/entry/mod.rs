@@ -10,6 +10,7 @@
 //!
 //! Each rule stands in the order of [`RefusalCode`](crate::refusal::RefusalCode): the first that applies is the answer.
 
+mod annotate;
 mod hold;
 mod post;
 mod refusals;
@@ -17,6 +18,7 @@ mod reverse;
 mod state;
 mod transfer;
 
+pub use annotate::{AnnotateEntry, EntryAnnotated, InvalidAnnotation, MAX_ANNOTATIONS};
 pub use hold::{HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, PostHold, VoidHold};
 pub use post::{EntryHeld, EntryPosted, HoldTerms, PostEntry};
 pub use reverse::{EntryReversed, ReverseEntry, opposite};
@@ -57,6 +59,8 @@ pub enum EntryAction {
     ExpireHold,
     /// Undo it by the opposite entry.
     Reverse(ReverseEntry),
+    /// Say something of it in pairs.
+    Annotate(AnnotateEntry),
 }
 
 impl EntryAction {
@@ -68,6 +72,7 @@ impl EntryAction {
             EntryAction::VoidHold(_) => "void_hold",
             EntryAction::ExpireHold => "expire_hold",
             EntryAction::Reverse(_) => "reverse_entry",
+            EntryAction::Annotate(_) => "annotate_entry",
         }
     }
 
@@ -75,7 +80,7 @@ impl EntryAction {
     pub fn moves_money(&self) -> bool {
         match self {
             EntryAction::Post(_) | EntryAction::PostHold(_) | EntryAction::Reverse(_) => true,
-            EntryAction::VoidHold(_) | EntryAction::ExpireHold => false,
+            EntryAction::VoidHold(_) | EntryAction::ExpireHold | EntryAction::Annotate(_) => false,
         }
     }
 
@@ -83,6 +88,7 @@ impl EntryAction {
     pub fn pairs(&self) -> usize {
         match self {
             EntryAction::Post(post) => post.dimensions.len(),
+            EntryAction::Annotate(annotate) => annotate.pairs(),
             EntryAction::PostHold(_) | EntryAction::VoidHold(_) | EntryAction::ExpireHold | EntryAction::Reverse(_) => 0,
         }
     }
@@ -103,6 +109,8 @@ event_types! {
         HoldExpired(HoldExpired) = "entry.hold_expired" 1,
         /// The opposite entry was posted in the same commit.
         Reversed(EntryReversed) = "entry.reversed" 1,
+        /// Pairs that say something of it were set or removed.
+        Annotated(EntryAnnotated) = "entry.annotated" 1,
     }
 }
 
@@ -143,6 +151,7 @@ impl EntryEvent {
             EntryEvent::HoldVoided(voided) => Effect::Moves(Motion::HoldVoided(voided)),
             EntryEvent::HoldExpired(expired) => Effect::Moves(Motion::HoldExpired(expired)),
             EntryEvent::Reversed(reversed) => Effect::Reverses(reversed),
+            EntryEvent::Annotated(_) => Effect::Notes,
         }
     }
 
@@ -179,6 +188,7 @@ pub fn decide(entry: &Entry, command: &EntryCommand, balances: &Balances) -> Res
         EntryAction::VoidHold(void) => hold::void_hold(entry, void, command.now),
         EntryAction::ExpireHold => hold::expire_hold(entry, command.now),
         EntryAction::Reverse(reverse) => reverse::reverse(entry, reverse),
+        EntryAction::Annotate(annotate) => annotate::annotate(entry, annotate),
     }
 }
 

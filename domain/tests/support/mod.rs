@@ -9,6 +9,7 @@ mod values;
 
 use std::collections::{HashMap, HashSet};
 
+use cauri_domain::StreamVersion;
 use cauri_domain::account::{Account, AccountEvent};
 use cauri_domain::entry::{Entry, EntryEvent};
 use cauri_domain::event::EventSet;
@@ -101,7 +102,10 @@ impl World<ledger::Ledger> for Ledger {
     }
 
     fn record(&mut self, stream: LedgerStream, event: LedgerEvent) {
-        let version = self.state.version(&stream).next();
+        let version = match &stream {
+            LedgerStream::Entry(id) => StreamVersion::new(self.events_of(*id) + 1),
+            stream => self.state.version(stream).next(),
+        };
         self.state.fold(&stream, version, &event).expect("what was decided can be folded");
         self.history.push(match (stream, event) {
             (LedgerStream::Account(address), LedgerEvent::Account(event)) => Happened::Account(address, event),
@@ -111,6 +115,8 @@ impl World<ledger::Ledger> for Ledger {
                 let entry = cauri_domain::entry::evolve(entry, &event).expect("what was decided follows");
                 let held = matches!(entry, Entry::Held(_)).then(|| entry.clone());
                 assert_eq!(self.balances().hold(&id), held, "the fold and the aggregate see one hold");
+                let versions = held.as_ref().map(|_| version.get());
+                assert_eq!(self.balances().hold_version(&id), versions, "the fold knows the version of an open hold");
                 self.entries.insert(id, entry);
                 Happened::Entry(id, event)
             }
@@ -152,6 +158,11 @@ impl Ledger {
     /// Every account and every open hold.
     pub fn balances(&self) -> &Balances {
         self.state.balances()
+    }
+
+    /// How many events an entry has.
+    pub fn events_of(&self, entry: EntryId) -> u64 {
+        self.history.iter().filter(|happened| matches!(happened, Happened::Entry(id, _) if *id == entry)).count() as u64
     }
 
     /// A ledger in which every line of the script was accepted.

@@ -10,18 +10,22 @@
 //! post_hold <entry> [amounts <amount> …] [at <time>]
 //! void <entry>                expire <entry>
 //! reverse <entry> by <entry> [dated]
+//! annotate <entry> [<key>=<value> …] [<key> …]
 //! close_journal
 //! ```
 //!
 //! An account is a liability in XOF unless it says otherwise. An amount is `10`, `10.5EUR` or, in a transfer,
 //! `<=10` for "up to". A time is an offset from now: `+8d`, `-1s`.
 
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::{FromStr, SplitWhitespace};
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
-use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
+use cauri_domain::entry::{
+    AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
+};
 use cauri_domain::ids::CommandKey;
 use cauri_domain::journal::{CloseJournal, JournalCommand};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
@@ -65,6 +69,17 @@ pub fn command(line: &str, now: Timestamp, id: &CommandKey) -> LedgerCommand {
             let by = words.after("by").map(entry_id);
             let reverse = ReverseEntry { at_original_date: words.flag("dated"), entry_id: by, reason: None };
             LedgerCommand::entry(entry, EntryAction::Reverse(reverse))
+        }
+        "annotate" => {
+            let entry = entry_id(words.word());
+            let (mut set, mut remove) = (BTreeMap::new(), Vec::new());
+            for word in words.words.by_ref() {
+                match word.split_once('=') {
+                    Some((key, value)) => drop(set.insert(key.parse().expect("a key"), value.parse().expect("a text"))),
+                    None => remove.push(word.parse().expect("a key")),
+                }
+            }
+            LedgerCommand::entry(entry, EntryAction::Annotate(AnnotateEntry::new(set, remove, None).expect("a pair")))
         }
         "close_journal" => LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
         _ => panic!("`{verb}` is no command of the script: `{line}`"),

@@ -1,4 +1,4 @@
-//! Entries: one by its id, many by account, reference, dimension, state and time.
+//! Entries: one by its id, many by account, reference, dimension, annotation, state and time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -91,6 +91,8 @@ pub struct EntryRow {
     pub reference: Option<ShortText>,
     /// Pairs to group by.
     pub dimensions: BTreeMap<Key, ShortText>,
+    /// What was said of it later, by key.
+    pub annotations: BTreeMap<Key, ShortText>,
     /// What moved or is held, in order.
     pub transfers: Vec<TransferRow>,
     /// The entry that this one undoes.
@@ -131,9 +133,9 @@ pub struct TransferRow {
 pub struct EntryStep {
     /// Where it stands in the journal.
     pub position: Position,
-    /// What the entry became.
+    /// What the entry was from then on.
     pub state: EntryState,
-    /// The business time; absent for `reversed`, whose opposite entry has one.
+    /// The business time; absent for `reversed`, whose opposite entry has one, and where the entry was annotated.
     pub effective_at: Option<Timestamp>,
     /// When it was recorded.
     pub recorded_at: Timestamp,
@@ -150,6 +152,8 @@ pub struct EntryFilter {
     pub reference: Option<ShortText>,
     /// With exactly this pair.
     pub dimension: Option<(Key, ShortText)>,
+    /// Annotated with exactly this pair now.
+    pub annotation: Option<(Key, ShortText)>,
     /// Effective (first event) at or after this instant.
     pub effective_from: Option<Timestamp>,
     /// Effective (first event) before this instant.
@@ -163,7 +167,7 @@ pub struct EntryFilter {
 }
 
 const COLUMNS: &str = "e.position, e.id, e.state, e.effective_at, e.posted_effective_at, e.expires_at, e.recorded_at, e.reference, \
-     e.dimensions, e.transfers, e.reverses, e.reversed_by, e.last_position, e.version";
+     e.dimensions, e.transfers, e.reverses, e.reversed_by, e.last_position, e.version, e.annotations";
 const LIST: &str = "entries";
 
 /// A transfer as the table of entries holds it.
@@ -215,6 +219,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
         expires_at: optional_timestamp(row, 5)?,
         reference: optional(row, 7)?,
         dimensions: json_or_default(row, 8)?,
+        annotations: json_or_default(row, 14)?,
         transfers: transfers
             .into_iter()
             .map(|transfer| TransferRow {
@@ -264,7 +269,7 @@ impl ReadSnapshot {
 
     /// Entries in the order in which they were first recorded, or the other way round.
     ///
-    /// The most selective of reference, dimension, account, state and effective time leads; the others are looked at
+    /// The most selective of reference, annotation, dimension, account, state and effective time leads; the others are looked at
     /// entry by entry.
     pub fn entries(
         &self,
@@ -289,14 +294,14 @@ impl ReadSnapshot {
         let items = rows.into_iter().map(|row| Item { cursor: Cursor::new(LIST, row.first_position), row });
         let mut page = Page::cut(items.collect(), limit);
         for item in &mut page.items {
-            item.row.steps = self.steps(item.row.first_position)?;
+            item.row.steps = self.steps(&item.row)?;
         }
         Ok(page)
     }
 
     fn entries_in(&self, filter: &EntryFilter, range: Range, enough: usize, descending: bool) -> Result<Vec<EntryRow>, ReadError> {
         let generation = self.generation("entries")?;
-        let (entries, dimensions) = (generation.table("entries"), generation.table("entry_dimensions"));
+        let [entries, dimensions, annotations] = ["entries", "entry_dimensions", "entry_annotations"].map(|name| generation.table(name));
         let order = if descending { "DESC" } else { "ASC" };
 
         // What the filter names, in terms of the tables; a name that was never used matches nothing.
@@ -337,8 +342,22 @@ impl ReadSnapshot {
             conditions.push_str(" AND e.effective_at < :effective_to");
             parameters.push((":effective_to", to));
         }
-        let by_dimension = reference.is_none() && dimension.is_some();
-        let by_account = reference.is_none() && !by_dimension && account_no.is_some();
+        let annotation = filter.annotation.as_ref().map(|(key, value)| (key.as_str(), value.as_str()));
+        let by_annotation = reference.is_none() && annotation.is_some();
+        let by_dimension = reference.is_none() && !by_annotation && dimension.is_some();
+        let by_account = reference.is_none() && !by_annotation && !by_dimension && account_no.is_some();
+        if let Some((key, value)) = &annotation {
+            if by_annotation {
+                conditions.push_str(" AND a.key = :annotation_key AND a.value = :annotation_value");
+            } else {
+                conditions.push_str(&format!(
+                    " AND EXISTS (SELECT 1 FROM {annotations} a WHERE a.key = :annotation_key AND a.value = :annotation_value
+                          AND a.position = e.position)"
+                ));
+            }
+            parameters.push((":annotation_key", key));
+            parameters.push((":annotation_value", value));
+        }
         if let Some((key_no, value)) = &dimension {
             if by_dimension {
                 conditions.push_str(" AND d.key_no = :key_no AND d.value = :value");
@@ -389,12 +408,12 @@ impl ReadSnapshot {
             return Ok(found);
         }
 
-        let from = match (reference, by_dimension) {
-            (Some(_), _) => format!("{entries} e INDEXED BY {entries}_reference"),
-            (None, true) => format!("{dimensions} d CROSS JOIN {entries} e ON e.position = d.position"),
-            (None, false) => format!("{entries} e"),
+        let (from, place) = match reference {
+            Some(_) => (format!("{entries} e INDEXED BY {entries}_reference"), "e.position"),
+            None if by_annotation => (format!("{annotations} a CROSS JOIN {entries} e ON e.position = a.position"), "a.position"),
+            None if by_dimension => (format!("{dimensions} d CROSS JOIN {entries} e ON e.position = d.position"), "d.position"),
+            None => (format!("{entries} e"), "e.position"),
         };
-        let place = if by_dimension { "d.position" } else { "e.position" };
         let sql =
             format!("SELECT {COLUMNS} FROM {from} WHERE {place} BETWEEN :first AND :last{conditions} ORDER BY {place} {order} LIMIT :left");
         let mut statement = self.db()?.prepare_cached(&sql)?;
@@ -408,7 +427,7 @@ impl ReadSnapshot {
             }
             Ok(())
         };
-        let by_time = reference.is_none() && !by_dimension && (effective_from.is_some() || effective_to.is_some());
+        let by_time = reference.is_none() && !by_annotation && !by_dimension && (effective_from.is_some() || effective_to.is_some());
         if by_time && state.is_none_or(|state| state == POSTED) {
             for zone in self.zones(effective_from, effective_to, descending)? {
                 let first = zone << ZONE_BITS;
@@ -462,25 +481,33 @@ impl ReadSnapshot {
     }
 
     fn with_steps(&self, mut entry: EntryRow) -> Result<EntryRow, ReadError> {
-        entry.steps = self.steps(entry.first_position)?;
+        entry.steps = self.steps(&entry)?;
         Ok(entry)
     }
 
-    /// What happened to the entry whose first event stands at a position.
-    fn steps(&self, entry: Position) -> Result<Vec<EntryStep>, ReadError> {
+    /// What happened to an entry after its first event.
+    fn steps(&self, entry: &EntryRow) -> Result<Vec<EntryStep>, ReadError> {
         let steps = self.generation("entries")?.table("entry_steps");
-        let sql = format!("SELECT position, state, effective_at, recorded_at, reason FROM {steps} WHERE entry = ?1 ORDER BY position");
+        let sql = format!("SELECT position, effective_at, recorded_at, reason, state FROM {steps} WHERE entry = ?1 ORDER BY position");
         let mut statement = self.db()?.prepare_cached(&sql)?;
-        let found = statement.query_map([entry.get() as i64], |row| {
-            Ok(EntryStep {
-                position: position(row, 0)?,
-                state: state(row, 1)?,
-                effective_at: optional_timestamp(row, 2)?,
-                recorded_at: timestamp(row, 3)?,
-                reason: optional(row, 4)?,
-            })
+        let found = statement.query_map([entry.first_position.get() as i64], |row| {
+            let became = row.get::<_, Option<i64>>(4)?.map(|_| state(row, 4)).transpose()?;
+            let (effective_at, reason) = (optional_timestamp(row, 1)?, optional(row, 3)?);
+            let recorded_at = timestamp(row, 2)?;
+            Ok((EntryStep { position: position(row, 0)?, state: entry.state, effective_at, recorded_at, reason }, became))
         })?;
-        Ok(found.collect::<rusqlite::Result<_>>()?)
+        let mut steps: Vec<(EntryStep, Option<EntryState>)> = found.collect::<rusqlite::Result<_>>()?;
+        // A step that changed nothing has the state of the one before it.
+        let mut now = match steps.iter().find_map(|(_, became)| *became) {
+            None => entry.state,
+            Some(EntryState::HoldPosted | EntryState::HoldVoided | EntryState::HoldExpired | EntryState::Held) => EntryState::Held,
+            Some(EntryState::Reversed | EntryState::Posted) => EntryState::Posted,
+        };
+        for (step, became) in &mut steps {
+            now = became.unwrap_or(now);
+            step.state = now;
+        }
+        Ok(steps.into_iter().map(|(step, _)| step).collect())
     }
 
     /// Positions of an entry's events, in order; none if there is no such entry.

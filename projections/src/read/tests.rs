@@ -170,7 +170,7 @@ fn effects(recorded: &[Recorded]) -> Vec<Effect> {
                 event.effective_at,
                 event.transfers.iter().map(|transfer| (&transfer.debit, &transfer.credit, 0, -transfer.amount.minor())).collect(),
             ),
-            EntryEvent::Reversed(_) => continue,
+            EntryEvent::Reversed(_) | EntryEvent::Annotated(_) => continue,
         };
         for (line, (debit, credit, posted, pending)) in (0..).zip(lines) {
             for (side, account) in [(Side::Debit, debit), (Side::Credit, credit)] {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use cauri_domain::Refusal;
 use cauri_domain::account::{self, Account, AccountAction, AccountCommand, AccountKind, CloseAccount, OpenAccount};
-use cauri_domain::entry::{self, Entry, EntryAction, EntryCommand, EntryEvent, HoldTerms, PostEntry, PostHold, ReverseEntry};
+use cauri_domain::entry::{
+    self, AnnotateEntry, Entry, EntryAction, EntryCommand, EntryEvent, HoldTerms, PostEntry, PostHold, ReverseEntry,
+};
 use cauri_domain::entry::{TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::fold::Balances;
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
@@ -179,6 +181,15 @@ impl Ledger {
             self.entry_of(&command, by, EntryAction::Post(opposite))?;
         }
         Ok(by)
+    }
+
+    /// Sets pairs of an entry and removes others.
+    pub fn annotate(&mut self, id: EntryId, set: &[(&str, &str)], remove: &[&str]) -> Result<(), Refusal> {
+        let set = set.iter().map(|(key, value)| (key.parse().unwrap(), value.parse().unwrap())).collect();
+        let remove = remove.iter().map(|key| key.parse().unwrap()).collect();
+        let annotate = AnnotateEntry::new(set, remove, Some("a case".parse().unwrap())).unwrap();
+        let command = self.command();
+        self.entry_of(&command, id, EntryAction::Annotate(annotate))
     }
 
     /// Ends every hold whose time has passed, as the engine does before it decides anything later.

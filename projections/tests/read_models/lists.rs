@@ -1,6 +1,6 @@
 //! Lists: accounts, entries and the journal, filtered and in pages, compared with the events themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cauri_domain::account::{AccountAction, AccountKind, FreezeAccount, OpenAccount};
 use cauri_domain::entry::{EntryEvent, PostEntry};
@@ -8,6 +8,7 @@ use cauri_domain::event::EventSet;
 use cauri_domain::ids::{AccountAddress, EntryId};
 use cauri_domain::limits::UncheckedLimits;
 use cauri_domain::money::Currency;
+use cauri_domain::text::{Key, ShortText};
 use cauri_event_schemas::ledger::{Event, StreamId};
 use cauri_projections::read::{
     AccountFilter, AccountRow, AccountStatus, Cursor, EntryFilter, EntryRow, EntryState, JournalEventFilter, Page, ReadError, ReadSnapshot,
@@ -124,6 +125,12 @@ fn entries_of_a_day() -> Ledger {
             1 => drop(ledger.reverse(id, false).unwrap()),
             _ => {}
         }
+        if number % 13 == 0 {
+            ledger.annotate(id, &[("case", ["a", "b"][number as usize % 2]), ("ticket", "t")], &[]).unwrap();
+        }
+        if number % 39 == 0 {
+            ledger.annotate(id, &[("case", "closed")], &["ticket"]).unwrap();
+        }
         if number % 100 == 0 {
             ledger.commit();
         }
@@ -141,6 +148,7 @@ struct Expected {
     recorded_at: cauri_domain::time::Timestamp,
     reference: Option<String>,
     provider: Option<String>,
+    annotations: BTreeMap<Key, ShortText>,
     accounts: BTreeSet<AccountAddress>,
 }
 
@@ -151,6 +159,12 @@ fn expected(ledger: &Ledger) -> Vec<Expected> {
         let (state, effective_at, reference, dimensions, transfers) = match event {
             EntryEvent::Posted(event) => (EntryState::Posted, event.effective_at, &event.reference, &event.dimensions, &event.transfers),
             EntryEvent::Held(event) => (EntryState::Held, event.effective_at, &event.reference, &event.dimensions, &event.transfers),
+            EntryEvent::Annotated(annotated) => {
+                let entry = entries.iter_mut().rfind(|entry| entry.id == *id).unwrap();
+                entry.annotations.retain(|key, _| !annotated.removed.contains(key));
+                entry.annotations.extend(annotated.set.clone());
+                continue;
+            }
             later => {
                 let entry = entries.iter_mut().rfind(|entry| entry.id == *id).unwrap();
                 entry.state = match later {
@@ -168,6 +182,7 @@ fn expected(ledger: &Ledger) -> Vec<Expected> {
             effective_at,
             recorded_at: recorded.recorded_at,
             reference: reference.as_ref().map(ToString::to_string),
+            annotations: BTreeMap::new(),
             provider: dimensions.values().next().map(ToString::to_string),
             accounts: transfers.iter().flat_map(|transfer| [transfer.debit.clone(), transfer.credit.clone()]).collect(),
         });
@@ -179,6 +194,7 @@ fn matches(filter: &EntryFilter, entry: &Expected) -> bool {
     filter.account.as_ref().is_none_or(|account| entry.accounts.contains(account))
         && filter.reference.as_ref().is_none_or(|reference| entry.reference.as_deref() == Some(reference.as_str()))
         && filter.dimension.as_ref().is_none_or(|(_, value)| entry.provider.as_deref() == Some(value.as_str()))
+        && filter.annotation.as_ref().is_none_or(|(key, value)| entry.annotations.get(key) == Some(value))
         && filter.effective_from.is_none_or(|from| entry.effective_at >= from)
         && filter.effective_to.is_none_or(|to| entry.effective_at < to)
         && filter.recorded_from.is_none_or(|from| entry.recorded_at >= from)
@@ -193,7 +209,7 @@ fn entries_are_found_by_every_mix_of_filters_in_both_directions() {
     let projected = Projected::of(&ledger);
     let snapshot = projected.reads.snapshot().unwrap();
     let mut numbers = Numbers::from(12);
-    for round in 0..150 {
+    for round in 0..200 {
         let mut given = |one_in: u64| numbers.below(one_in) == 0;
         let mut filter = EntryFilter::default();
         if given(3) {
@@ -205,6 +221,10 @@ fn entries_are_found_by_every_mix_of_filters_in_both_directions() {
         if given(3) {
             let (key, value) = [("provider", "wave"), ("provider", "orange"), ("provider", "mtn")][round % 3];
             filter.dimension = Some((key.parse().unwrap(), value.parse().unwrap()));
+        }
+        if given(3) {
+            let (key, value) = [("case", "a"), ("ticket", "t"), ("case", "closed"), ("case", "never")][round % 4];
+            filter.annotation = Some((key.parse().unwrap(), value.parse().unwrap()));
         }
         if given(3) {
             filter.state = Some(EntryState::ALL[round % 6]);
@@ -271,6 +291,37 @@ fn an_entry_says_what_became_of_it() {
     let page = snapshot.statement(&address("banks:ecobank"), at(-100), at(100), None, None, 10).unwrap().unwrap();
     let lines: Vec<_> = page.lines.rows().map(|line| (line.effective_at, line.entry, line.amount_minor, line.balance_minor)).collect();
     assert_eq!(lines, [(at(20), hold, 5_000, 5_000), (at(20), opposite.id, 5_000, 0)]);
+}
+
+#[test]
+fn an_annotated_entry_says_so_and_stays_what_it_is() {
+    let mut ledger = Ledger::new();
+    ledger.open("banks:ecobank", AccountKind::Asset);
+    ledger.open("customers:awa", AccountKind::Liability);
+    let hold = ledger.hold("banks:ecobank", "customers:awa", 50, at(0), None);
+    ledger.annotate(hold, &[("case", "17"), ("ticket", "t-1")], &[]).unwrap();
+    ledger.commit();
+    let projected = Projected::of(&ledger);
+    let entry = |ledger: &Ledger| {
+        projected.wait(ledger);
+        projected.reads.snapshot().unwrap().entry(hold).unwrap().unwrap()
+    };
+    let pairs = |entry: &EntryRow| entry.annotations.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
+    let held = entry(&ledger);
+    assert_eq!((held.state, held.version.get(), held.last_position.get()), (EntryState::Held, 2, 4));
+    assert_eq!(pairs(&held), "case=17 ticket=t-1");
+
+    // What is annotated and resolved in one batch is at the version of the last event, whichever is written first.
+    ledger.annotate(hold, &[("case", "17 closed")], &["ticket", "never"]).unwrap();
+    ledger.post_hold(hold, None, at(0)).unwrap();
+    ledger.commit();
+    let posted = entry(&ledger);
+    assert_eq!((posted.state, posted.version.get(), posted.last_position.get()), (EntryState::HoldPosted, 4, 6));
+    assert_eq!(pairs(&posted), "case=17 closed");
+    let steps: Vec<_> = posted.steps.iter().map(|step| (step.state, step.position.get(), step.reason.is_some())).collect();
+    assert_eq!(steps, [(EntryState::Held, 4, true), (EntryState::Held, 5, true), (EntryState::HoldPosted, 6, false)]);
+    let stream = JournalEventFilter { stream: Some(StreamId::Entry(hold)), ..JournalEventFilter::default() };
+    assert_eq!(positions(&projected.reads.snapshot().unwrap(), &stream, 10, false), [3, 4, 5, 6]);
 }
 
 fn positions(snapshot: &ReadSnapshot, filter: &JournalEventFilter, limit: usize, descending: bool) -> Vec<u64> {

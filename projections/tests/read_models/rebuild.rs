@@ -61,6 +61,14 @@ fn go_on(ledger: &mut Ledger, numbers: &mut Numbers, steps: u64) {
                 let entry = entries.swap_remove(numbers.below(entries.len() as u64) as usize);
                 let _ = ledger.reverse(entry, step % 2 == 0);
             }
+            6 => {
+                let known = if step % 2 == 0 { &entries } else { &holds };
+                if let Some(entry) = known.get(numbers.below(known.len().max(1) as u64) as usize).copied() {
+                    let (key, value) = (["case", "ticket"][numbers.below(2) as usize], format!("n{}", numbers.below(3)));
+                    let remove: &[&str] = if numbers.below(2) == 0 { &["zone"] } else { &[] };
+                    ledger.annotate(entry, &[(key, value.as_str())], remove).unwrap();
+                }
+            }
             5 if numbers.below(10) == 0 => {
                 let account = format!("{}:opened-at-{}", name(3), ledger.position());
                 ledger.open(&account, AccountKind::Liability);

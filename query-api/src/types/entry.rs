@@ -37,12 +37,14 @@ pub(crate) async fn connection(filter: EntryFilter, arguments: PageArguments, sc
 
 /// The list of the entries that match, from whichever field it is asked for.
 fn list(filter: &EntryFilter) -> ListDigest {
-    let EntryFilter { account, reference, dimension, effective_from, effective_to, recorded_from, recorded_to, state } = filter;
+    let EntryFilter { account, reference, dimension, annotation, effective_from, effective_to, recorded_from, recorded_to, state } = filter;
     List::named("entries")
         .with("account", account.as_ref())
         .with("reference", reference.as_ref())
         .with("dimension.key", dimension.as_ref().map(|(key, _)| key))
         .with("dimension.value", dimension.as_ref().map(|(_, value)| value))
+        .with("annotation.key", annotation.as_ref().map(|(key, _)| key))
+        .with("annotation.value", annotation.as_ref().map(|(_, value)| value))
         .with("effectiveFrom", *effective_from)
         .with("effectiveTo", *effective_to)
         .with("recordedFrom", *recorded_from)
@@ -99,6 +101,11 @@ impl Entry {
     /// Pairs to group by, by key.
     async fn dimensions(&self) -> Vec<Pair> {
         pair::pairs(&self.row.dimensions)
+    }
+
+    /// What was said of it after it was written, by key.
+    async fn annotations(&self) -> Vec<Pair> {
+        pair::pairs(&self.row.annotations)
     }
 
     /// What moved or is held, in order.
@@ -163,6 +170,8 @@ pub struct EntryFilterInput {
     pub(crate) reference: Option<String>,
     /// With exactly this pair among its dimensions.
     pub(crate) dimension: Option<DimensionInput>,
+    /// Annotated with exactly this pair now.
+    pub(crate) annotation: Option<AnnotationInput>,
     /// Effective at or after this instant.
     pub(crate) effective_from: Option<Timestamp>,
     /// Effective before this instant.
@@ -184,18 +193,28 @@ pub struct DimensionInput {
     pub(crate) value: String,
 }
 
+/// An annotation to look for.
+#[derive(Clone, Debug, InputObject)]
+pub struct AnnotationInput {
+    /// The key, such as `case`.
+    pub(crate) key: String,
+    /// The value, such as `2026-17`.
+    pub(crate) value: String,
+}
+
+/// A pair that an entry can have.
+fn pair_of(key: &str, value: &str) -> Result<(Key, ShortText), QueryError> {
+    Ok((key.parse().map_err(QueryError::bad_input)?, value.parse().map_err(QueryError::bad_input)?))
+}
+
 impl EntryFilterInput {
     /// The filter of the read store; refuses texts that no entry can have.
     pub(crate) fn into_filter(self) -> Result<EntryFilter, QueryError> {
-        let dimension = self.dimension.map(|pair| {
-            let key: Key = pair.key.parse().map_err(QueryError::bad_input)?;
-            let value: ShortText = pair.value.parse().map_err(QueryError::bad_input)?;
-            Ok::<_, QueryError>((key, value))
-        });
         Ok(EntryFilter {
             account: self.account.map(|account| account.0),
             reference: self.reference.map(|reference| reference.parse().map_err(QueryError::bad_input)).transpose()?,
-            dimension: dimension.transpose()?,
+            dimension: self.dimension.map(|pair| pair_of(&pair.key, &pair.value)).transpose()?,
+            annotation: self.annotation.map(|pair| pair_of(&pair.key, &pair.value)).transpose()?,
             effective_from: self.effective_from.map(|at| at.0),
             effective_to: self.effective_to.map(|at| at.0),
             recorded_from: self.recorded_from.map(|at| at.0),

@@ -327,7 +327,7 @@ pub(crate) fn shown(id: &EntryKey) -> EntryId {
 
 #[cfg(test)]
 mod tests {
-    use cauri_domain::entry::{self, Entry, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldVoided};
+    use cauri_domain::entry::{self, Entry, EntryAnnotated, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldVoided};
     use cauri_domain::time::Timestamp;
 
     use super::*;
@@ -350,6 +350,8 @@ mod tests {
             (EntryEvent::HoldExpired(HoldExpired { effective_at: at, transfers: transfers() }), motion(Motion::HoldExpired)),
             (EntryEvent::Reversed(EntryReversed { by, reason: None }), Happening::Reversed { by: *by.as_bytes() }),
         ];
+        let annotated = EntryAnnotated { reason: None, removed: Default::default(), set: Default::default() };
+        let (noted, noted_here) = (EntryEvent::Annotated(annotated), Happening::Noted("entry.annotated"));
         // Every state that any legal history reaches, by walking on from nothing.
         let mut reached = vec![(Entry::Unwritten, None, 0)];
         let mut next = 0;
@@ -358,6 +360,8 @@ mod tests {
             next += 1;
             assert_eq!(theirs.status(), EntryState::status(ours));
             assert_eq!(ours.map_or(0, EntryState::version), version);
+            assert_eq!(entry::evolve(theirs.clone(), &noted).ok(), ours.is_some().then(|| theirs.clone()), "{noted:?}");
+            assert_eq!(EntryState::after(ours, &noted_here), ours);
             for (event, happening) in &events {
                 let after = (entry::evolve(theirs.clone(), event).ok(), EntryState::after(ours, happening));
                 match after {
