@@ -4,8 +4,6 @@ use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cauri_domain::LedgerCommand;
-use cauri_domain::account::AccountAction;
-use cauri_domain::entry::EntryAction;
 use cauri_domain::ids::{AccountAddress, CommandId, EntryId};
 use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
@@ -47,6 +45,9 @@ pub struct CommandAnswer {
     /// The entry that the command was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<EntryId>,
+    /// The name of what the command was for, where it is neither an account nor an entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What became of it.
     pub status: Status,
     /// The version of the account's or entry's stream after the command: the `ETag`.
@@ -69,45 +70,38 @@ pub struct CommandAnswer {
     pub replayed: bool,
 }
 
-/// What a command is for, and what a caller can do with it afterwards.
+/// What a command is for; none for the journal itself.
 #[derive(Clone, Debug)]
-pub(crate) enum Target {
-    /// An account; `true` if the command opens it.
-    Account(AccountAddress, bool),
-    /// An entry; `true` if the command writes it.
-    Entry(EntryId, bool),
-    /// The journal.
-    Journal,
-}
+pub(crate) struct Target(Option<LedgerStream>);
 
 impl Target {
     pub(crate) fn of(command: &LedgerCommand) -> Self {
-        match command {
-            LedgerCommand::Account(account) => Target::Account(account.address.clone(), matches!(*account.action, AccountAction::Open(_))),
-            LedgerCommand::Entry { id, action } => Target::Entry(*id, matches!(**action, EntryAction::Post(_))),
-            LedgerCommand::Journal(_) => Target::Journal,
-        }
+        Self(command.stream())
     }
 
     pub(crate) fn address(&self) -> Option<AccountAddress> {
-        match self {
-            Target::Account(address, _) => Some(address.clone()),
-            Target::Entry(..) | Target::Journal => None,
-        }
+        if let Some(LedgerStream::Account(address)) = &self.0 { Some(address.clone()) } else { None }
     }
 
     pub(crate) fn id(&self) -> Option<EntryId> {
-        match self {
-            Target::Entry(id, _) => Some(*id),
-            Target::Account(..) | Target::Journal => None,
+        self.0.as_ref().and_then(LedgerStream::as_entry)
+    }
+
+    /// Its name, where it is neither an account nor an entry.
+    pub(crate) fn name(&self) -> Option<String> {
+        match &self.0 {
+            None | Some(LedgerStream::Account(_) | LedgerStream::Entry(_)) => None,
+            Some(stream) => Some(stream.aggregate_id()),
         }
     }
 
     /// The same target under the id that an accepted command's records name: one of journal format 1 derived it otherwise.
     pub(crate) fn into_recorded(self, outcome: &Outcome<LedgerStream>) -> Self {
-        match (self, outcome) {
-            (Target::Entry(_, writes), Outcome::Accepted(Accepted { stream: StreamId::Entry(id), .. })) => Target::Entry(*id, writes),
-            (target, _) => target,
+        match (&self.0, outcome) {
+            (Some(LedgerStream::Entry(_)), Outcome::Accepted(Accepted { stream: StreamId::Entry(id), .. })) => {
+                Self(Some(LedgerStream::Entry(*id)))
+            }
+            _ => self,
         }
     }
 
@@ -122,12 +116,12 @@ pub(crate) fn token(state: &ApiState, head: &Head) -> String {
     ConsistencyToken::new(state.engine.journal(), head).to_string()
 }
 
-/// The answer to one command.
-pub(crate) fn of_submitted(state: &ApiState, headers: &CommandHeaders, submitted: Submitted) -> Response {
+/// The answer to one command. What it created, if it creates something, stands below `created`.
+pub(crate) fn of_submitted(state: &ApiState, headers: &CommandHeaders, submitted: Submitted, created: Option<&'static str>) -> Response {
     let Submitted { target, key, outcome, head } = submitted;
     let target = target.into_recorded(&outcome);
     match outcome {
-        Outcome::Accepted(accepted) => of_accepted(state, &target, &key, &accepted, &head),
+        Outcome::Accepted(accepted) => of_accepted(state, &target, &key, &accepted, &head, created),
         Outcome::Refused(refused) => of_refused(state, headers, &key, refused, &head),
         Outcome::VersionMismatch { actual } => of_mismatch(headers, &key, actual),
         Outcome::NotApplied { because_of } => {
@@ -138,7 +132,14 @@ pub(crate) fn of_submitted(state: &ApiState, headers: &CommandHeaders, submitted
     }
 }
 
-fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Accepted<LedgerStream>, head: &Head) -> Response {
+fn of_accepted(
+    state: &ApiState,
+    target: &Target,
+    key: &CommandId,
+    accepted: &Accepted<LedgerStream>,
+    head: &Head,
+    created: Option<&str>,
+) -> Response {
     let position = token(state, head);
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -148,17 +149,15 @@ fn of_accepted(state: &ApiState, target: &Target, key: &CommandId, accepted: &Ac
     if accepted.replayed {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
-    let (status, location) = match target {
-        Target::Account(address, true) => (StatusCode::CREATED, Some(format!("/v1/accounts/{address}"))),
-        Target::Entry(id, true) => (StatusCode::CREATED, Some(format!("/v1/entries/{id}"))),
-        Target::Account(..) | Target::Entry(..) | Target::Journal => (StatusCode::OK, None),
-    };
+    let location = created.zip(target.0.as_ref()).map(|(below, stream)| format!("{below}/{}", stream.aggregate_id()));
+    let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     if let Some(location) = location {
         put(&mut headers, LOCATION, &location);
     }
     let answer = CommandAnswer {
         address: target.address(),
         id: target.id(),
+        name: target.name(),
         status: Status::Accepted,
         version: accepted.version,
         position,

@@ -23,16 +23,13 @@ use crate::bulk::{self, BulkItem};
 use crate::headers::CommandHeaders;
 use crate::openapi::{self, Example, Operation};
 use crate::problem::{FieldProblem, Problem, kind};
-use crate::routes::{accounts, entries, journal};
+use crate::routes;
 use crate::state::ApiState;
 use crate::submit::submit_one;
 
-/// The commands by resource.
-const RESOURCES: [&[Declaration]; 4] = [accounts::OPENING, entries::COMMANDS, accounts::COMMANDS, journal::COMMANDS];
-
 /// Every command, in the order in which the description of the API has them and their examples run.
 pub fn commands() -> impl Iterator<Item = &'static Declaration> {
-    RESOURCES.into_iter().flatten()
+    routes::COMMANDS.into_iter().flatten()
 }
 
 /// A command of the API. The type is the body of the single command; in bulk, `op` and the target stand beside its members.
@@ -51,7 +48,8 @@ pub trait ApiCommand: DeserializeOwned + JsonSchema + Send + 'static {
     const SUMMARY: &'static str;
     /// What its caller should know.
     const DESCRIPTION: &'static str;
-    /// The status of the answer when it is accepted, and what it says: 201 where there is something new to look at.
+    /// The status of the answer when it is accepted, and what it says: 201 where there is something new to look at, below the
+    /// command's own path.
     const ACCEPTED: (u16, &'static str) = (200, "It is done.");
     /// Whether it may be an item of a bulk request.
     const IS_BULK_ITEM: bool = true;
@@ -219,7 +217,8 @@ async fn submit<C: ApiCommand>(
     if let Outcome::Refused(refused) = &mut submitted.outcome {
         refused.refusal.pointer = refused.refusal.pointer.take().map(as_written);
     }
-    Ok(of_submitted(&state, &headers, submitted))
+    let created = (C::ACCEPTED.0 == 201).then_some(C::PATH);
+    Ok(of_submitted(&state, &headers, submitted, created))
 }
 
 /// The body of a single command, which may be left out where the command says what that means.

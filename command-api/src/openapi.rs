@@ -14,11 +14,11 @@ use crate::auth::layer::Need;
 use crate::auth::role::Permission;
 use crate::bulk;
 use crate::command::{ApiCommand, Target, commands};
-use crate::examples::{AWA, BEN, FEES, FLOAT, NOBODY, PAYOUT, RECEIVABLE, key, moves};
+use crate::examples::{BEN, FEES, FLOAT, RECEIVABLE, key, moves};
 use crate::problem::{PROBLEM_JSON, PROBLEMS, Problem};
 use crate::readiness::Readiness;
 use crate::routes::bulk::{BulkAnswer, NDJSON};
-use crate::routes::{AcceptGap, GapAnswer, HeadAnswer, StreamHistory};
+use crate::routes::{AcceptGap, GapAnswer, HISTORIES, HeadAnswer, History, StreamHistory};
 
 /// The document as it is served.
 pub const COMMITTED: &str = include_str!("../openapi.json");
@@ -539,16 +539,28 @@ fn to_value(schema: impl Serialize) -> Value {
     serde_json::to_value(schema).unwrap_or_default()
 }
 
+/// Examples with their targets as the parameter of the path.
+fn addressed<T: Target>(mut examples: Vec<Example>) -> Vec<Example> {
+    for example in &mut examples {
+        if let (Some(parameter), Some(target)) = (T::MEMBER, example.target) {
+            example.parameters.insert(0, (parameter, target));
+        }
+    }
+    examples
+}
+
+/// The operation that reads a history.
+pub(crate) fn history<T: History>() -> Operation {
+    let tag = T::PATH.split('/').nth(2).unwrap_or_default();
+    let operation = Operation::get(T::OPERATION, T::PATH, tag, T::SUMMARY, T::DESCRIPTION).read(Reply::Json(shape::<StreamHistory>));
+    Operation { examples: addressed::<T>(T::examples()), ..operation }.named()
+}
+
 /// The operation of a command.
 pub(crate) fn command<C: ApiCommand>() -> Operation {
     let body = if C::without_body().is_some() { Body::Optional(shape::<C>) } else { Body::Required(shape::<C>) };
     let (status, done) = C::ACCEPTED;
-    let mut examples = C::examples();
-    for example in &mut examples {
-        if let (Some(parameter), Some(target)) = (C::Target::MEMBER, example.target) {
-            example.parameters.insert(0, (parameter, target));
-        }
-    }
+    let examples = addressed::<C::Target>(C::examples());
     Operation {
         method: "post",
         path: C::PATH,
@@ -651,31 +663,6 @@ fn operations() -> Vec<Operation> {
             )
         },
         Operation {
-            examples: vec![
-                Example::new("merchant_history", 200, "What happened to the merchant's account").with(("address", AWA)),
-                Example::new("nobodys_history", 404, "Nothing ever happened there").with(("address", NOBODY)),
-            ],
-            ..Operation::get(
-                "accountHistory",
-                "/v1/accounts/{address}",
-                "accounts",
-                "What happened to an account",
-                "The events of the account itself, and the version for `If-Match`. Entries, balances and statements are in GraphQL.",
-            )
-            .read(Reply::Json(shape::<StreamHistory>))
-        },
-        Operation {
-            examples: vec![Example::new("hold_history", 200, "What happened to the payout").with(("id", PAYOUT))],
-            ..Operation::get(
-                "entryHistory",
-                "/v1/entries/{id}",
-                "entries",
-                "What happened to an entry",
-                "The events of the entry, and the version for `If-Match`.",
-            )
-            .read(Reply::Json(shape::<StreamHistory>))
-        },
-        Operation {
             examples: vec![Example::new("head", 200, "The head after all of this")],
             ..Operation::get("head", "/v1/head", "journal", "How far the journal is", "The last position and the Merkle root there.")
                 .read(Reply::Json(shape::<HeadAnswer>))
@@ -721,6 +708,7 @@ fn operations() -> Vec<Operation> {
             ..Operation::get("metrics", "/metrics", "service", "Figures for Prometheus", "Text in Prometheus' format.")
         },
     ];
+    operations.extend(HISTORIES.iter().map(|history| (history.operation)()));
     operations.extend(others.into_iter().map(Operation::named));
     operations
 }

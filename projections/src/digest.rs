@@ -15,9 +15,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use sha2::{Digest as _, Sha256};
 
+use crate::READ_MODELS;
 use crate::catalog::{in_transaction, open_temporary};
 use crate::feed::{Feed, Member};
-use crate::projector::{Generation, READ_MODELS, ReadModel};
+use crate::projector::{Generation, ReadModel};
 
 /// Events of one transaction of a replay.
 const REPLAY_BATCH: usize = 50_000;

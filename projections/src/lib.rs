@@ -21,7 +21,22 @@ mod postings;
 mod projector;
 mod stored;
 
-pub use projector::{Reads, read_models};
+pub use projector::Reads;
+
+use projector::ReadModel;
+
+/// Every read model. A new one stands behind the others.
+pub(crate) const READ_MODELS: [ReadModel; 4] = [
+    ReadModel::of::<account_balances::AccountBalances>(),
+    ReadModel::of::<entries::Entries>(),
+    ReadModel::of::<journal_events::JournalEvents>(),
+    ReadModel::of::<postings::Postings>(),
+];
+
+/// The read models by name, each with the types of event that it reads.
+pub fn read_models() -> impl Iterator<Item = (&'static str, Reads)> {
+    READ_MODELS.iter().map(|model| (model.name, model.reads))
+}
 
 #[cfg(test)]
 #[path = "../tests/read_models/ledger.rs"]

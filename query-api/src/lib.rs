@@ -1,6 +1,6 @@
 //! GraphQL over the read models, every answer as of a position.
 //!
-//! Start with [`router`]; [`query::Query`] is the list of questions. One GraphQL type a file in [`types`] and
+//! Start with [`router`]; [`query::Root`] is the list of questions. One GraphQL type a file in [`types`] and
 //! [`scalars`]: their documentation is the schema's text, and `schema.graphql` beside `src` is what comes out of it.
 //!
 //! **Invariant:** one operation reads one snapshot, so all of its fields are as of the same position.

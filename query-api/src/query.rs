@@ -1,26 +1,33 @@
-//! The root of every query.
+//! The root of every query: the fields here, and those that stand beside their types.
 
 use std::sync::Arc;
 
 use async_graphql::connection::Connection;
-use async_graphql::{Context, Object};
+use async_graphql::{Context, MergedObject, Object};
 use cauri_projections::read::{AccountFilter, JournalEventFilter};
 
 use crate::cursor::{List, ListDigest};
 use crate::error::QueryError;
 use crate::limits::{list_cost, page_cost};
 use crate::page::{self, PageArguments};
-use crate::scalars::{AccountAddress, Currency, EntryId, Position, Stream, Timestamp};
+use crate::scalars::{AccountAddress, Currency, Position, Stream, Timestamp};
 use crate::scope::{Scope, blocking};
 use crate::types::statement::StatementArguments;
-use crate::types::{Account, AccountKind, AccountStatus, AsOf, Balance, Entry, EntryConnection, EntryFilterInput, Head};
-use crate::types::{JournalEventConnection, Projection, Rollup, Statement, TrialBalance, entry, journal_event};
+use crate::types::{self, Account, AccountKind, AccountStatus, AsOf, Balance, Head};
+use crate::types::{JournalEventConnection, Projection, Rollup, Statement, TrialBalance, journal_event};
 
-/// The root of every query.
-#[derive(Debug)]
-pub struct Query;
+/// Every operation is answered out of one snapshot of the read models: all its fields are as of one position, which the answer states (`asOfPosition`, also in the `extensions` of the answer and in the header `Cauri-As-Of-Position`).
+///
+/// `minPosition` takes the `position` that the answer of a command carries (or a plain position of this journal): the operation waits until the read models show it, and fails with the code `POSITION_NOT_REACHED` if that takes too long, or if the journal does not show in time whether a token belongs to it. A token belongs to one history of the journal: after the journal was restored from an older copy it fails with the code `OTHER_HISTORY`, where a plain position would be taken for one of the new history. Given on several fields, or in the header `Cauri-Min-Position` as well, the furthest one counts.
+#[derive(Debug, Default, MergedObject)]
+#[graphql(name = "Query")]
+pub struct Root(Fields, types::Fields);
 
-fn scope<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Scope>, QueryError> {
+/// Fields of the root that stand beside no type of their own.
+#[derive(Debug, Default)]
+pub struct Fields;
+
+pub(crate) fn scope<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Scope>, QueryError> {
     ctx.data_opt::<Arc<Scope>>().ok_or_else(|| QueryError::internal("a query runs without a scope"))
 }
 
@@ -39,12 +46,9 @@ fn list_of_accounts(filter: &AccountFilter) -> ListDigest {
 /// A page of accounts.
 pub type AccountConnection = Connection<String, Account, AsOf>;
 
-/// Every operation is answered out of one snapshot of the read models: all its fields are as of one position, which the answer states (`asOfPosition`, also in the `extensions` of the answer and in the header `Cauri-As-Of-Position`).
-///
-/// `minPosition` takes the `position` that the answer of a command carries (or a plain position of this journal): the operation waits until the read models show it, and fails with the code `POSITION_NOT_REACHED` if that takes too long, or if the journal does not show in time whether a token belongs to it. A token belongs to one history of the journal: after the journal was restored from an older copy it fails with the code `OTHER_HISTORY`, where a plain position would be taken for one of the new history. Given on several fields, or in the header `Cauri-Min-Position` as well, the furthest one counts.
-#[Object]
+#[Object(name = "QueryFields")]
 #[allow(clippy::too_many_arguments, reason = "arguments of the schema")]
-impl Query {
+impl Fields {
     /// The account at an address.
     #[graphql(complexity = "5 + child_complexity")]
     async fn account(
@@ -115,33 +119,6 @@ impl Query {
         let (as_of, known_at) = (as_of.map(|as_of| as_of.0), known_at.map(|known_at| known_at.0));
         let rows = scope(ctx)?.read(move |snapshot| snapshot.rollup(&prefix.0, as_of, known_at)).await?;
         Ok(rows.into_iter().map(Rollup).collect())
-    }
-
-    /// The entry with an id.
-    #[graphql(complexity = "5 + child_complexity")]
-    async fn entry(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Its id.")] id: EntryId,
-        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
-    ) -> Result<Option<Entry>, QueryError> {
-        Entry::load(id.0, scope(ctx)?).await
-    }
-
-    /// Entries, in the order in which they were recorded.
-    #[graphql(complexity = "10 + page_cost(first, last, child_complexity)")]
-    async fn entries(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which entries; all if absent.")] filter: Option<EntryFilterInput>,
-        #[graphql(desc = "How many from the beginning or behind `after`, 50 unless said otherwise, at most 500.")] first: Option<i32>,
-        #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end or before `before`, instead of `first`.")] last: Option<i32>,
-        #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
-        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
-    ) -> Result<EntryConnection, QueryError> {
-        let filter = filter.unwrap_or_default().into_filter()?;
-        entry::connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await
     }
 
     /// What moved on an account in a time, by effective time; null if it was not open by `knownAt`. Later pages stay with what the first one knew.

@@ -14,24 +14,24 @@ use cauri_event_schemas::Position;
 use crate::completion::Shape;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::query::Query;
+use crate::query::Root;
 use crate::scalars::position::position_in_text;
 use crate::scope::{Scope, Sources};
 use crate::subscription::Subscription;
 
 /// The schema of Cauri's queries. There are no mutations: commands go to the command API.
-pub type CauriSchema = Schema<Query, EmptyMutation, Subscription>;
+pub type CauriSchema = Schema<Root, EmptyMutation, Subscription>;
 
 /// The schema in its own language, as committed in `schema.graphql`.
 #[must_use]
 pub fn sdl() -> String {
-    let schema = Schema::build(Query, EmptyMutation, Subscription).finish();
+    let schema = Schema::build(Root::default(), EmptyMutation, Subscription).finish();
     schema.sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2))
 }
 
 pub(crate) fn schema(sources: Sources) -> CauriSchema {
     let limits = sources.limits;
-    Schema::build(Query, EmptyMutation, Subscription).data(sources).data(limits).extension(Conductor).finish()
+    Schema::build(Root::default(), EmptyMutation, Subscription).data(sources).data(limits).extension(Conductor).finish()
 }
 
 /// What an operation is, for what happens around its execution.

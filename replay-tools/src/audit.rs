@@ -3,6 +3,7 @@
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::{EventStore, Head, NewerRecord, Snapshot, Tree};
+use hashbrown::HashMap;
 
 use crate::checks::double_entry::{self, Sums};
 use crate::checks::expected_heads::{self, ExpectedHead};
@@ -13,7 +14,7 @@ use crate::checks::positions::{Positions, span};
 use crate::checks::roots::Roots;
 use crate::checks::time::Time;
 use crate::checks::transitions::{self, Transitions};
-use crate::checks::{Check, limits, snapshots, versions};
+use crate::checks::{self, AggregateCheck, Check, limits, snapshots, versions};
 use crate::finding::Findings;
 use crate::ledger::{Ledger, Number};
 use crate::pipeline::Step;
@@ -57,6 +58,10 @@ pub(crate) struct Audit {
     sample: Sample,
     snapshot: Option<Snapshot>,
     snapshot_note: Option<String>,
+    /// How many records each stream of another aggregate has.
+    others: HashMap<Box<[u8]>, u64>,
+    /// What is looked at of those aggregates.
+    of_aggregates: Vec<Box<dyn AggregateCheck>>,
     /// From here on the fold is not the journal's any more, and why.
     fold_ends: Option<(Position, String)>,
     /// The first record that a newer program wrote.
@@ -123,6 +128,8 @@ impl Audit {
             sample: Sample::default(),
             snapshot,
             snapshot_note: None,
+            others: HashMap::new(),
+            of_aggregates: checks::of_aggregates(),
             fold_ends: None,
             newer: None,
             tree_ends: None,
@@ -256,6 +263,14 @@ impl Audit {
             (Stream::Journal(_), Happening::JournalClosed) => {
                 versions::check(batch, fact, self.journal_records, &mut self.findings);
                 self.journal_records += 1;
+            }
+            (Stream::Other(name, _), Happening::Other(event)) => {
+                let so_far = self.others.entry(batch.text(*name).into()).or_default();
+                versions::check(batch, fact, *so_far, &mut self.findings);
+                *so_far += u64::from(fact.part == 0);
+                for check in &mut self.of_aggregates {
+                    check.record(batch, fact, event, &self.ledger, &mut self.findings);
+                }
             }
             // An event in a stream of another kind: `schemas` has told it.
             _ => {}

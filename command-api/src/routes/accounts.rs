@@ -1,8 +1,5 @@
 //! `/v1/accounts`: open, freeze, unfreeze, close, reopen, limit.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::response::Response;
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::ids::AccountAddress;
@@ -11,14 +8,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::history;
-use crate::auth::layer::{Authorized, Read, Write};
-use crate::command::{ApiCommand, Asked, Declaration, InBody, target_in};
+use super::history::History;
+use crate::auth::layer::Write;
+use crate::command::{ApiCommand, Asked, Declaration, InBody};
 use crate::examples::{AWA, BEN, NOBODY, key};
-use crate::headers::CommandHeaders;
 use crate::openapi::Example;
-use crate::problem::{FieldProblem, Problem};
-use crate::state::ApiState;
+use crate::problem::FieldProblem;
 
 /// Opens an account.
 pub(crate) const OPENING: &[Declaration] = &[Declaration::of::<OpenAccount>()];
@@ -191,13 +186,21 @@ impl ApiCommand for ReopenAccount {
     }
 }
 
-/// `GET /v1/accounts/{address}`: what happened to the account itself, and the version to say in `If-Match`.
-pub(super) async fn history(
-    State(state): State<ApiState>,
-    _caller: Authorized<Read>,
-    headers: CommandHeaders,
-    address: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
-    let address = target_in(address).map_err(|problem| headers.tell(problem))?;
-    history::of(&state, &headers, StreamId::Account(address)).await
+impl History for AccountAddress {
+    const PATH: &'static str = "/v1/accounts/{address}";
+    const OPERATION: &'static str = "accountHistory";
+    const SUMMARY: &'static str = "What happened to an account";
+    const DESCRIPTION: &'static str =
+        "The events of the account itself, and the version for `If-Match`. Entries, balances and statements are in GraphQL.";
+
+    fn stream(self) -> StreamId {
+        StreamId::Account(self)
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("merchant_history", 200, "What happened to the merchant's account").of(AWA),
+            Example::new("nobodys_history", 404, "Nothing ever happened there").of(NOBODY),
+        ]
+    }
 }

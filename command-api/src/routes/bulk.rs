@@ -72,6 +72,9 @@ pub struct BulkResult {
     /// The entry that it was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<EntryId>,
+    /// The name of what it was for, where it is neither an account nor an entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The version of the target's stream: after the command, or as it is where another one was expected.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u64>")]
@@ -112,6 +115,7 @@ impl BulkResult {
             idempotency_key: asked.key.clone(),
             address: target.address(),
             id: target.id(),
+            name: target.name(),
             version: None,
             journal_position: None,
             recorded_at: None,

@@ -1,8 +1,5 @@
 //! `/v1/entries`: post or hold; post, void or reverse what is there.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::response::Response;
 use cauri_domain::LedgerCommand;
 use cauri_domain::entry::{AnnotateEntry, EntryAction, PostEntry, PostHold, ReverseEntry, VoidHold};
 use cauri_domain::ids::EntryId;
@@ -13,14 +10,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::history;
-use crate::auth::layer::{Authorized, Read, Write};
-use crate::command::{ApiCommand, Asked, Declaration, InBody, target_in};
+use super::history::History;
+use crate::auth::layer::Write;
+use crate::command::{ApiCommand, Asked, Declaration, InBody};
 use crate::examples::{AWA, CANCELLED, COLLECTION, FEES, FLOAT, PAYOUT, RECEIVABLE, key, moves, xof};
-use crate::headers::CommandHeaders;
 use crate::openapi::Example;
-use crate::problem::{FieldProblem, Problem};
-use crate::state::ApiState;
+use crate::problem::FieldProblem;
 
 /// What can be asked of an entry.
 pub(crate) const COMMANDS: &[Declaration] = &[
@@ -243,13 +238,17 @@ impl ApiCommand for AnnotateEntry {
     }
 }
 
-/// `GET /v1/entries/{id}`: what happened to the entry, and the version to say in `If-Match`.
-pub(super) async fn history(
-    State(state): State<ApiState>,
-    _caller: Authorized<Read>,
-    headers: CommandHeaders,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
-    let id = target_in(id).map_err(|problem| headers.tell(problem))?;
-    history::of(&state, &headers, StreamId::Entry(id)).await
+impl History for EntryId {
+    const PATH: &'static str = "/v1/entries/{id}";
+    const OPERATION: &'static str = "entryHistory";
+    const SUMMARY: &'static str = "What happened to an entry";
+    const DESCRIPTION: &'static str = "The events of the entry, and the version for `If-Match`.";
+
+    fn stream(self) -> StreamId {
+        StreamId::Entry(self)
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new("hold_history", 200, "What happened to the payout").of(PAYOUT)]
+    }
 }

@@ -1,12 +1,17 @@
 //! The events of one account or entry: where a `Location` leads, and where the version for `If-Match` comes from.
 //!
 //! Balances, statements and lists are the query side's. A stream is short: entries do not stand in their accounts' streams.
+//! What has a history says so by [`History`], beside its commands.
 
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position, StreamVersion};
@@ -16,9 +21,55 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::answer::{etag, json};
+use crate::auth::layer::{Authorized, Read};
+use crate::command::{Target, target_in};
 use crate::headers::CommandHeaders;
+use crate::openapi::{self, Example, Operation};
 use crate::problem::{Problem, kind};
 use crate::state::ApiState;
+
+/// What has a history that can be read, as the path names it.
+pub trait History: Target + 'static {
+    /// Where it is read.
+    const PATH: &'static str;
+    /// The operation's id in OpenAPI.
+    const OPERATION: &'static str;
+    /// What it is, in a few words.
+    const SUMMARY: &'static str;
+    /// What its reader should know.
+    const DESCRIPTION: &'static str;
+
+    /// Its stream.
+    fn stream(self) -> StreamId;
+
+    /// Requests that show it; they run after all commands' own.
+    fn examples() -> Vec<Example>;
+}
+
+/// What is made from a [`History`].
+pub(crate) struct HistoryDeclaration {
+    /// Adds its route.
+    pub(crate) route: fn(Router<ApiState>) -> Router<ApiState>,
+    /// Describes it.
+    pub(crate) operation: fn() -> Operation,
+}
+
+impl HistoryDeclaration {
+    pub(super) const fn of<T: History>() -> Self {
+        Self { route: |router| router.route(T::PATH, get(answer::<T>)), operation: openapi::history::<T> }
+    }
+}
+
+/// Answers a request for a history.
+async fn answer<T: History>(
+    State(state): State<ApiState>,
+    _caller: Authorized<Read>,
+    headers: CommandHeaders,
+    target: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let target: T = target_in(target).map_err(|problem| headers.tell(problem))?;
+    of(&state, &headers, target.stream()).await
+}
 
 /// What happened to one account or entry.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -54,7 +105,7 @@ pub struct StreamEvent {
 }
 
 /// The history of a stream, or 404 where nothing was ever written.
-pub(super) async fn of(state: &ApiState, headers: &CommandHeaders, stream: StreamId) -> Result<Response, Problem> {
+async fn of(state: &ApiState, headers: &CommandHeaders, stream: StreamId) -> Result<Response, Problem> {
     let _place = state.reads.enter().ok_or_else(|| headers.tell(Problem::overloaded(Duration::from_secs(1))))?;
     let store = state.engine.store().clone();
     let turn = state.journal_reads.clone().acquire_owned().await.map_err(|error| Problem::internal(headers.request_id(), error))?;

@@ -12,14 +12,22 @@ pub mod journal;
 
 pub use clock::{AcceptGap, GapAnswer};
 pub use head::HeadAnswer;
+pub(crate) use history::{History, HistoryDeclaration};
 pub use history::{StreamEvent, StreamHistory};
 
 use axum::Router;
 use axum::routing::{get, post};
+use cauri_domain::ids::{AccountAddress, EntryId};
 
-use crate::command;
+use crate::command::{self, Declaration};
 use crate::edge::EdgeLayer;
 use crate::state::ApiState;
+
+/// The commands, in the order in which the description of the API has them and their examples run.
+pub(crate) const COMMANDS: [&[Declaration]; 4] = [accounts::OPENING, entries::COMMANDS, accounts::COMMANDS, journal::COMMANDS];
+
+/// What has a history.
+pub(crate) const HISTORIES: [HistoryDeclaration; 2] = [HistoryDeclaration::of::<AccountAddress>(), HistoryDeclaration::of::<EntryId>()];
 
 /// The command side.
 pub fn router(state: ApiState) -> Router {
@@ -28,9 +36,8 @@ pub fn router(state: ApiState) -> Router {
 
 /// The command side together with other routes, such as those of the query side: one layer is around them all.
 pub fn router_with(state: ApiState, others: Router) -> Router {
-    command::routes(Router::new())
-        .route("/v1/accounts/{address}", get(accounts::history))
-        .route("/v1/entries/{id}", get(entries::history))
+    let histories = |router| HISTORIES.iter().fold(router, |router, history| (history.route)(router));
+    histories(command::routes(Router::new()))
         .route("/v1/bulk", post(bulk::submit))
         .route("/v1/clock/accept-gap", post(clock::accept_gap))
         .route("/v1/head", get(head::head))

@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-use super::{Ledger, LedgerAggregate, LedgerCommand, LedgerStream};
+use super::{Ledger, LedgerAggregate, LedgerStream};
 use crate::account::decide as account_rules;
 use crate::account::{AccountAction, AccountCommand, CloseAccount};
-use crate::entry::{self, Entry, EntryAction, EntryCommand, ReverseEntry};
+use crate::entry::{self as entry_rules, Entry, EntryAction, EntryCommand, ReverseEntry};
 use crate::ids::EntryId;
 use crate::kind::World;
 use crate::refusal::{Refusal, RefusalCode};
 
-/// Decides a command for an account or an entry.
-pub(super) fn decide(command: &LedgerCommand, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
-    match command {
-        LedgerCommand::Account(command) => match &*command.action {
-            AccountAction::Close(close) => close_account(command, close, world),
-            _ => account(command, world),
-        },
-        LedgerCommand::Entry { id, action } => match &**action {
-            EntryAction::Reverse(reverse) => self::reverse(*id, reverse, world),
-            _ => entry(*id, action.clone(), world),
-        },
-        // Commands for the journal itself are decided before those of its kind.
-        LedgerCommand::Journal(_) => Ok(()),
+/// Decides a command for an account.
+pub(super) fn account(command: &AccountCommand, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
+    match &*command.action {
+        AccountAction::Close(close) => close_account(command, close, world),
+        _ => account_alone(command, world),
+    }
+}
+
+/// Decides a command for an entry.
+pub(super) fn entry(id: EntryId, action: &Arc<EntryAction>, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
+    match &**action {
+        EntryAction::Reverse(reverse) => self::reverse(id, reverse, world),
+        _ => entry_alone(id, action.clone(), world),
     }
 }
 
@@ -32,21 +32,21 @@ fn close_account(command: &AccountCommand, close: &CloseAccount, world: &mut imp
     let sweep = account_rules::sweep(&balances.account(&command.address), &command.address, close, world.key(), balances)?;
     let entry_id = sweep.as_ref().and_then(|sweep| sweep.id);
     if let (Some(sweep), Some(id)) = (sweep, entry_id) {
-        entry(id, Arc::new(EntryAction::Post(sweep)), world).map_err(without_pointer)?;
+        entry_alone(id, Arc::new(EntryAction::Post(sweep)), world).map_err(without_pointer)?;
     }
     let action = AccountAction::Close(CloseAccount { entry_id, ..close.clone() });
-    account(&AccountCommand { address: command.address.clone(), action: Arc::new(action) }, world)
+    account_alone(&AccountCommand { address: command.address.clone(), action: Arc::new(action) }, world)
 }
 
 /// Marks the original as reversed and posts its opposite. Both are decided, so that the refusal with precedence is the
 /// answer.
 fn reverse(original: EntryId, reverse: &ReverseEntry, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
     let by = reverse.entry_id.unwrap_or_else(|| EntryId::derived_from(world.key()));
-    let opposite = entry::opposite(&stored_entry(original, world), original, reverse, by);
+    let opposite = entry_rules::opposite(&stored_entry(original, world), original, reverse, by);
     let named = ReverseEntry { entry_id: Some(by), ..reverse.clone() };
-    let reversed = entry(original, Arc::new(EntryAction::Reverse(named)), world);
+    let reversed = entry_alone(original, Arc::new(EntryAction::Reverse(named)), world);
     let posted = match opposite {
-        Some(opposite) => entry(by, Arc::new(EntryAction::Post(opposite)), world).map_err(without_pointer),
+        Some(opposite) => entry_alone(by, Arc::new(EntryAction::Post(opposite)), world).map_err(without_pointer),
         None => Err(Refusal::new(RefusalCode::EntryNotPosted, "the entry moved nothing")),
     };
     match (reversed, posted) {
@@ -55,17 +55,17 @@ fn reverse(original: EntryId, reverse: &ReverseEntry, world: &mut impl World<Led
     }
 }
 
-fn account(command: &AccountCommand, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
+fn account_alone(command: &AccountCommand, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
     let balances = world.state().balances();
     let event = account_rules::decide(&balances.account(&command.address), command, balances)?;
     world.record(LedgerStream::Account(command.address.clone()), event.into());
     Ok(())
 }
 
-fn entry(id: EntryId, action: Arc<EntryAction>, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
+fn entry_alone(id: EntryId, action: Arc<EntryAction>, world: &mut impl World<Ledger>) -> Result<(), Refusal> {
     let stored = stored_entry(id, world);
     let command = EntryCommand { now: world.now(), action };
-    let event = entry::decide(&stored, &command, world.state().balances())?;
+    let event = entry_rules::decide(&stored, &command, world.state().balances())?;
     world.record(LedgerStream::Entry(id), event.into());
     Ok(())
 }

@@ -14,52 +14,53 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::LedgerCommand;
-use crate::account::{AccountAction, ChangeLimits, OpenAccount};
+use crate::account::{AccountAction, AccountCommand, ChangeLimits, OpenAccount};
 use crate::entry::{EntryAction, HoldTerms, PostEntry, PostHold, TransferAmount, TransferRequest};
 use crate::event::write_json;
-use crate::kind::KindCommand;
+use crate::ids::EntryId;
 use crate::limits::{LimitAmount, UncheckedLimits};
 use crate::money::{Currency, UncheckedMoney};
 
 /// Members are written in alphabetical order, `op` among them. Where a command holds money or limits, which can be written in
 /// several ways, its struct is taken apart by name here, so that a field that is added to it does not compile before it is
-/// declared; every other command is declared as it is serialized.
-pub(super) fn declare(command: &LedgerCommand, out: &mut Vec<u8>) {
-    let op = command.op();
-    match command {
-        LedgerCommand::Account(command) => match &*command.action {
-            AccountAction::Open(open) => open_account(op, open, out),
-            AccountAction::ChangeLimits(ChangeLimits { limits }) => {
-                let mut object = Object::begin(out);
-                object.member("address", &command.address);
-                object.limits(limits, None);
-                object.member("op", op);
-                object.end();
+/// declared; every other command is declared [as it is serialized](as_serialized).
+pub(super) fn account(command: &AccountCommand, out: &mut Vec<u8>) {
+    let op = command.action.op();
+    match &*command.action {
+        AccountAction::Open(open) => open_account(op, open, out),
+        AccountAction::ChangeLimits(ChangeLimits { limits }) => {
+            let mut object = Object::begin(out);
+            object.member("address", &command.address);
+            object.limits(limits, None);
+            object.member("op", op);
+            object.end();
+        }
+        action => as_serialized(op, Some(("address", command.address.to_string())), action, out),
+    }
+}
+
+/// Declares a command for an entry.
+pub(super) fn entry(id: EntryId, action: &EntryAction, out: &mut Vec<u8>) {
+    let op = action.op();
+    match action {
+        EntryAction::Post(post) => post_entry(op, post, out),
+        EntryAction::PostHold(PostHold { amounts, effective_at }) => {
+            let mut object = Object::begin(out);
+            if let Some(amounts) = amounts {
+                object.name("amounts");
+                array(object.out, amounts, |out, amount| money(out, *amount));
             }
-            action => as_serialized(op, Some(("address", command.address.to_string())), action, out),
-        },
-        LedgerCommand::Entry { id, action } => match &**action {
-            EntryAction::Post(post) => post_entry(op, post, out),
-            EntryAction::PostHold(PostHold { amounts, effective_at }) => {
-                let mut object = Object::begin(out);
-                if let Some(amounts) = amounts {
-                    object.name("amounts");
-                    array(object.out, amounts, |out, amount| money(out, *amount));
-                }
-                object.option("effective_at", effective_at.as_ref());
-                object.member("id", id);
-                object.member("op", op);
-                object.end();
-            }
-            action => as_serialized(op, Some(("id", id.to_string())), action, out),
-        },
-        LedgerCommand::Journal(command) => as_serialized(op, None, command, out),
+            object.option("effective_at", effective_at.as_ref());
+            object.member("id", &id);
+            object.member("op", op);
+            object.end();
+        }
+        action => as_serialized(op, Some(("id", id.to_string())), action, out),
     }
 }
 
 /// Declares an action whose values have one form each: the members of its struct, with `op` and the target among them.
-fn as_serialized(op: &str, target: Option<(&str, String)>, action: &impl Serialize, out: &mut Vec<u8>) {
+pub(super) fn as_serialized(op: &str, target: Option<(&str, String)>, action: &impl Serialize, out: &mut Vec<u8>) {
     let mut members = BTreeMap::from([("op", Value::from(op))]);
     members.extend(target.map(|(name, target)| (name, Value::from(target))));
     // An enum is serialized as the name of its variant, with what that holds below it.

@@ -1,17 +1,14 @@
 //! The ledger: the journal kind that holds accounts, entries and balances.
 //!
-//! Start with `decide.rs`: it says which aggregates a command touches, in which order. The rules of one aggregate stand
-//! beside it, in [`crate::account`] and [`crate::entry`].
+//! Start with `aggregates.rs`, which says what a ledger is made of, and `decide.rs`: which aggregates a command touches, in
+//! which order. The rules of one aggregate stand in its own folder, such as [`crate::account`] and [`crate::entry`].
 
-mod command;
+mod aggregates;
 mod decide;
 mod declared;
-mod event;
-mod stream;
+mod format_1;
 
-pub use command::LedgerCommand;
-pub use event::LedgerEvent;
-pub use stream::LedgerStream;
+pub use aggregates::{LedgerCommand, LedgerEvent, LedgerStream};
 
 use crate::IllegalTransition;
 use crate::account::AccountAction;
@@ -89,11 +86,7 @@ impl Kind for Ledger {
     }
 
     fn target(command: &LedgerCommand, journal: &ShortText) -> LedgerStream {
-        match command {
-            LedgerCommand::Account(command) => LedgerStream::Account(command.address.clone()),
-            LedgerCommand::Entry { id, .. } => LedgerStream::Entry(*id),
-            LedgerCommand::Journal(_) => LedgerStream::Journal(journal.clone()),
-        }
+        command.stream().unwrap_or_else(|| LedgerStream::Journal(journal.clone()))
     }
 
     fn needs(&self, command: &LedgerCommand, key: &CommandKey, _: &impl Loaded<Self>, need: &mut impl FnMut(LedgerStream)) {
@@ -110,14 +103,14 @@ impl Kind for Ledger {
                     need(LedgerStream::Entry(reverse.entry_id.unwrap_or_else(derived)));
                 }
             }
-            LedgerCommand::Journal(_) => {}
+            _ => {}
         }
     }
 
     fn unwritten(stream: &LedgerStream) -> Option<LedgerAggregate> {
         match stream {
             LedgerStream::Entry(_) => Some(LedgerAggregate::Entry(Entry::Unwritten)),
-            LedgerStream::Account(_) | LedgerStream::Command(_) | LedgerStream::Journal(_) => None,
+            _ => None,
         }
     }
 
@@ -127,14 +120,14 @@ impl Kind for Ledger {
                 let (held, version) = (self.balances.hold(id)?, self.balances.hold_version(id)?);
                 Some((LedgerAggregate::Entry(held), StreamVersion::new(version)))
             }
-            LedgerStream::Account(_) | LedgerStream::Command(_) | LedgerStream::Journal(_) => None,
+            _ => None,
         }
     }
 
     fn version(&self, stream: &LedgerStream) -> StreamVersion {
         match stream {
             LedgerStream::Account(address) => StreamVersion::new(self.balances.version(address)),
-            LedgerStream::Entry(_) | LedgerStream::Command(_) | LedgerStream::Journal(_) => StreamVersion::ZERO,
+            _ => StreamVersion::ZERO,
         }
     }
 
@@ -166,23 +159,23 @@ impl Kind for Ledger {
     }
 
     fn decide(command: &LedgerCommand, world: &mut impl World<Self>) -> Result<(), Refusal> {
-        decide::decide(command, world)
+        command.decide(world)
     }
 
     fn weight(&self, command: &LedgerCommand, loaded: &impl Loaded<Self>) -> usize {
-        let (transfers, pairs) = match command {
+        let transfers = match command {
             LedgerCommand::Entry { id, action } => match &**action {
-                EntryAction::Post(post) => (post.transfers.len(), action.pairs()),
+                EntryAction::Post(post) => post.transfers.len(),
                 // Its event repeats what the entry moves.
                 _ => match loaded.aggregate(&LedgerStream::Entry(*id)) {
-                    Some(LedgerAggregate::Entry(entry)) => (entry.transfers().len(), action.pairs()),
-                    None => (0, action.pairs()),
+                    Some(LedgerAggregate::Entry(entry)) => entry.transfers().len(),
+                    None => 0,
                 },
             },
-            LedgerCommand::Account(command) => (1, command.action.pairs()),
-            LedgerCommand::Journal(_) => (0, 0),
+            // An account that is closed is swept by one.
+            _ => 1,
         };
-        RECORD_BYTES + transfers * TRANSFER_BYTES + pairs * PAIR_BYTES
+        RECORD_BYTES + transfers * TRANSFER_BYTES + command.pairs() * PAIR_BYTES
     }
 
     fn next_due(&self) -> Option<Timestamp> {

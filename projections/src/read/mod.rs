@@ -34,9 +34,10 @@ pub use page::{Cursor, Item, MAX_PAGE, Page};
 pub use statement::{StatementLine, StatementPage};
 pub use status::{ProjectionState, ProjectionStatus};
 
+use crate::READ_MODELS;
 use crate::catalog::{self, CatalogRow};
 use crate::digest::{ModelDigest, digest};
-use crate::projector::{Generation, READ_MODELS, ReadModel};
+use crate::projector::{Generation, ReadModel};
 use crate::runner::{Shared, status_as_last_seen};
 
 /// Connections that are kept for the next snapshots.

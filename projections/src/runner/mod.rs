@@ -22,7 +22,8 @@ use cauri_event_store::EventStore;
 use cauri_event_store::space::Space;
 use crossbeam_channel::Sender;
 
-use crate::projector::{READ_MODELS, ReadModel};
+use crate::READ_MODELS;
+use crate::projector::ReadModel;
 use crate::read::{OpenError, ProjectionStatus, ReadStore};
 pub(crate) use progress::{Shared, status_as_last_seen};
 use writer::Control;

@@ -19,9 +19,10 @@ use cauri_event_store::{
 };
 
 use super::{Runner, RunnerConfig, RunnerState};
+use crate::READ_MODELS;
 use crate::digest::digest_of_replay;
 use crate::ledger::{Ledger, address, at};
-use crate::projector::{READ_MODELS, ReadModel};
+use crate::projector::ReadModel;
 use crate::read::{OpenError, ProjectionState, ProjectionStatus, ReadError, ReadStore};
 
 const SOON: Duration = Duration::from_secs(30);

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use async_graphql::connection::Connection;
-use async_graphql::{InputObject, Object};
+use async_graphql::{Context, InputObject, Object};
 use cauri_domain::text::{Key, ShortText};
 use cauri_projections::read::{EntryFilter, EntryRow};
 
 use super::{AsOf, EntryState, EntryStep, Pair, Transfer, pair};
 use crate::cursor::{List, ListDigest};
 use crate::error::QueryError;
-use crate::limits::list_cost;
+use crate::limits::{list_cost, page_cost};
 use crate::page::{self, PageArguments};
+use crate::query::scope;
 use crate::scalars::{AccountAddress, EntryId, Position, Timestamp};
 use crate::scope::Scope;
 
@@ -157,6 +158,41 @@ impl Entry {
     /// The position that this answer is as of.
     async fn as_of_position(&self) -> Result<Position, QueryError> {
         Ok(self.scope.position().await?.into())
+    }
+}
+
+/// Fields of the root.
+#[derive(Debug, Default)]
+pub struct EntryFields;
+
+#[Object]
+#[allow(clippy::too_many_arguments, reason = "arguments of the schema")]
+impl EntryFields {
+    /// The entry with an id.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn entry(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: EntryId,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<Option<Entry>, QueryError> {
+        Entry::load(id.0, scope(ctx)?).await
+    }
+
+    /// Entries, in the order in which they were recorded.
+    #[graphql(complexity = "10 + page_cost(first, last, child_complexity)")]
+    async fn entries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which entries; all if absent.")] filter: Option<EntryFilterInput>,
+        #[graphql(desc = "How many from the beginning or behind `after`, 50 unless said otherwise, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end or before `before`, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
+        #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+    ) -> Result<EntryConnection, QueryError> {
+        let filter = filter.unwrap_or_default().into_filter()?;
+        connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await
     }
 }
 

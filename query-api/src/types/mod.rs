@@ -1,4 +1,5 @@
-//! The types of the schema, one a file, with the input that says which of it to list. Their documentation is the schema's text.
+//! The types of the schema, one a file, with the input that says which of it to list and its fields of the root. Their
+//! documentation is the schema's text.
 
 pub mod account;
 pub mod account_kind;
@@ -45,6 +46,11 @@ pub use transfer::Transfer;
 pub use trial_balance::TrialBalance;
 pub use trial_balance_row::TrialBalanceRow;
 pub use trial_balance_sum::TrialBalanceSum;
+
+/// Fields of the root that stand beside their type.
+#[derive(Debug, Default, async_graphql::MergedObject)]
+#[graphql(name = "TypeFields")]
+pub struct Fields(entry::EntryFields);
 
 /// GraphQL's `Int` has 32 bits: what is beyond is shown as the largest.
 pub(crate) fn int(number: u64) -> i32 {

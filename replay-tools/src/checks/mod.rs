@@ -2,7 +2,23 @@
 
 use std::fmt;
 
+use cauri_event_schemas::ledger::Event;
 use serde::{Serialize, Serializer};
+
+use crate::finding::Findings;
+use crate::ledger::Ledger;
+use crate::reading::{Fact, ReadBatch};
+
+/// A check of aggregates that move no money. It sees every record of them, in order; which are its own it knows.
+pub(crate) trait AggregateCheck {
+    /// Looks at a record.
+    fn record(&mut self, batch: &ReadBatch, fact: &Fact, event: &Event, ledger: &Ledger, findings: &mut Findings);
+}
+
+/// The checks of aggregates.
+pub(crate) fn of_aggregates() -> Vec<Box<dyn AggregateCheck>> {
+    Vec::new()
+}
 
 /// Declares the checks once: case, name, module and manual come from the same list.
 macro_rules! checks {

@@ -155,7 +155,8 @@ impl Transitions {
             | Happening::JournalClosed
             | Happening::Refused
             | Happening::Reversed { .. }
-            | Happening::Noted(_) => false,
+            | Happening::Noted(_)
+            | Happening::Other(_) => false,
         };
         if let Some(closed) = self.journal_closed.filter(|_| !goes_on) {
             findings.at(Check::Transitions, fact.position, format!("the journal was closed for good at {closed}"));
@@ -203,7 +204,7 @@ impl Transitions {
                 }
             }
             Happening::Noted(_) => *self.notes.entry(*id).or_default() += 1,
-            Happening::Account(_) | Happening::JournalClosed | Happening::Refused => {}
+            Happening::Account(_) | Happening::JournalClosed | Happening::Refused | Happening::Other(_) => {}
         }
         match known {
             Some(slot) => {
@@ -310,6 +311,7 @@ fn name(event: &Happening) -> &'static str {
         Happening::Refused => "command.refused",
         Happening::Reversed { .. } => "entry.reversed",
         Happening::Noted(event_type) => event_type,
+        Happening::Other(event) => event.name(),
         Happening::Moved(moved) => match moved.motion {
             Motion::Posted => "entry.posted",
             Motion::Held => "entry.held",

@@ -20,5 +20,6 @@ pub(crate) fn stream(batch: &ReadBatch, fact: &Fact) -> String {
         Stream::Command(id) => format!("command/{}", batch.shown(*id)),
         Stream::Entry(id, _) => format!("entry/{}", super::transitions::shown(id)),
         Stream::Journal(name) => format!("journal/{}", batch.shown(*name)),
+        Stream::Other(name, _) => batch.shown(*name),
     }
 }

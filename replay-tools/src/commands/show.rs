@@ -68,7 +68,7 @@ impl FromStr for Shown {
             StreamId::Account(address) => Ok(Shown::Account(address)),
             StreamId::Entry(id) => Ok(Shown::Entry(id)),
             StreamId::Command(id) => Ok(Shown::Command(id)),
-            stream @ StreamId::Journal(_) => Ok(Shown::Stream(stream)),
+            stream => Ok(Shown::Stream(stream)),
         }
     }
 }

@@ -19,6 +19,7 @@ use std::ops::Range;
 use cauri_domain::account::AccountEvent;
 use cauri_domain::money::Currency;
 use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::Event;
 use cauri_event_store::{Hash, NewerRecord, StoredBatch};
 
 use crate::checks::{Check, canonical, checksums, positions, schemas};
@@ -97,6 +98,8 @@ pub enum Stream {
     Entry(EntryKey, u64),
     /// The journal itself.
     Journal(Span),
+    /// Any other aggregate, by the name of its stream, with the hash of that.
+    Other(Span, u64),
 }
 
 /// What happened.
@@ -117,6 +120,8 @@ pub enum Happening {
     },
     /// Something was noted of an entry by an event of this type; it changes neither what the entry is nor what it moves.
     Noted(&'static str),
+    /// Something to an aggregate that moves no money.
+    Other(Box<Event>),
 }
 
 /// How an entry's event moves money.
