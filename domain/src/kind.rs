@@ -35,6 +35,9 @@ pub trait Kind: Sized + Send + 'static {
     /// Ids of commands that the engine gives of its own accord begin so; no caller's may. None where nothing falls due.
     const OWN_COMMANDS: Option<&'static str>;
 
+    /// The shape of [`Kind::Frozen`]: it changes whenever that does. A snapshot of another shape is not read.
+    const FROZEN_SHAPE: u32;
+
     /// What can be asked.
     type Command: KindCommand;
     /// What can have happened.

@@ -17,7 +17,7 @@ use cauri_domain::time::Timestamp;
 use cauri_domain::{IllegalTransition, Refusal, RefusalCode};
 use cauri_event_schemas::record::ENGINE;
 use cauri_event_schemas::{Fingerprint, Metadata, Position, Recorded, StreamVersion};
-use cauri_event_store::{Corruption, EventStore, Lookup, Snapshot};
+use cauri_event_store::{Corruption, EventStore, Lookup};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
@@ -187,7 +187,7 @@ impl<K: Kind> Decider<K> {
     /// Restores a snapshot that was taken at `position`; `None` if it is of another shape.
     pub(crate) fn restore(state: &[u8], position: Position, rules: Rules, name: ShortText) -> Option<Self> {
         let shape: SnapshotShape<K::Frozen> = postcard::from_bytes(state).ok()?;
-        let is_ours = shape.format == Snapshot::SHAPE && shape.kind == K::NAME && shape.position == position.get();
+        let is_ours = shape.format == K::FROZEN_SHAPE && shape.kind == K::NAME && shape.position == position.get();
         is_ours.then(|| Self {
             state: K::thaw(shape.state, rules),
             journal: Journal { rules, ..shape.journal },
@@ -201,7 +201,7 @@ impl<K: Kind> Decider<K> {
     /// The state, to be kept for [`Decider::restore`]. Taking it costs little; making bytes of it is for another thread.
     pub(crate) fn freeze(&self) -> Frozen<K> {
         Frozen(SnapshotShape {
-            format: Snapshot::SHAPE,
+            format: K::FROZEN_SHAPE,
             kind: K::NAME.to_owned(),
             position: self.position.get(),
             state: self.state.freeze(),

@@ -176,12 +176,6 @@ pub struct Snapshot {
     pub state: Vec<u8>,
 }
 
-impl Snapshot {
-    /// The shape of `state` that this program writes, and knows alone: its first number. It changes whenever the decision
-    /// state of any kind is kept in another shape.
-    pub const SHAPE: u32 = 4;
-}
-
 /// A journal in some store.
 ///
 /// `&self` throughout: one thread appends while others read. Reads see only what is durable.

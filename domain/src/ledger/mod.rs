@@ -68,6 +68,7 @@ impl Ledger {
 impl Kind for Ledger {
     const NAME: &'static str = "ledger";
     const OWN_COMMANDS: Option<&'static str> = Some(HOLD_EXPIRY);
+    const FROZEN_SHAPE: u32 = 4;
 
     type Command = LedgerCommand;
     type Event = LedgerEvent;

@@ -119,6 +119,7 @@ impl Market {
 impl Kind for Market {
     const NAME: &'static str = "market";
     const OWN_COMMANDS: Option<&'static str> = None;
+    const FROZEN_SHAPE: u32 = 4;
 
     type Command = MarketCommand;
     type Event = MarketEvent;

@@ -137,6 +137,7 @@ impl KindCommand for CounterCommand {
 impl Kind for Counter {
     const NAME: &'static str = "counter";
     const OWN_COMMANDS: Option<&'static str> = None;
+    const FROZEN_SHAPE: u32 = 1;
 
     type Command = CounterCommand;
     type Event = CounterEvent;

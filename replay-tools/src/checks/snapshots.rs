@@ -30,7 +30,7 @@ pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findin
 pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findings: &mut Findings) -> String {
     let position = snapshot.head.position;
     let (of, balances) = match postcard::from_bytes::<Shape>(&snapshot.state) {
-        Ok((Snapshot::SHAPE, kind, of, balances)) if kind == cauri_domain::Ledger::NAME => (of, Balances::thaw(balances, Rules::default())),
+        Ok((cauri_domain::Ledger::FROZEN_SHAPE, kind, of, balances)) if kind == cauri_domain::Ledger::NAME => (of, Balances::thaw(balances, Rules::default())),
         _ => return format!("the one at {position} is of another program's shape: only its head was compared"),
     };
     let mut told = |what: String| findings.at(Check::Snapshots, position, what);
