@@ -111,6 +111,7 @@ impl Audit {
         let mut roots = Roots::default();
         roots.want(expected.iter().map(|expected| expected.position));
         roots.want(snapshot.iter().map(|snapshot| snapshot.head.position));
+        let of_aggregates = checks::of_aggregates(&seed);
         Self {
             seed,
             findings: Findings::default(),
@@ -129,7 +130,7 @@ impl Audit {
             snapshot,
             snapshot_note: None,
             others: HashMap::new(),
-            of_aggregates: checks::of_aggregates(),
+            of_aggregates,
             fold_ends: None,
             newer: None,
             tree_ends: None,
