@@ -13,8 +13,9 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::entry::PostEntry;
 use cauri_domain::ids::{AccountAddress, EntryId};
 use cauri_engine::Outcome;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::answer::of_submitted;
 use crate::auth::layer::{Authorized, Need};
@@ -101,11 +102,16 @@ pub trait Target: DeserializeOwned + Send {
     const MEMBER: Option<&'static str>;
     /// Its schema's name.
     const SCHEMA: &'static str;
+    /// What it is, for the parameter of the path.
+    const MEANING: &'static str;
 
     /// The target where the body says it.
     fn in_body() -> Option<Self> {
         None
     }
+
+    /// Its schema; none where the body says it.
+    fn schema(generator: &mut SchemaGenerator) -> Option<Value>;
 
     /// Reads the parameter of the path.
     ///
@@ -121,6 +127,11 @@ pub struct InBody;
 impl Target for InBody {
     const MEMBER: Option<&'static str> = None;
     const SCHEMA: &'static str = "";
+    const MEANING: &'static str = "";
+
+    fn schema(_: &mut SchemaGenerator) -> Option<Value> {
+        None
+    }
 
     fn in_body() -> Option<Self> {
         Some(Self)
@@ -134,6 +145,11 @@ impl Target for InBody {
 impl Target for AccountAddress {
     const MEMBER: Option<&'static str> = Some("address");
     const SCHEMA: &'static str = "AccountAddress";
+    const MEANING: &'static str = "The account's address.";
+
+    fn schema(generator: &mut SchemaGenerator) -> Option<Value> {
+        Some(generator.subschema_for::<Self>().to_value())
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error: cauri_domain::ids::InvalidAddress| error.to_string())
@@ -143,6 +159,11 @@ impl Target for AccountAddress {
 impl Target for EntryId {
     const MEMBER: Option<&'static str> = Some("id");
     const SCHEMA: &'static str = "EntryId";
+    const MEANING: &'static str = "The entry's id.";
+
+    fn schema(generator: &mut SchemaGenerator) -> Option<Value> {
+        Some(generator.subschema_for::<Self>().to_value())
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error: cauri_domain::ids::InvalidEntryId| error.to_string())

@@ -18,7 +18,7 @@ use crate::examples::{BEN, FEES, FLOAT, RECEIVABLE, key, moves};
 use crate::problem::{PROBLEM_JSON, PROBLEMS, Problem};
 use crate::readiness::Readiness;
 use crate::routes::bulk::{BulkAnswer, NDJSON};
-use crate::routes::{AcceptGap, GapAnswer, HISTORIES, HeadAnswer, History, StreamHistory};
+use crate::routes::{AcceptGap, GapAnswer, HISTORIES, HeadAnswer, History, StreamHistory, TAGS};
 
 /// The document as it is served.
 pub const COMMITTED: &str = include_str!("../openapi.json");
@@ -105,6 +105,8 @@ impl Example {
 pub(crate) struct Operation {
     method: &'static str,
     path: &'static str,
+    /// The parameter of the path: its name, what it is, and its schema.
+    target: Option<(&'static str, &'static str, fn(&mut SchemaGenerator) -> Option<Value>)>,
     id: String,
     tag: &'static str,
     summary: &'static str,
@@ -209,13 +211,7 @@ pub fn answered(answers: &[(&str, Value)]) -> Document {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         }),
         servers: json!([{ "url": "/", "description": "This server." }]),
-        tags: json!([
-            { "name": "accounts", "description": "Open, freeze, close and limit accounts." },
-            { "name": "entries", "description": "Post entries, hold money, post and void holds, reverse." },
-            { "name": "bulk", "description": "Many commands in one request." },
-            { "name": "journal", "description": "The journal itself." },
-            { "name": "service", "description": "The health of this process." },
-        ]),
+        tags: TAGS.into_iter().map(|(name, description)| json!({ "name": name, "description": description })).collect(),
         story: story().iter().map(|example| example.name).collect(),
         paths,
         components: json!({
@@ -251,7 +247,7 @@ fn describe(operation: &Operation, answers: &[(&str, Value)], generator: &mut Sc
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": operation.description,
-        "parameters": parameters(operation),
+        "parameters": parameters(operation, generator),
         "responses": responses(operation, answers, generator),
     });
     if let Some(permission) = operation.permission {
@@ -266,7 +262,7 @@ fn describe(operation: &Operation, answers: &[(&str, Value)], generator: &mut Sc
     described
 }
 
-fn parameters(operation: &Operation) -> Value {
+fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     let mut found = Vec::new();
     let mut add = |name: &str, place: &str, description: &str, schema: Value| {
         let mut parameter = json!({ "name": name, "in": place, "description": description, "schema": schema });
@@ -288,12 +284,10 @@ fn parameters(operation: &Operation) -> Value {
         }
         found.push(parameter);
     };
-    if operation.path.contains("{address}") {
-        let schema = json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+){0,15}$", "maxLength": 200 });
-        add("address", "path", "The account's address.", schema);
-    }
-    if operation.path.contains("{id}") {
-        add("id", "path", "The entry's id.", json!({ "type": "string", "format": "uuid" }));
+    if let Some((name, description, schema)) = operation.target
+        && let Some(schema) = schema(generator)
+    {
+        add(name, "path", description, schema);
     }
     if matches!(operation.body, Body::Bulk) {
         add("atomic", "query", "All or none. The body may say it instead.", json!({ "type": "boolean", "default": false }));
@@ -549,11 +543,16 @@ fn addressed<T: Target>(mut examples: Vec<Example>) -> Vec<Example> {
     examples
 }
 
+/// The parameter of the path that names a target.
+fn parameter<T: Target>() -> Option<(&'static str, &'static str, fn(&mut SchemaGenerator) -> Option<Value>)> {
+    T::MEMBER.map(|name| (name, T::MEANING, T::schema as fn(&mut SchemaGenerator) -> Option<Value>))
+}
+
 /// The operation that reads a history.
 pub(crate) fn history<T: History>() -> Operation {
     let tag = T::PATH.split('/').nth(2).unwrap_or_default();
     let operation = Operation::get(T::OPERATION, T::PATH, tag, T::SUMMARY, T::DESCRIPTION).read(Reply::Json(shape::<StreamHistory>));
-    Operation { examples: addressed::<T>(T::examples()), ..operation }.named()
+    Operation { examples: addressed::<T>(T::examples()), target: parameter::<T>(), ..operation }.named()
 }
 
 /// The operation of a command.
@@ -564,6 +563,7 @@ pub(crate) fn command<C: ApiCommand>() -> Operation {
     Operation {
         method: "post",
         path: C::PATH,
+        target: parameter::<C::Target>(),
         id: camel_case(C::OP),
         // The resource: `/v1/accounts/…`.
         tag: C::PATH.split('/').nth(2).unwrap_or_default(),
@@ -600,6 +600,7 @@ impl Operation {
         Self {
             method: "get",
             path,
+            target: None,
             id: id.to_owned(),
             tag,
             summary,

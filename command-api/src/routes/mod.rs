@@ -26,6 +26,15 @@ use crate::state::ApiState;
 /// The commands, in the order in which the description of the API has them and their examples run.
 pub(crate) const COMMANDS: [&[Declaration]; 4] = [accounts::OPENING, entries::COMMANDS, accounts::COMMANDS, journal::COMMANDS];
 
+/// The resources, as the description of the API groups its operations: the second part of their paths, and what it is about.
+pub(crate) const TAGS: [(&str, &str); 5] = [
+    ("accounts", "Open, freeze, close and limit accounts."),
+    ("entries", "Post entries, hold money, post and void holds, reverse, annotate."),
+    ("bulk", "Many commands in one request."),
+    ("journal", "The journal itself."),
+    ("service", "The health of this process."),
+];
+
 /// What has a history.
 pub(crate) const HISTORIES: [HistoryDeclaration; 2] = [HistoryDeclaration::of::<AccountAddress>(), HistoryDeclaration::of::<EntryId>()];
 

@@ -221,12 +221,12 @@ impl ReadSnapshot {
         stuck.then_some(false)
     }
 
-    fn db(&self) -> Result<&Connection, ReadError> {
+    pub(crate) fn db(&self) -> Result<&Connection, ReadError> {
         self.db.as_ref().ok_or_else(|| ReadError::Failure("the snapshot has ended".into()))
     }
 
     /// The tables of a read model that answer queries.
-    fn generation(&self, read_model: &'static str) -> Result<Generation, ReadError> {
+    pub(crate) fn generation(&self, read_model: &'static str) -> Result<Generation, ReadError> {
         live(&self.rows, read_model).map(|row| row.generation).ok_or(ReadError::NotBuilt { read_model })
     }
 
