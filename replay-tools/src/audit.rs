@@ -21,18 +21,6 @@ use crate::pipeline::Step;
 use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, ReadBatch, Seed, Stream};
 use crate::remembered::RememberedExport;
 
-/// Checks that need every record before: they stop where a record is missing or cannot be understood.
-const NEED_ALL_BEFORE: [Check; 8] = [
-    Check::Versions,
-    Check::Transitions,
-    Check::DoubleEntry,
-    Check::Limits,
-    Check::Holds,
-    Check::Idempotency,
-    Check::Snapshots,
-    Check::ReadModels,
-];
-
 /// The most suspected repetitions that are kept to be looked at; what comes after is another run's work.
 const MOST_SUSPECTS: usize = 1_000;
 
@@ -363,7 +351,7 @@ impl Audit {
         if let Some(position) = self.tree_ends.filter(|_| of_tree) {
             return Some((position, "a record before could not be read"));
         }
-        self.fold_ends.as_ref().filter(|_| NEED_ALL_BEFORE.contains(&check)).map(|(position, why)| (*position, why.as_str()))
+        self.fold_ends.as_ref().filter(|_| check.needs_all_before()).map(|(position, why)| (*position, why.as_str()))
     }
 
     /// The first record that a newer program wrote.

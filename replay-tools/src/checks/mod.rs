@@ -94,6 +94,28 @@ checks! {
 }
 
 impl Check {
+    /// It needs every record before: it stops where a record is missing or cannot be understood.
+    pub(crate) fn needs_all_before(self) -> bool {
+        match self {
+            Check::Versions
+            | Check::Transitions
+            | Check::DoubleEntry
+            | Check::Limits
+            | Check::Holds
+            | Check::Idempotency
+            | Check::Snapshots
+            | Check::ReadModels => true,
+            Check::Checksums
+            | Check::Positions
+            | Check::Roots
+            | Check::ExpectedHeads
+            | Check::Canonical
+            | Check::Schemas
+            | Check::Time
+            | Check::Index => false,
+        }
+    }
+
     /// It looks at what is built from the journal and can be built again, not at the journal itself.
     pub fn is_of_derived(self) -> bool {
         matches!(self, Check::Index | Check::Snapshots | Check::ReadModels)
