@@ -7,6 +7,7 @@
 //! ids arrive in the command, so a replay decides as the first run did.
 
 pub mod account;
+pub mod account_set;
 pub mod command;
 pub mod entry;
 pub mod event;

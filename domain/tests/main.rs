@@ -1,6 +1,7 @@
 //! What the rules promise, told from outside the crate; one binary, so that it links once.
 
 mod account;
+mod account_sets;
 mod entry;
 mod market;
 mod matrix;

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use cauri_domain::StreamVersion;
-use cauri_domain::fold::{Balances, FrozenBalances};
+use cauri_domain::fold::Balances;
 use cauri_domain::journal::Rules;
 use cauri_domain::kind::Kind;
-use cauri_domain::ledger::{LedgerEvent, LedgerStream};
+use cauri_domain::ledger::{FrozenLedger, LedgerEvent, LedgerStream};
 use cauri_domain::time::Timestamp;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -865,8 +865,8 @@ proptest! {
         }
         let before = state(ledger.balances());
         let frozen = ledger.state.freeze();
-        let json: FrozenBalances = serde_json::from_slice(&serde_json::to_vec(&frozen).expect("JSON")).expect("own text");
-        let binary: FrozenBalances = postcard::from_bytes(&postcard::to_stdvec(&frozen).expect("bytes")).expect("own bytes");
+        let json: FrozenLedger = serde_json::from_slice(&serde_json::to_vec(&frozen).expect("JSON")).expect("own text");
+        let binary: FrozenLedger = postcard::from_bytes(&postcard::to_stdvec(&frozen).expect("bytes")).expect("own bytes");
         for restored in [json, binary] {
             let restored = cauri_domain::Ledger::thaw(restored, Rules::default());
             prop_assert_eq!(state(restored.balances()), before.clone());
@@ -895,7 +895,7 @@ proptest! {
             let (stream, event): (_, LedgerEvent) = match happened.clone() {
                 Happened::Account(address, event) => (LedgerStream::Account(address), event.into()),
                 Happened::Entry(id, event) => (LedgerStream::Entry(id), event.into()),
-                Happened::Journal(_) => continue,
+                Happened::Set(..) | Happened::Journal(_) => continue,
             };
             let version = versions.entry(stream.clone()).or_default();
             *version = version.next();

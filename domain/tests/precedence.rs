@@ -34,6 +34,9 @@ const WORLD: &str = "
     close late-shut into c by sweep-1 \n freeze late-ice
     open worn \n open mate \n post worn-1 worn->mate 1000000000000000000 \n reverse worn-1 by undo4
     post worn-2 worn->mate 1000000000000000000 \n post worn-3 mate->worn 1000000000000000000 \n limits mate floor 0
+    create_set all \n create_set south \n add all set south at -9d \n add all account b at -9d
+    create_set left \n add left account b at -9d \n remove left account b at -5d
+    create_set p \n create_set q \n add p set q at -9d \n remove p set q at -5d \n add q set p at -4d
 ";
 
 /// command | everything that is wrong with it | answer
@@ -130,6 +133,17 @@ const TABLE: &str = "
 
     unfreeze b                                      | account_not_frozen                                   | account_not_frozen
     reopen b                                        | account_not_closed                                   | account_not_closed
+    create_set all                                  | account_set_exists                                   | account_set_exists
+    add none account none                           | account_set_not_found, account_not_found             | account_set_not_found
+    add all account none at +8d                     | account_not_found, effective_in_future_too_far       | account_not_found
+    add all account b at +8d                        | effective_in_future_too_far, already_a_member        | effective_in_future_too_far
+    add all account b at -9d                        | already_a_member                                     | already_a_member
+    remove left account b at +8d                    | effective_in_future_too_far, not_a_member            | effective_in_future_too_far
+    remove left account b at -9d                    | not_a_member                                         | not_a_member
+    remove none account none                        | account_set_not_found, account_not_found             | account_set_not_found
+    remove left account none at +8d                 | account_not_found, effective_in_future_too_far       | account_not_found
+    add p set q at -6d                              | membership_out_of_order, membership_cycle            | membership_out_of_order
+    add south set all                               | membership_cycle                                     | membership_cycle
 ";
 
 /// For each command the rules that can be broken together, in order; a rule in two lines excludes what it is not beside.
@@ -149,6 +163,9 @@ const TOGETHER: &str = "
     limits    | account_not_found currency_mismatch amount_scale amount_too_large invalid_limits below_floor above_ceiling
     limits    | account_closed currency_mismatch
     limits    | invalid_limits above_ceiling
+    add      | account_set_not_found account_not_found effective_in_future_too_far already_a_member
+    add      | membership_out_of_order membership_cycle
+    remove   | account_set_not_found account_not_found effective_in_future_too_far not_a_member
 ";
 
 struct Row {

@@ -7,6 +7,7 @@ use cauri_domain::RefusalCode;
 use cauri_domain::account::{
     AccountClosed, AccountEvent, AccountFrozen, AccountKind, AccountOpened, AccountReopened, AccountUnfrozen, LimitsChanged,
 };
+use cauri_domain::account_set::{AccountSetCreated, AccountSetEvent, Member, MemberAdded, MemberRemoved};
 use cauri_domain::command::{CommandEvent, CommandRefused};
 use cauri_domain::entry::{
     EntryAnnotated, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
@@ -145,6 +146,23 @@ fn any_entry_event() -> impl Strategy<Value = EntryEvent> {
     ]
 }
 
+fn any_member() -> impl Strategy<Value = Member> {
+    prop_oneof![
+        any_address().prop_map(Member::Account),
+        "[a-z][a-z0-9_.-]{0,63}".prop_map(|name| Member::Set(name.parse().expect("a name"))),
+    ]
+}
+
+fn any_account_set_event() -> impl Strategy<Value = AccountSetEvent> {
+    let changed = || (any_time(), any_member(), option::of(any_text()));
+    prop_oneof![
+        (option::of(any_text()), any_pairs())
+            .prop_map(|(description, metadata)| AccountSetEvent::Created(AccountSetCreated { description, metadata })),
+        changed().prop_map(|(effective_at, member, reason)| AccountSetEvent::MemberAdded(MemberAdded { effective_at, member, reason })),
+        changed().prop_map(|(effective_at, member, reason)| AccountSetEvent::MemberRemoved(MemberRemoved { effective_at, member, reason })),
+    ]
+}
+
 /// Any event of any aggregate.
 pub fn any_event() -> impl Strategy<Value = Event> {
     // Details may hold anything, control characters too.
@@ -155,6 +173,7 @@ pub fn any_event() -> impl Strategy<Value = Event> {
             Event::Command(CommandEvent::Refused(CommandRefused { code, detail, op, pointer }))
         }),
         6 => any_entry_event().prop_map(Event::Entry),
+        2 => any_account_set_event().prop_map(Event::AccountSet),
         1 => option::of(any_text()).prop_map(|reason| Event::Journal(JournalEvent::Closed(JournalClosed { reason }))),
     ]
 }

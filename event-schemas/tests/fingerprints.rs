@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
+use cauri_domain::account_set::{AccountSetAction, AccountSetCommand, ChangeMembers, CreateAccountSet, Member};
 use cauri_domain::entry::{
     AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
 };
@@ -118,7 +119,31 @@ fn commands() -> Vec<LedgerCommand> {
         annotate(&[("case", "2026-17"), ("zone", "Chez \"Awa\" é")], &["a.key", "ticket"], Some("the payer denies it")),
         annotate(&[], &["ticket"], None),
         annotate(&[("case", "1")], &[], None),
+        account_set(AccountSetAction::Create(CreateAccountSet {
+            description: Some("Marchands \u{e9}".parse().expect("a text")),
+            metadata: [("region".parse().expect("a key"), "sud".parse().expect("a text"))].into(),
+            name: "all".parse().expect("a name"),
+        })),
+        account_set(AccountSetAction::Create(CreateAccountSet {
+            description: None,
+            metadata: Default::default(),
+            name: "all".parse().expect("a name"),
+        })),
+        account_set(AccountSetAction::Add(ChangeMembers {
+            effective_at: Some(at),
+            member: Member::Account("merchants:awa".parse().expect("an address")),
+            reason: Some("moved".parse().expect("a text")),
+        })),
+        account_set(AccountSetAction::Remove(ChangeMembers {
+            effective_at: None,
+            member: Member::Set("south".parse().expect("a name")),
+            reason: None,
+        })),
     ]
+}
+
+fn account_set(action: AccountSetAction) -> LedgerCommand {
+    LedgerCommand::AccountSet(AccountSetCommand { name: "all".parse().expect("a name"), action: std::sync::Arc::new(action) })
 }
 
 fn annotate(set: &[(&str, &str)], remove: &[&str], reason: Option<&str>) -> LedgerCommand {

@@ -4,6 +4,8 @@
 mod scribe;
 
 use cauri_domain::account::{AccountEvent, AccountFrozen, AccountKind, LimitsChanged};
+use cauri_domain::account_set::{AccountSetCreated, AccountSetEvent, Member, MemberAdded, MemberRemoved};
+use cauri_domain::entry::{EntryAnnotated, EntryEvent};
 use cauri_domain::journal::{JournalClosed, JournalEvent};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
@@ -597,6 +599,97 @@ fn damage_without_end_is_counted_and_not_told_without_end() {
     assert_eq!(report.findings.len(), 20);
     assert_eq!(report.checks.iter().find(|check| check.check == Check::DoubleEntry).unwrap().findings, 100);
     assert!(report.to_string().contains("double_entry: 80 more findings are not told"), "{report}");
+}
+
+/// Two sets, of which `all` has had `south` in it since the first day.
+fn sets() -> Scribe {
+    let mut scribe = wallets();
+    set_event(&mut scribe, "all", created());
+    set_event(&mut scribe, "south", created());
+    set_event(&mut scribe, "all", added(Member::Set("south".parse().unwrap()), 0));
+    scribe
+}
+
+fn set_event(scribe: &mut Scribe, name: &str, event: AccountSetEvent) {
+    scribe.commit(vec![(StreamId::AccountSet(name.parse().unwrap()), event.into())]);
+}
+
+fn created() -> AccountSetEvent {
+    AccountSetEvent::Created(AccountSetCreated { description: None, metadata: Default::default() })
+}
+
+fn added(member: Member, seconds: i64) -> AccountSetEvent {
+    AccountSetEvent::MemberAdded(MemberAdded { effective_at: at(seconds), member, reason: None })
+}
+
+fn removed(member: Member, seconds: i64) -> AccountSetEvent {
+    AccountSetEvent::MemberRemoved(MemberRemoved { effective_at: at(seconds), member, reason: None })
+}
+
+#[test]
+fn account_sets_of_what_exists_in_order_are_well() {
+    let mut scribe = sets();
+    set_event(&mut scribe, "south", added(Member::Account(account("kofi")), 10));
+    set_event(&mut scribe, "south", removed(Member::Account(account("kofi")), 20));
+    set_event(&mut scribe, "south", added(Member::Account(account("kofi")), 20));
+    set_event(&mut scribe, "all", removed(Member::Set("south".parse().unwrap()), 30));
+    set_event(&mut scribe, "south", added(Member::Set("all".parse().unwrap()), 30));
+    let report = audit(scribe.store());
+    assert!(report.ok, "{report}");
+}
+
+#[test]
+fn account_sets_that_are_created_twice_or_hold_what_is_not_there() {
+    let mut scribe = sets();
+    set_event(&mut scribe, "all", created());
+    speaks(scribe.store(), Check::AccountSets, 8, "the account set all was created before");
+    let mut scribe = sets();
+    set_event(&mut scribe, "all", added(Member::Account(account("nobody")), 0));
+    speaks(scribe.store(), Check::AccountSets, 8, "the account nobody was added to the account set all and is not there");
+    let mut scribe = sets();
+    set_event(&mut scribe, "none", added(Member::Account(account("kofi")), 0));
+    speaks(scribe.store(), Check::AccountSets, 8, "a member was added to the account set none, which was never created");
+}
+
+#[test]
+fn account_sets_whose_members_come_and_go_out_of_order() {
+    let mut scribe = sets();
+    set_event(&mut scribe, "all", added(Member::Set("south".parse().unwrap()), 5));
+    speaks(scribe.store(), Check::AccountSets, 8, "the set south is in the account set all at");
+    let mut scribe = sets();
+    set_event(&mut scribe, "all", removed(Member::Set("south".parse().unwrap()), 0));
+    speaks(scribe.store(), Check::AccountSets, 8, "the set south was removed from the account set all at");
+}
+
+#[test]
+fn account_sets_that_are_in_themselves() {
+    let mut scribe = sets();
+    set_event(&mut scribe, "south", added(Member::Set("all".parse().unwrap()), -7));
+    speaks(scribe.store(), Check::AccountSets, 8, "is in itself at 2026-03-16T08:00:00");
+    // A way that lasted when the other did, though it does no more.
+    let mut scribe = sets();
+    set_event(&mut scribe, "all", removed(Member::Set("south".parse().unwrap()), 30));
+    set_event(&mut scribe, "south", added(Member::Set("all".parse().unwrap()), 29));
+    speaks(scribe.store(), Check::AccountSets, 9, "is in itself at 2026-03-16T08:00:29");
+}
+
+#[test]
+fn versions_of_an_account_set_and_of_an_annotated_entry() {
+    let mut scribe = sets();
+    set_event(&mut scribe, "south", added(Member::Account(account("kofi")), 0));
+    scribe.forge(8, "\"version\":2", "\"version\":3");
+    speaks(scribe.store(), Check::Versions, 8, "account_set/south has 1 records so far, this one says that it is version 3");
+    let annotated = |scribe: &mut Scribe| {
+        let set = [("case".parse().unwrap(), "17".parse().unwrap())].into();
+        let event = EntryEvent::Annotated(EntryAnnotated { reason: None, removed: Default::default(), set });
+        scribe.commit(vec![(StreamId::Entry(id(1)), event.into())]);
+    };
+    let mut scribe = wallets();
+    annotated(&mut scribe);
+    annotated(&mut scribe);
+    assert!(audit(scribe.store()).ok);
+    scribe.forge(6, "\"version\":3", "\"version\":2");
+    speaks(scribe.store(), Check::Versions, 6, "has 2 records so far, this one says that it is version 2");
 }
 
 #[test]

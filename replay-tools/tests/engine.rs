@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
-use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
+use cauri_domain::account_set::{AccountSetAction, AccountSetCommand, ChangeMembers, CreateAccountSet, Member, SetName};
+use cauri_domain::entry::{
+    AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
+};
 use cauri_domain::fold::Balances;
 use cauri_domain::ids::{AccountAddress, CommandKey};
 use cauri_domain::ledger::Ledger;
@@ -43,6 +46,8 @@ enum Asked {
     PostHold { entry: u128, amounts: Option<Vec<i64>>, dated: Option<i64> },
     VoidHold { entry: u128 },
     Reverse { entry: u128, at_original_date: bool },
+    Annotate { entry: u128 },
+    ChangeSet { add: bool, set: usize, member: usize, dated: Option<i64> },
     Freeze(usize),
     Unfreeze(usize),
     Close { account: usize, sweep_to: usize },
@@ -59,6 +64,14 @@ const ACCOUNTS: [(&str, AccountKind, &str); 6] = [
     ("bank:eur", AccountKind::Asset, "EUR"),
     ("position:eur", AccountKind::Equity, "EUR"),
 ];
+
+const SETS: [&str; 4] = ["all", "north", "south", "far.south"];
+
+fn create_set(name: &str) -> LedgerCommand {
+    let name: SetName = name.parse().unwrap();
+    let create = CreateAccountSet { description: None, metadata: BTreeMap::new(), name: name.clone() };
+    LedgerCommand::AccountSet(AccountSetCommand { name, action: Arc::new(AccountSetAction::Create(create)) })
+}
 
 fn name(account: usize) -> AccountAddress {
     scribe::account(ACCOUNTS[account % ACCOUNTS.len()].0)
@@ -85,6 +98,9 @@ fn asked() -> impl Strategy<Value = Asked> {
             .prop_map(|(entry, amounts, dated)| Asked::PostHold { entry, amounts, dated }),
         8 => entry().prop_map(|entry| Asked::VoidHold { entry }),
         10 => (entry(), any::<bool>()).prop_map(|(entry, at_original_date)| Asked::Reverse { entry, at_original_date }),
+        4 => entry().prop_map(|entry| Asked::Annotate { entry }),
+        8 => (prop::bool::weighted(0.7), 0..SETS.len(), 0..SETS.len() + ACCOUNTS.len(), dated())
+            .prop_map(|(add, set, member, dated)| Asked::ChangeSet { add, set, member, dated }),
         1 => any_account().prop_map(Asked::Freeze),
         4 => any_account().prop_map(Asked::Unfreeze),
         1 => (any_account(), any_account()).prop_map(|(account, sweep_to)| Asked::Close { account, sweep_to }),
@@ -175,6 +191,21 @@ impl Caller {
             Asked::VoidHold { entry: number } => entry(number, EntryAction::VoidHold(VoidHold { reason: None })),
             Asked::Reverse { entry: number, at_original_date } => {
                 entry(number, EntryAction::Reverse(ReverseEntry { at_original_date: *at_original_date, entry_id: None, reason: None }))
+            }
+            Asked::Annotate { entry: number } => {
+                let pairs = [("case".parse().unwrap(), "17".parse().unwrap())].into();
+                entry(number, EntryAction::Annotate(AnnotateEntry::new(pairs, Vec::new(), None).unwrap()))
+            }
+            Asked::ChangeSet { add, set, member, dated: effective } => {
+                let member = match SETS.get(*member) {
+                    Some(set) => Member::Set(set.parse().unwrap()),
+                    None => Member::Account(name(*member)),
+                };
+                let change = ChangeMembers { effective_at: dated(effective), member, reason: None };
+                let action = if *add { AccountSetAction::Add(change) } else { AccountSetAction::Remove(change) };
+                // The first time it is there.
+                SETS.into_iter().for_each(|name| drop(self.submit(create_set(name))));
+                LedgerCommand::AccountSet(AccountSetCommand { name: SETS[*set].parse().unwrap(), action: Arc::new(action) })
             }
             Asked::Freeze(number) => account(number, AccountAction::Freeze(FreezeAccount::default())),
             Asked::Unfreeze(number) => account(number, AccountAction::Unfreeze),

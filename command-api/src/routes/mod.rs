@@ -1,5 +1,6 @@
 //! The routes: one file per resource, as the addresses have them.
 
+pub mod account_sets;
 pub mod accounts;
 pub mod bulk;
 mod clock;
@@ -17,6 +18,7 @@ pub use history::{StreamEvent, StreamHistory};
 
 use axum::Router;
 use axum::routing::{get, post};
+use cauri_domain::account_set::SetName;
 use cauri_domain::ids::{AccountAddress, EntryId};
 
 use crate::command::{self, Declaration};
@@ -24,19 +26,22 @@ use crate::edge::EdgeLayer;
 use crate::state::ApiState;
 
 /// The commands, in the order in which the description of the API has them and their examples run.
-pub(crate) const COMMANDS: [&[Declaration]; 4] = [accounts::OPENING, entries::COMMANDS, accounts::COMMANDS, journal::COMMANDS];
+pub(crate) const COMMANDS: [&[Declaration]; 5] =
+    [accounts::OPENING, entries::COMMANDS, account_sets::COMMANDS, accounts::COMMANDS, journal::COMMANDS];
 
 /// The resources, as the description of the API groups its operations: the second part of their paths, and what it is about.
-pub(crate) const TAGS: [(&str, &str); 5] = [
+pub(crate) const TAGS: [(&str, &str); 6] = [
     ("accounts", "Open, freeze, close and limit accounts."),
     ("entries", "Post entries, hold money, post and void holds, reverse, annotate."),
+    ("account_sets", "Say which accounts belong together, from when until when."),
     ("bulk", "Many commands in one request."),
     ("journal", "The journal itself."),
     ("service", "The health of this process."),
 ];
 
 /// What has a history.
-pub(crate) const HISTORIES: [HistoryDeclaration; 2] = [HistoryDeclaration::of::<AccountAddress>(), HistoryDeclaration::of::<EntryId>()];
+pub(crate) const HISTORIES: [HistoryDeclaration; 3] =
+    [HistoryDeclaration::of::<AccountAddress>(), HistoryDeclaration::of::<EntryId>(), HistoryDeclaration::of::<SetName>()];
 
 /// The command side.
 pub fn router(state: ApiState) -> Router {

@@ -120,8 +120,9 @@ async fn every_example_of_the_document_gets_the_status_that_it_says() {
             request = request.header("content-type", media_type);
         }
         let response = sender.send_request(request.body(Full::new(hyper::body::Bytes::from(body))).unwrap()).await.unwrap();
-        assert_eq!(response.status().as_u16(), found.status, "{name}");
+        let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(status, found.status, "{name}: {}", String::from_utf8_lossy(&bytes));
         let answer: Value = serde_json::from_slice(&bytes).unwrap();
         assert_valid(&document, &found.answer_schema, &answer, name);
         if let (Some((media_type, body)), true) = (&found.body, found.status != 400)

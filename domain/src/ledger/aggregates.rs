@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{Ledger, decide, declared, format_1};
 use crate::account::{AccountAction, AccountCommand, AccountEvent, OpenAccount};
+use crate::account_set::{self, AccountSetCommand, AccountSetEvent, SetName};
 use crate::command::CommandEvent;
 use crate::entry::{EntryAction, EntryEvent, PostEntry};
 use crate::event_union;
@@ -29,6 +30,8 @@ pub enum LedgerCommand {
         /// What to do.
         action: Arc<EntryAction>,
     },
+    /// For an account set.
+    AccountSet(AccountSetCommand),
     /// For the journal itself.
     Journal(JournalCommand),
 }
@@ -40,6 +43,8 @@ event_union! {
         Entry(EntryEvent),
         /// To an account.
         Account(AccountEvent),
+        /// To an account set.
+        AccountSet(AccountSetEvent),
         /// To a command that wrote nothing else.
         Command(CommandEvent),
         /// To the journal itself.
@@ -52,6 +57,8 @@ event_union! {
 pub enum LedgerStream {
     /// Events of an account.
     Account(AccountAddress),
+    /// Events of an account set.
+    AccountSet(SetName),
     /// The refusal of a command.
     Command(CommandKey),
     /// Events of an entry.
@@ -88,7 +95,7 @@ impl LedgerCommand {
         match self {
             LedgerCommand::Account(command) => command.action.moves_money(),
             LedgerCommand::Entry { action, .. } => action.moves_money(),
-            LedgerCommand::Journal(_) => false,
+            LedgerCommand::AccountSet(_) | LedgerCommand::Journal(_) => false,
         }
     }
 
@@ -97,6 +104,7 @@ impl LedgerCommand {
         match self {
             LedgerCommand::Account(command) => Some(LedgerStream::Account(command.address.clone())),
             LedgerCommand::Entry { id, .. } => Some(LedgerStream::Entry(*id)),
+            LedgerCommand::AccountSet(command) => Some(LedgerStream::AccountSet(command.name.clone())),
             LedgerCommand::Journal(_) => None,
         }
     }
@@ -106,6 +114,7 @@ impl LedgerCommand {
         match self {
             LedgerCommand::Account(command) => command.action.pairs(),
             LedgerCommand::Entry { action, .. } => action.pairs(),
+            LedgerCommand::AccountSet(command) => command.action.pairs(),
             LedgerCommand::Journal(_) => 0,
         }
     }
@@ -115,6 +124,7 @@ impl LedgerCommand {
         match self {
             LedgerCommand::Account(command) => decide::account(command, world),
             LedgerCommand::Entry { id, action } => decide::entry(*id, action, world),
+            LedgerCommand::AccountSet(command) => account_set::execute(command, world),
             // Commands for the journal itself are decided before those of its kind.
             LedgerCommand::Journal(_) => Ok(()),
         }
@@ -126,6 +136,7 @@ impl KindCommand for LedgerCommand {
         match self {
             LedgerCommand::Account(command) => command.action.op(),
             LedgerCommand::Entry { action, .. } => action.op(),
+            LedgerCommand::AccountSet(command) => command.action.op(),
             LedgerCommand::Journal(command) => command.op(),
         }
     }
@@ -134,6 +145,9 @@ impl KindCommand for LedgerCommand {
         match self {
             LedgerCommand::Account(command) => declared::account(command, out),
             LedgerCommand::Entry { id, action } => declared::entry(*id, action, out),
+            LedgerCommand::AccountSet(command) => {
+                declared::as_serialized(command.action.op(), Some(("name", command.name.to_string())), &command.action, out);
+            }
             LedgerCommand::Journal(command) => declared::as_serialized(command.op(), None, command, out),
         }
     }
@@ -172,6 +186,7 @@ impl LedgerStream {
     pub fn aggregate_type(&self) -> &'static str {
         match self {
             LedgerStream::Account(_) => "account",
+            LedgerStream::AccountSet(_) => "account_set",
             LedgerStream::Command(_) => "command",
             LedgerStream::Entry(_) => "entry",
             LedgerStream::Journal(_) => "journal",
@@ -193,6 +208,7 @@ impl LedgerStream {
     fn write_id(&self, out: &mut Vec<u8>) {
         match self {
             LedgerStream::Account(address) => out.extend_from_slice(address.as_str().as_bytes()),
+            LedgerStream::AccountSet(name) => out.extend_from_slice(name.as_str().as_bytes()),
             LedgerStream::Command(key) => key.write_to(out),
             LedgerStream::Entry(id) => id.write_to(out),
             LedgerStream::Journal(name) => out.extend_from_slice(name.as_str().as_bytes()),
@@ -212,6 +228,7 @@ impl StreamKey for LedgerStream {
         let (aggregate, id) = name.split_once('/').ok_or_else(invalid)?;
         match aggregate {
             "account" => id.parse().map(LedgerStream::Account).map_err(|_| invalid()),
+            "account_set" => id.parse().map(LedgerStream::AccountSet).map_err(|_| invalid()),
             "command" => id.parse().map(LedgerStream::Command).map_err(|_| invalid()),
             "entry" => id.parse().map(LedgerStream::Entry).map_err(|_| invalid()),
             "journal" => id.parse().map(LedgerStream::Journal).map_err(|_| invalid()),

@@ -10,8 +10,11 @@ mod format_1;
 
 pub use aggregates::{LedgerCommand, LedgerEvent, LedgerStream};
 
+use serde::{Deserialize, Serialize};
+
 use crate::IllegalTransition;
 use crate::account::AccountAction;
+use crate::account_set::{AccountSets, FrozenAccountSets};
 use crate::entry::{self, Effect, Entry, EntryAction};
 use crate::event::EventSet;
 use crate::example;
@@ -40,6 +43,21 @@ const RECORD_BYTES: usize = 8_192;
 #[derive(Debug)]
 pub struct Ledger {
     balances: Balances,
+    account_sets: AccountSets,
+}
+
+/// A moment of a ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerMark {
+    balances: Mark,
+    account_sets: Mark,
+}
+
+/// A copy of a ledger for a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FrozenLedger {
+    balances: FrozenBalances,
+    account_sets: FrozenAccountSets,
 }
 
 /// An aggregate of a ledger that is loaded from its stream.
@@ -63,23 +81,28 @@ impl Ledger {
     pub fn balances(&self) -> &Balances {
         &self.balances
     }
+
+    /// Every account set.
+    pub fn account_sets(&self) -> &AccountSets {
+        &self.account_sets
+    }
 }
 
 impl Kind for Ledger {
     const NAME: &'static str = "ledger";
     const OWN_COMMANDS: Option<&'static str> = Some(HOLD_EXPIRY);
-    const FROZEN_SHAPE: u32 = 4;
+    const FROZEN_SHAPE: u32 = 5;
 
     type Command = LedgerCommand;
     type Event = LedgerEvent;
     type Stream = LedgerStream;
     type Aggregate = LedgerAggregate;
-    type Mark = Mark;
-    type Frozen = FrozenBalances;
+    type Mark = LedgerMark;
+    type Frozen = FrozenLedger;
     type Figures = LedgerFigures;
 
     fn empty(rules: Rules) -> Self {
-        Self { balances: Balances::new(rules) }
+        Self { balances: Balances::new(rules), account_sets: AccountSets::default() }
     }
 
     fn set_rules(&mut self, rules: Rules) {
@@ -128,6 +151,7 @@ impl Kind for Ledger {
     fn version(&self, stream: &LedgerStream) -> StreamVersion {
         match stream {
             LedgerStream::Account(address) => StreamVersion::new(self.balances.version(address)),
+            LedgerStream::AccountSet(name) => StreamVersion::new(self.account_sets.version(name)),
             _ => StreamVersion::ZERO,
         }
     }
@@ -154,6 +178,7 @@ impl Kind for Ledger {
                 self.balances.note_version(address, version.get());
                 Ok(())
             }
+            (LedgerEvent::AccountSet(event), LedgerStream::AccountSet(name)) => self.account_sets.apply(name, event),
             (LedgerEvent::Command(_), LedgerStream::Command(_)) | (LedgerEvent::Journal(_), LedgerStream::Journal(_)) => Ok(()),
             (event, stream) => Err(IllegalTransition::new(stream.to_string(), "of another type", event.name())),
         }
@@ -189,28 +214,30 @@ impl Kind for Ledger {
         Some((command, LedgerCommand::entry(id, EntryAction::ExpireHold)))
     }
 
-    fn mark(&self) -> Mark {
-        self.balances.mark()
+    fn mark(&self) -> LedgerMark {
+        LedgerMark { balances: self.balances.mark(), account_sets: self.account_sets.mark() }
     }
 
-    fn roll_back(&mut self, mark: Mark) {
-        self.balances.roll_back(mark);
+    fn roll_back(&mut self, mark: LedgerMark) {
+        self.balances.roll_back(mark.balances);
+        self.account_sets.roll_back(mark.account_sets);
     }
 
-    fn forget(&mut self, mark: Mark) {
-        self.balances.forget(mark);
+    fn forget(&mut self, mark: LedgerMark) {
+        self.balances.forget(mark.balances);
+        self.account_sets.forget(mark.account_sets);
     }
 
     fn len(&self) -> usize {
-        self.balances.accounts().len() + self.balances.open_holds()
+        self.balances.accounts().len() + self.balances.open_holds() + self.account_sets.len() + self.account_sets.memberships()
     }
 
-    fn freeze(&self) -> FrozenBalances {
-        self.balances.freeze()
+    fn freeze(&self) -> FrozenLedger {
+        FrozenLedger { balances: self.balances.freeze(), account_sets: self.account_sets.freeze() }
     }
 
-    fn thaw(frozen: FrozenBalances, rules: Rules) -> Self {
-        Self { balances: Balances::thaw(frozen, rules) }
+    fn thaw(frozen: FrozenLedger, rules: Rules) -> Self {
+        Self { balances: Balances::thaw(frozen.balances, rules), account_sets: AccountSets::thaw(frozen.account_sets) }
     }
 
     fn figures(&self) -> LedgerFigures {
@@ -221,6 +248,7 @@ impl Kind for Ledger {
         match event {
             LedgerEvent::Entry(_) => LedgerStream::Entry(example::entry(1)),
             LedgerEvent::Account(_) => LedgerStream::Account(example::address(example::AWA)),
+            LedgerEvent::AccountSet(_) => LedgerStream::AccountSet("merchants".parse().expect("a name")),
             LedgerEvent::Command(_) => LedgerStream::Command(example::command()),
             LedgerEvent::Journal(_) => LedgerStream::Journal(example::text("ledger")),
         }

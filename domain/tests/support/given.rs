@@ -1,6 +1,7 @@
 //! Given a script, when a line, then events or a refusal: `cqrs_es::test::TestFramework` on folded balances.
 
 use cauri_domain::account::Account;
+use cauri_domain::account_set::AccountSet;
 use cauri_domain::entry::{Entry, EntryCommand};
 use cauri_domain::fold::Balances;
 use cauri_domain::ids::CommandKey;
@@ -46,6 +47,17 @@ impl Given {
         TestFramework::with(self.balances()).given(events.collect()).when(EntryCommand { now: self.0.now, action })
     }
 
+    /// When an account set is asked.
+    pub fn when_set(self, line: &str) -> AggregateResultValidator<AccountSet> {
+        let LedgerCommand::AccountSet(command) = command(line, self.0.now, &id()) else { panic!("`{line}` is for no account set") };
+        let events = self.0.history.iter().filter_map(|happened| match happened {
+            Happened::Set(name, event) if *name == command.name => Some(event.clone()),
+            _ => None,
+        });
+        let (events, now) = (events.collect(), self.0.now);
+        TestFramework::with(self.0.state).given(events).when((now, command))
+    }
+
     /// The balances as a replay sees them: folded from events alone.
     pub fn balances(&self) -> Balances {
         let mut balances = Balances::new(Rules::default());
@@ -53,7 +65,7 @@ impl Given {
             match happened {
                 Happened::Account(address, event) => balances.apply_account(address, event),
                 Happened::Entry(id, event) => balances.apply_entry(id, event),
-                Happened::Journal(_) => Ok(()),
+                Happened::Set(..) | Happened::Journal(_) => Ok(()),
             }
             .expect("what was decided can be folded");
         }

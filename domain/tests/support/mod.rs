@@ -11,13 +11,14 @@ use std::collections::{HashMap, HashSet};
 
 use cauri_domain::StreamVersion;
 use cauri_domain::account::{Account, AccountEvent};
+use cauri_domain::account_set::{AccountSetEvent, SetName};
 use cauri_domain::entry::{Entry, EntryEvent};
 use cauri_domain::event::EventSet;
-use cauri_domain::fold::{Balances, Mark, Totals};
+use cauri_domain::fold::{Balances, Totals};
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
 use cauri_domain::journal::{self, Journal, JournalEvent, Rules};
 use cauri_domain::kind::{Kind, Loaded, World, decide};
-use cauri_domain::ledger::{self, LedgerAggregate, LedgerEvent, LedgerStream};
+use cauri_domain::ledger::{self, LedgerAggregate, LedgerEvent, LedgerMark, LedgerStream};
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_domain::{LedgerCommand, Refusal, RefusalCode};
@@ -31,6 +32,7 @@ pub use values::*;
 pub enum Happened {
     Account(AccountAddress, AccountEvent),
     Entry(EntryId, EntryEvent),
+    Set(SetName, AccountSetEvent),
     Journal(JournalEvent),
 }
 
@@ -39,6 +41,7 @@ impl Happened {
         match self {
             Happened::Account(_, event) => event.name(),
             Happened::Entry(_, event) => event.name(),
+            Happened::Set(_, event) => event.name(),
             Happened::Journal(event) => event.name(),
         }
     }
@@ -60,7 +63,7 @@ pub struct Ledger {
 
 /// A moment of a ledger.
 pub struct Moment {
-    state: Mark,
+    state: LedgerMark,
     entries: HashMap<EntryId, Entry>,
     history: usize,
     journal: Journal,
@@ -120,6 +123,7 @@ impl World<ledger::Ledger> for Ledger {
                 self.entries.insert(id, entry);
                 Happened::Entry(id, event)
             }
+            (LedgerStream::AccountSet(name), LedgerEvent::AccountSet(event)) => Happened::Set(name, event),
             (LedgerStream::Journal(_), LedgerEvent::Journal(event)) => {
                 self.journal = journal::evolve(self.journal, &event).expect("what was decided follows");
                 Happened::Journal(event)

@@ -11,6 +11,9 @@
 //! void <entry>                expire <entry>
 //! reverse <entry> by <entry> [dated]
 //! annotate <entry> [<key>=<value> …] [<key> …]
+//! create_set <set>
+//! add <set> account|set <name> [at <time>]
+//! remove <set> account|set <name> [at <time>]
 //! close_journal
 //! ```
 //!
@@ -20,9 +23,11 @@
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::{FromStr, SplitWhitespace};
+use std::sync::Arc;
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
+use cauri_domain::account_set::{AccountSetAction, AccountSetCommand, ChangeMembers, CreateAccountSet, Member, SetName};
 use cauri_domain::entry::{
     AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
 };
@@ -80,6 +85,22 @@ pub fn command(line: &str, now: Timestamp, id: &CommandKey) -> LedgerCommand {
                 }
             }
             LedgerCommand::entry(entry, EntryAction::Annotate(AnnotateEntry::new(set, remove, None).expect("a pair")))
+        }
+        "create_set" => {
+            let name: SetName = words.word().parse().expect("a name");
+            let create = CreateAccountSet { description: None, metadata: BTreeMap::new(), name: name.clone() };
+            LedgerCommand::AccountSet(AccountSetCommand { name, action: Arc::new(AccountSetAction::Create(create)) })
+        }
+        "add" | "remove" => {
+            let name = words.word().parse().expect("a name");
+            let member = match words.word() {
+                "account" => Member::Account(address(words.word())),
+                "set" => Member::Set(words.word().parse().expect("a name")),
+                other => panic!("`{other}` is no member"),
+            };
+            let change = ChangeMembers { effective_at: words.time_after("at"), member, reason: None };
+            let action = if verb == "add" { AccountSetAction::Add(change) } else { AccountSetAction::Remove(change) };
+            LedgerCommand::AccountSet(AccountSetCommand { name, action: Arc::new(action) })
         }
         "close_journal" => LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
         _ => panic!("`{verb}` is no command of the script: `{line}`"),

@@ -16,8 +16,8 @@ pub(crate) trait AggregateCheck {
 }
 
 /// The checks of aggregates.
-pub(crate) fn of_aggregates(_seed: &Seed) -> Vec<Box<dyn AggregateCheck>> {
-    Vec::new()
+pub(crate) fn of_aggregates(seed: &Seed) -> Vec<Box<dyn AggregateCheck>> {
+    vec![Box::new(account_sets::AccountSets::new(seed))]
 }
 
 /// Declares the checks once: case, name, module and manual come from the same list.
@@ -83,6 +83,8 @@ checks! {
         "Look at the account with `cauri-replay show`, and find out how the entry came into the journal.";
     Holds holds "holds": "What is pending is the sum of the open holds, each was resolved as it was held, and none outlived its expiry.",
         "Look at the entry with `cauri-replay show`, and find out how the record came into the journal.";
+    AccountSets account_sets "account_sets": "Members of account sets are added and removed in order, exist, and no set is ever in itself.",
+        "The record was not decided by Cauri's rules: find out how it came into the journal, and correct it by removing the member.";
     Idempotency idempotency "idempotency": "No command was carried out twice.",
         "Reverse the second effect if it is real money, and find out how the same command was accepted twice.";
     Index index "index": "The look-ups by stream and by command lead where the journal says.",
@@ -102,6 +104,7 @@ impl Check {
             | Check::DoubleEntry
             | Check::Limits
             | Check::Holds
+            | Check::AccountSets
             | Check::Idempotency
             | Check::Snapshots
             | Check::ReadModels => true,
