@@ -12,6 +12,7 @@ pub mod runner;
 
 mod account_balances;
 mod account_numbers;
+mod account_sets;
 mod catalog;
 mod entries;
 mod feed;
@@ -21,16 +22,18 @@ mod postings;
 mod projector;
 mod stored;
 
+pub use account_sets::{AccountSetRow, MembershipRow};
 pub use projector::Reads;
 
 use projector::ReadModel;
 
 /// Every read model. A new one stands behind the others.
-pub(crate) const READ_MODELS: [ReadModel; 4] = [
+pub(crate) const READ_MODELS: [ReadModel; 5] = [
     ReadModel::of::<account_balances::AccountBalances>(),
     ReadModel::of::<entries::Entries>(),
     ReadModel::of::<journal_events::JournalEvents>(),
     ReadModel::of::<postings::Postings>(),
+    ReadModel::of::<account_sets::AccountSets>(),
 ];
 
 /// The read models by name, each with the types of event that it reads.

@@ -204,6 +204,33 @@ fn lists() -> Vec<Listed> {
         ],
     );
     of(
+        "Query.accountSets",
+        "/accountSets",
+        &[
+            "accountSets(PAGE) { C }",
+            "accountSets(account: \"a:x\", PAGE) { C }",
+            "accountSets(account: \"a:x\", asOf: \"2100-01-01T00:00:00Z\", PAGE) { C }",
+        ],
+    );
+    of(
+        "AccountSet.members",
+        "/accountSet/members",
+        &[
+            "accountSet(name: \"all\") { members(PAGE) { C } }",
+            "accountSet(name: \"some\") { members(PAGE) { C } }",
+            "accountSet(name: \"all\") { members(asOf: \"2100-01-01T00:00:00Z\", PAGE) { C } }",
+        ],
+    );
+    of(
+        "AccountSet.accounts",
+        "/accountSet/accounts",
+        &[
+            "accountSet(name: \"all\") { accounts(PAGE) { C } }",
+            "accountSet(name: \"some\") { accounts(PAGE) { C } }",
+            "accountSet(name: \"all\") { accounts(asOf: \"2100-01-01T00:00:00Z\", PAGE) { C } }",
+        ],
+    );
+    of(
         "Query.journal",
         "/journal",
         &[
@@ -256,6 +283,12 @@ async fn with_entries_to_page() -> Ledger {
         let entry = ledger.post_with("world", address, 10, json!({ "reference": "r", "dimensions": { "k": value } }));
         let annotate = serde_json::from_value(json!({ "set": { "k": value } })).expect("a pair");
         ledger.then(&entry, EntryAction::Annotate(annotate));
+    }
+    for name in ["all", "some"] {
+        ledger.change_set(name, "create", json!({ "name": name, "metadata": {} }));
+        for address in ["a:x", "a:y"] {
+            ledger.change_set(name, "add", json!({ "member": { "account": address }, "effective_at": "1990-01-01T00:00:00Z" }));
+        }
     }
     ledger.shown().await;
     ledger

@@ -363,3 +363,61 @@ async fn annotations_are_read_found_and_stand_among_the_steps() {
         data["events"]["edges"].as_array().expect("events").iter().filter_map(|edge| edge["node"]["type"].as_str()).collect();
     assert_eq!(types, ["entry.held", "entry.annotated", "entry.annotated"]);
 }
+
+#[tokio::test]
+async fn an_account_set_says_what_is_in_it_and_an_account_in_which_sets_it_is() {
+    let Shop { ledger, .. } = shop().await;
+    for name in ["merchants", "merchants.cotonou"] {
+        ledger.change_set(name, "create", json!({ "name": name, "description": "Marchands", "metadata": { "country": "BJ" } }));
+    }
+    let january = "2026-01-01T00:00:00Z";
+    let add = |set: &str, member: Value| ledger.change_set(set, "add", json!({ "member": member, "effective_at": january }));
+    add("merchants", json!({ "set": "merchants.cotonou" }));
+    add("merchants", json!({ "account": "merchants:awatou" }));
+    add("merchants.cotonou", json!({ "account": "merchants:awa:available" }));
+    add("merchants.cotonou", json!({ "account": "merchants:awatou" }));
+    let left = json!({ "member": { "account": "merchants:awatou" }, "effective_at": "2026-02-01T00:00:00Z" });
+    ledger.change_set("merchants.cotonou", "remove", left);
+    ledger.shown().await;
+    let data = ledger
+        .api()
+        .data(
+            "{ accountSet(name: \"merchants\") { name description metadata { key value } version
+                 members { edges { node { account { address } set { name members(asOf: \"2026-01-15T00:00:00Z\") { edges { node {
+                   account { address } since until } } } } since until } } }
+                 accounts { edges { node { address balance { posted { amount } } } } }
+                 before: accounts(asOf: \"2025-12-31T23:59:59Z\") { edges { node { address } } } }
+               none: accountSet(name: \"nobody\") { name }
+               of: accountSets(account: \"merchants:awatou\", asOf: \"2026-01-15T00:00:00Z\") { edges { node { name } } }
+               now: accountSets(account: \"merchants:awatou\") { edges { node { name } } } }",
+        )
+        .await;
+    let (since, until) = ("2026-01-01T00:00:00.000000Z", "2026-02-01T00:00:00.000000Z");
+    assert_eq!(
+        data["accountSet"],
+        json!({
+            "name": "merchants", "description": "Marchands", "metadata": [{ "key": "country", "value": "BJ" }], "version": 3,
+            "members": { "edges": [
+                { "node": { "account": { "address": "merchants:awatou" }, "set": null, "since": since, "until": null } },
+                { "node": { "account": null, "since": since, "until": null, "set": { "name": "merchants.cotonou", "members": { "edges": [
+                    { "node": { "account": { "address": "merchants:awa:available" }, "since": since, "until": null } },
+                    { "node": { "account": { "address": "merchants:awatou" }, "since": since, "until": until } },
+                ] } } } },
+            ] },
+            // Awatou is in it by itself; Awa through the set.
+            "accounts": { "edges": [
+                { "node": { "address": "merchants:awa:available", "balance": { "posted": { "amount": "8600" } } } },
+                { "node": { "address": "merchants:awatou", "balance": { "posted": { "amount": "0" } } } },
+            ] },
+            "before": { "edges": [] },
+        })
+    );
+    assert_eq!(data["none"], Value::Null);
+    assert_eq!(data["of"]["edges"], json!([{ "node": { "name": "merchants" } }, { "node": { "name": "merchants.cotonou" } }]));
+    assert_eq!(data["now"]["edges"], json!([{ "node": { "name": "merchants" } }]));
+    let answer = ledger.api().ask("{ accountSets(asOf: \"2026-01-15T00:00:00Z\") { edges { node { name } } } }").await;
+    assert_eq!(answer.code(), "BAD_USER_INPUT");
+    assert!(answer.message().contains("`asOf` goes with `account`"), "{}", answer.message());
+    let answer = ledger.api().ask("{ accountSet(name: \"No Name\") { name } }").await;
+    assert!(answer.message().contains("is not the name of an account set"), "{}", answer.message());
+}

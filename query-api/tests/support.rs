@@ -15,6 +15,7 @@ use cauri_command_api::auth::token::{Trust, Verifier};
 use cauri_command_api::origin::Origins;
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::OpenAccount;
+use cauri_domain::account_set::{AccountSetAction, AccountSetCommand};
 use cauri_domain::entry::{EntryAction, PostEntry};
 use cauri_domain::ids::CommandKey;
 use cauri_domain::ledger::LedgerStream;
@@ -172,6 +173,17 @@ impl Ledger {
             Outcome::Accepted(accepted) => accepted,
             other => panic!("not accepted: {other:?}"),
         }
+    }
+
+    /// Creates an account set, or adds to it, or removes from it; `asked` is the body of the request.
+    pub fn change_set(&self, name: &str, what: &str, asked: Value) -> Accepted<LedgerStream> {
+        let action = match what {
+            "create" => AccountSetAction::Create(serde_json::from_value(asked).expect("a set")),
+            "add" => AccountSetAction::Add(serde_json::from_value(asked).expect("a member")),
+            _ => AccountSetAction::Remove(serde_json::from_value(asked).expect("a member")),
+        };
+        let name = name.parse().expect("a name");
+        self.submit(|_| LedgerCommand::AccountSet(AccountSetCommand { name, action: Arc::new(action) }))
     }
 
     /// Opens an account; `terms` may say more than kind and currency.

@@ -162,7 +162,11 @@ fn panicking() -> &'static [ReadModel] {
             Postings::project(event, changes)
         }
     }
-    static MODELS: [ReadModel; 4] = [READ_MODELS[0], READ_MODELS[1], READ_MODELS[2], ReadModel::of::<Panicking>()];
+    static MODELS: [ReadModel; READ_MODELS.len()] = {
+        let mut models = READ_MODELS;
+        models[3] = ReadModel::of::<Panicking>();
+        models
+    };
     &MODELS
 }
 
@@ -189,7 +193,12 @@ fn a_higher_revision_is_built_beside_the_live_one_and_takes_its_place_while_quer
     const fn revised(model: ReadModel) -> ReadModel {
         ReadModel { revision: model.revision + 1, ..model }
     }
-    static REVISED: [ReadModel; 4] = [revised(READ_MODELS[0]), READ_MODELS[1], READ_MODELS[2], revised(READ_MODELS[3])];
+    static REVISED: [ReadModel; READ_MODELS.len()] = {
+        let mut models = READ_MODELS;
+        models[0] = revised(models[0]);
+        models[3] = revised(models[3]);
+        models
+    };
 
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.sqlite");
@@ -258,7 +267,11 @@ fn a_revision_that_this_program_cannot_read_is_not_shown_until_it_is_rebuilt() {
     const fn incompatible(model: ReadModel) -> ReadModel {
         ReadModel { revision: model.revision + 1, compatible_since: model.revision + 1, ..model }
     }
-    static REVISED: [ReadModel; 4] = [READ_MODELS[0], READ_MODELS[1], READ_MODELS[2], incompatible(READ_MODELS[3])];
+    static REVISED: [ReadModel; READ_MODELS.len()] = {
+        let mut models = READ_MODELS;
+        models[3] = incompatible(models[3]);
+        models
+    };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.sqlite");
     let mut ledger = Ledger::new();

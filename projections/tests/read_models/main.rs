@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
+mod account_sets;
 mod histories;
 mod hot_account;
 mod ledger;

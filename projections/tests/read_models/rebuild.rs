@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, FreezeAccount};
+use cauri_domain::account_set::{AccountSetCreated, AccountSetEvent, Member, MemberAdded, MemberRemoved, SetName};
 use cauri_domain::entry::PostEntry;
 use cauri_domain::limits::UncheckedLimits;
+use cauri_event_schemas::ledger::{Event, StreamId};
 use cauri_event_store::Hash;
 use cauri_projections::digest::digest_of_replay;
 use cauri_projections::read::{ProjectionState, ReadStore};
@@ -15,7 +17,7 @@ use cauri_projections::runner::{Runner, RunnerConfig};
 use crate::Projected;
 use crate::ledger::{Ledger, Numbers, address, transfer};
 
-const NAMES: [&str; 4] = ["account_balances", "entries", "journal_events", "postings"];
+const NAMES: [&str; 5] = ["account_balances", "entries", "journal_events", "postings", "account_sets"];
 
 /// A ledger in which everything that can happen happens, several times, in journal batches of many sizes.
 fn lively(seed: u64, steps: u64) -> Ledger {
@@ -30,6 +32,26 @@ fn lively(seed: u64, steps: u64) -> Ledger {
 
 fn name(number: u64) -> String {
     format!("region{}:account{number}", number % 3)
+}
+
+/// Creates the set, or adds the member, or removes it, by what happened before.
+fn change_set(ledger: &mut Ledger, name: SetName, member: Member) {
+    let (effective_at, reason, stream) = (ledger.now, None, StreamId::AccountSet(name));
+    let mut last = None;
+    for recorded in ledger.recorded.iter().filter(|recorded| recorded.stream == stream) {
+        match &recorded.event {
+            Event::AccountSet(AccountSetEvent::MemberAdded(added)) if added.member == member => last = Some((true, added.effective_at)),
+            Event::AccountSet(AccountSetEvent::MemberRemoved(removed)) if removed.member == member => last = Some((false, effective_at)),
+            _ => last = last.or(Some((false, effective_at))),
+        }
+    }
+    let event = match last {
+        None => AccountSetEvent::Created(AccountSetCreated { description: None, metadata: Default::default() }),
+        Some((false, _)) => AccountSetEvent::MemberAdded(MemberAdded { effective_at, member, reason }),
+        Some((true, since)) if since < effective_at => AccountSetEvent::MemberRemoved(MemberRemoved { effective_at, member, reason }),
+        Some((true, _)) => return,
+    };
+    ledger.forge(stream, event.into());
 }
 
 fn go_on(ledger: &mut Ledger, numbers: &mut Numbers, steps: u64) {
@@ -68,6 +90,10 @@ fn go_on(ledger: &mut Ledger, numbers: &mut Numbers, steps: u64) {
                     let remove: &[&str] = if numbers.below(2) == 0 { &["zone"] } else { &[] };
                     ledger.annotate(entry, &[(key, value.as_str())], remove).unwrap();
                 }
+            }
+            7 => {
+                let name = ["all", "north", "south"][numbers.below(3) as usize].parse().unwrap();
+                change_set(ledger, name, Member::Account(address(&debit)));
             }
             5 if numbers.below(10) == 0 => {
                 let account = format!("{}:opened-at-{}", name(3), ledger.position());

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod account_kind;
+pub mod account_set;
 pub mod account_status;
 pub mod as_of;
 pub mod balance;
@@ -50,7 +51,7 @@ pub use trial_balance_sum::TrialBalanceSum;
 /// Fields of the root that stand beside their type.
 #[derive(Debug, Default, async_graphql::MergedObject)]
 #[graphql(name = "TypeFields")]
-pub struct Fields(entry::EntryFields);
+pub struct Fields(entry::EntryFields, account_set::AccountSetFields);
 
 /// GraphQL's `Int` has 32 bits: what is beyond is shown as the largest.
 pub(crate) fn int(number: u64) -> i32 {
