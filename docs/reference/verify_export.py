@@ -70,6 +70,7 @@ TYPES = {
     "entry.posted": 1,
     "entry.reversed": 1,
     "journal.closed": 1,
+    "journal.rules_changed": 1,
 }
 # End of what is written from the code.
 STREAMS = {name.split(".")[0] for name in TYPES}  # A type is named after the streams that it stands in.

@@ -1,4 +1,5 @@
-//! A journal as an aggregate of its own: it can be closed, and then takes no more commands.
+//! A journal as an aggregate of its own: the parameters of its rules, and that it can be closed, and then takes no more
+//! commands.
 
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
@@ -41,6 +42,13 @@ pub struct Rules {
     pub max_future_secs: i64,
 }
 
+impl Rules {
+    /// Those by which something may be dated so many days ahead.
+    pub fn max_future_days(days: u16) -> Self {
+        Self { max_future_secs: i64::from(days) * 86_400 }
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self { max_future_secs: MAX_FUTURE_SECS }
@@ -53,6 +61,8 @@ impl Default for Rules {
 pub enum JournalCommand {
     /// Take no more commands, for good.
     Close(CloseJournal),
+    /// Decide by other parameters from here on.
+    ChangeRules(ChangeRules),
 }
 
 impl JournalCommand {
@@ -60,6 +70,7 @@ impl JournalCommand {
     pub fn op(&self) -> &'static str {
         match self {
             JournalCommand::Close(_) => "close_journal",
+            JournalCommand::ChangeRules(_) => "change_rules",
         }
     }
 }
@@ -73,11 +84,24 @@ pub struct CloseJournal {
     pub reason: Option<ShortText>,
 }
 
+/// Change the parameters of the journal's rules. What was decided before stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRules {
+    /// How many days ahead of now something may be dated; 7 in a journal whose rules nobody changed.
+    pub max_future_days: u16,
+    /// Why, for the auditor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ShortText>,
+}
+
 event_types! {
     /// Everything that can have happened to a journal itself. NOTE: the storage format.
     pub enum JournalEvent {
         /// It takes no more commands.
         Closed(JournalClosed) = "journal.closed" 1,
+        /// What comes after is decided by these parameters.
+        RulesChanged(RulesChanged) = "journal.rules_changed" 1,
     }
 }
 
@@ -93,6 +117,23 @@ pub struct JournalClosed {
 impl Payload for JournalClosed {
     fn examples() -> Vec<Self> {
         vec![Self { reason: Some(example::text("exercice 2026 clos, suite dans ledger-2027")) }, Self { reason: None }]
+    }
+}
+
+/// `journal.rules_changed`, version 1: all parameters, those that stayed as well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RulesChanged {
+    /// How many days ahead of now something may be dated.
+    pub max_future_days: u16,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ShortText>,
+}
+
+impl Payload for RulesChanged {
+    fn examples() -> Vec<Self> {
+        vec![Self { max_future_days: 31, reason: Some(example::reason()) }, Self { max_future_days: 0, reason: None }]
     }
 }
 
@@ -122,6 +163,9 @@ pub fn decide(journal: &Journal, command: &JournalCommand) -> Result<JournalEven
     journal.check_open()?;
     match command {
         JournalCommand::Close(close) => Ok(JournalEvent::Closed(JournalClosed { reason: close.reason.clone() })),
+        JournalCommand::ChangeRules(ChangeRules { max_future_days, reason }) => {
+            Ok(JournalEvent::RulesChanged(RulesChanged { max_future_days: *max_future_days, reason: reason.clone() }))
+        }
     }
 }
 
@@ -132,7 +176,10 @@ pub fn decide(journal: &Journal, command: &JournalCommand) -> Result<JournalEven
 pub fn evolve(journal: Journal, event: &JournalEvent) -> Result<Journal, IllegalTransition> {
     match (journal.status, event) {
         (JournalStatus::Open, JournalEvent::Closed(_)) => Ok(Journal { status: JournalStatus::Closed, ..journal }),
-        (JournalStatus::Closed, JournalEvent::Closed(_)) => Err(IllegalTransition::new("a journal", "closed", event.name())),
+        (JournalStatus::Open, JournalEvent::RulesChanged(changed)) => {
+            Ok(Journal { rules: Rules::max_future_days(changed.max_future_days), ..journal })
+        }
+        (JournalStatus::Closed, _) => Err(IllegalTransition::new("a journal", "closed", event.name())),
     }
 }
 

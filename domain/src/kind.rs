@@ -7,15 +7,17 @@
 //! **Invariant:** a kind does no I/O and reads no clock. What must be read first it names ([`Kind::needs`]); what time it
 //! is, the world says.
 
+use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::IllegalTransition;
 use crate::command::CommandEvent;
-use crate::event::EventSet;
+use crate::event::{EventSet, write_json};
 use crate::ids::{CommandId, CommandKey};
 use crate::journal::{self, Journal, JournalCommand, JournalEvent, Rules};
 use crate::position::StreamVersion;
@@ -154,6 +156,18 @@ pub trait KindCommand: Clone + Debug + PartialEq + Send + Sync + 'static {
         let _ = key;
         None
     }
+}
+
+/// Declares a command whose values have one form each: the members of its struct, with `op` and the target among them, as
+/// canonical JSON. What could be written in two ways, such as money, is declared by name instead.
+pub fn declare_as_serialized(op: &str, target: Option<(&str, String)>, action: &impl Serialize, out: &mut Vec<u8>) {
+    let mut members = BTreeMap::from([("op", Value::from(op))]);
+    members.extend(target.map(|(name, target)| (name, Value::from(target))));
+    // An enum is serialized as the name of its variant, with what that holds below it.
+    let action = serde_json::to_value(action).expect("commands are plain data with string keys");
+    let held = action.as_object().and_then(|variant| variant.values().next()).and_then(Value::as_object);
+    members.extend(held.into_iter().flatten().map(|(name, value)| (name.as_str(), value.clone())));
+    write_json(out, &members);
 }
 
 /// What can have happened in a journal of some kind.

@@ -479,6 +479,22 @@ fn a_reversal_can_itself_be_reversed() {
     assert_eq!(ledger.says("reverse e by third"), "already_reversed");
 }
 
+#[test]
+fn an_entry_may_be_dated_as_far_ahead_as_the_journals_rules_say_by_then() {
+    let mut ledger = Ledger::after(OPEN);
+    assert_eq!(ledger.says("post e1 a->b 1 at +8d"), "effective_in_future_too_far");
+    assert_eq!(ledger.says("rules 31"), "journal.rules_changed");
+    assert_eq!(ledger.says("post e1 a->b 1 at +31d"), "entry.posted");
+    assert_eq!(ledger.says("post e2 a->b 1 at +32d"), "effective_in_future_too_far");
+    assert_eq!(ledger.bulk(true, &["rules 0", "post e2 a->a 1"]), ["same_account"]);
+    assert_eq!(ledger.says("post e2 a->b 1 at +31d"), "entry.posted");
+    assert_eq!(ledger.says("rules 0"), "journal.rules_changed");
+    assert_eq!(ledger.says("post e3 a->b 1 at +1s"), "effective_in_future_too_far");
+    assert_eq!(ledger.says("post e3 a->b 1"), "entry.posted");
+    ledger.accepts("close_journal");
+    assert_eq!(ledger.says("rules 31"), "journal_closed");
+}
+
 // Annotate.
 
 #[test]

@@ -171,7 +171,8 @@ pub(crate) struct Moment<K: Kind> {
 }
 
 impl<K: Kind> Decider<K> {
-    pub(crate) fn empty(rules: Rules, name: ShortText) -> Self {
+    pub(crate) fn empty(name: ShortText) -> Self {
+        let rules = Rules::default();
         Self {
             state: K::empty(rules),
             journal: Journal::new(rules),
@@ -185,16 +186,16 @@ impl<K: Kind> Decider<K> {
     }
 
     /// Restores a snapshot that was taken at `position`; `None` if it is of another shape.
-    pub(crate) fn restore(state: &[u8], position: Position, rules: Rules, name: ShortText) -> Option<Self> {
+    pub(crate) fn restore(state: &[u8], position: Position, name: ShortText) -> Option<Self> {
         let shape: SnapshotShape<K::Frozen> = postcard::from_bytes(state).ok()?;
         let is_ours = shape.format == K::FROZEN_SHAPE && shape.kind == K::NAME && shape.position == position.get();
         is_ours.then(|| Self {
-            state: K::thaw(shape.state, rules),
-            journal: Journal { rules, ..shape.journal },
+            state: K::thaw(shape.state, shape.journal.rules),
+            journal: shape.journal,
             journal_version: shape.journal_version,
             last_recorded_at: Timestamp::from_micros(shape.last_recorded_at).unwrap_or(Timestamp::MIN),
             position,
-            ..Self::empty(rules, name)
+            ..Self::empty(name)
         })
     }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::decider::EnvelopeOf;
-use cauri_domain::journal::Rules;
 use cauri_domain::kind::Kind;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
@@ -36,8 +35,6 @@ pub enum Coordination {
 /// How an engine works.
 #[derive(Clone)]
 pub struct EngineConfig {
-    /// Parameters of the rules.
-    pub rules: Rules,
     /// How many commands may wait before more are told to come back later; an entry counts as many as it has transfers.
     pub queue_capacity: usize,
     /// How many commands one batch takes.
@@ -66,7 +63,6 @@ impl EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            rules: Rules::default(),
             queue_capacity: 65_536,
             max_batch: MAX_COMMANDS,
             snapshot_every: 250_000,
@@ -80,7 +76,6 @@ impl Default for EngineConfig {
 impl fmt::Debug for EngineConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineConfig")
-            .field("rules", &self.rules)
             .field("queue_capacity", &self.queue_capacity)
             .field("max_batch", &self.max_batch)
             .field("snapshot_every", &self.snapshot_every)

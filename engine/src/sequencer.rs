@@ -214,10 +214,10 @@ impl<K: Kind> Sequencer<K> {
         completions: Sender<Input<K>>,
     ) -> Result<Self, StoreError> {
         let name: ShortText = store.name().parse().map_err(|error| Failure::NotDone(format!("the journal's name: {error}")))?;
-        let mut decider = Decider::<K>::empty(config.rules, name.clone());
+        let mut decider = Decider::<K>::empty(name.clone());
         let mut head = Head::default();
         if let Some(snapshot) = usable_snapshot(&*store)?
-            && let Some(restored) = Decider::restore(&snapshot.state, snapshot.head.position, config.rules, name.clone())
+            && let Some(restored) = Decider::restore(&snapshot.state, snapshot.head.position, name.clone())
         {
             (decider, head) = (restored, snapshot.head);
         }

@@ -13,7 +13,7 @@ use cauri_domain::entry::{
     EntryAnnotated, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
 };
 use cauri_domain::ids::{AccountAddress, Caller, CommandId, CommandKey, EntryId};
-use cauri_domain::journal::{JournalClosed, JournalEvent};
+use cauri_domain::journal::{JournalClosed, JournalEvent, RulesChanged};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, MAX_MINOR, Money};
 use cauri_domain::text::{Key, ShortText};
@@ -175,6 +175,9 @@ pub fn any_event() -> impl Strategy<Value = Event> {
         6 => any_entry_event().prop_map(Event::Entry),
         2 => any_account_set_event().prop_map(Event::AccountSet),
         1 => option::of(any_text()).prop_map(|reason| Event::Journal(JournalEvent::Closed(JournalClosed { reason }))),
+        1 => (any::<u16>(), option::of(any_text())).prop_map(|(max_future_days, reason)| {
+            Event::Journal(JournalEvent::RulesChanged(RulesChanged { max_future_days, reason }))
+        }),
     ]
 }
 

@@ -9,7 +9,7 @@ use cauri_domain::entry::{
     AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
 };
 use cauri_domain::ids::{CommandKey, EntryId};
-use cauri_domain::journal::{CloseJournal, JournalCommand};
+use cauri_domain::journal::{ChangeRules, CloseJournal, JournalCommand};
 use cauri_domain::kind::KindCommand;
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::UncheckedMoney;
@@ -139,6 +139,11 @@ fn commands() -> Vec<LedgerCommand> {
             member: Member::Set("south".parse().expect("a name")),
             reason: None,
         })),
+        LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules {
+            max_future_days: 31,
+            reason: Some("payday".parse().expect("a text")),
+        })),
+        LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules { max_future_days: 0, reason: None })),
     ]
 }
 

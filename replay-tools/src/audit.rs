@@ -249,7 +249,7 @@ impl Audit {
                 versions::check(batch, fact, 0, &mut self.findings);
                 transitions::refused(batch, fact, *id, &mut self.findings);
             }
-            (Stream::Journal(_), Happening::JournalClosed) => {
+            (Stream::Journal(_), Happening::JournalClosed | Happening::Other(_)) => {
                 versions::check(batch, fact, self.journal_records, &mut self.findings);
                 self.journal_records += 1;
             }

@@ -15,7 +15,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cauri_domain::journal::Rules;
 use cauri_domain::ledger::Ledger;
 use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{Accepted, Engine, Mode, Outcome, Refused};
@@ -67,7 +66,7 @@ impl Test {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("diary")).expect("a directory");
         let diary = Diary::default();
-        let checker = Checker::new(Rules::default());
+        let checker = Checker::new();
         Self { random: Random::of_seed(seed), dir, checker, diary, told: Vec::new(), acknowledged: 0, unanswered: 0 }
     }
 

@@ -120,7 +120,7 @@ fn bounds() -> Vec<(&'static str, Vec<Bound>)> {
         ("instants", format!("{} to {}", Timestamp::MIN, Timestamp::MAX), "`validation_failed`"),
         (
             "`effective_at` ahead of now",
-            format!("{} days, or `--max-future-days`", MAX_FUTURE_SECS / 86_400),
+            format!("{} days, unless `POST /v1/journal/rules` said otherwise", MAX_FUTURE_SECS / 86_400),
             "`effective_in_future_too_far`",
         ),
         ("`effective_at` in the past", "any instant".into(), "no refusal yet; periods are not closed yet"),

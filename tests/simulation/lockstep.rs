@@ -62,7 +62,7 @@ impl World {
         let store = MemoryStore::exclusive("ledger");
         let engine = Engine::start(Arc::new(store.clone()), config.clone()).expect("an engine");
         let maker = Maker::new("c", random.bits());
-        let checker = Checker::new(config.rules);
+        let checker = Checker::new();
         let mut world = Self { random, maker, checker, clock, store, old_snapshot: None, config, engine };
         let opening = Submission { commands: opening(), mode: Mode::Each };
         world.checker.note(&opening);

@@ -115,7 +115,7 @@ impl World {
             journal,
             clock,
             engines: (0..engines).map(|_| RwLock::new(None)).collect(),
-            checker: Mutex::new(Checker::new(config.rules)),
+            checker: Mutex::new(Checker::new()),
             config,
             entries: Mutex::default(),
             submitted: AtomicUsize::new(0),

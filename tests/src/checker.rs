@@ -54,11 +54,17 @@ struct Commit {
     records: Vec<Recorded>,
 }
 
+impl Default for Checker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Checker {
     /// At the beginning of a journal.
-    pub fn new(rules: Rules) -> Self {
+    pub fn new() -> Self {
         Self {
-            model: Model::new(rules.max_future_secs),
+            model: Model::new(Rules::default().max_future_secs),
             asked: HashMap::new(),
             groups: Vec::new(),
             written: HashMap::new(),

@@ -1,7 +1,7 @@
-//! `/v1/journal`: close it for good.
+//! `/v1/journal`: change its rules; close it for good.
 
 use cauri_domain::LedgerCommand;
-use cauri_domain::journal::{CloseJournal, JournalCommand};
+use cauri_domain::journal::{ChangeRules, CloseJournal, JournalCommand};
 use serde_json::json;
 
 use crate::auth::layer::Administer;
@@ -11,7 +11,32 @@ use crate::openapi::Example;
 use crate::problem::FieldProblem;
 
 /// What can be asked of the journal itself.
-pub(crate) const COMMANDS: &[Declaration] = &[Declaration::of::<CloseJournal>()];
+pub(crate) const COMMANDS: &[Declaration] = &[Declaration::of::<ChangeRules>(), Declaration::of::<CloseJournal>()];
+
+impl ApiCommand for ChangeRules {
+    type Target = InBody;
+    type Need = Administer;
+    const OP: &'static str = "change_rules";
+    const PATH: &'static str = "/v1/journal/rules";
+    const SUMMARY: &'static str = "Change the parameters of the journal's rules";
+    const DESCRIPTION: &'static str = "They stand in the journal and hold for every command after this one, on whichever node; what was decided before \
+        stays as it is.";
+    // Who may write may not change by what it is decided.
+    const IS_BULK_ITEM: bool = false;
+
+    fn ask(self, InBody: InBody) -> Result<Asked, FieldProblem> {
+        Ok(LedgerCommand::Journal(JournalCommand::ChangeRules(self)).into())
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("a_month_ahead", 200, "Entries may be dated 31 days ahead")
+                .with(key("rules-1"))
+                .body(json!({ "max_future_days": 31, "reason": "payday loans" })),
+            Example::new("less_than_none", 400, "A number of days, at least 0").with(key("rules-2")).body(json!({ "max_future_days": -1 })),
+        ]
+    }
+}
 
 impl ApiCommand for CloseJournal {
     type Target = InBody;

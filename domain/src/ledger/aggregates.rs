@@ -14,7 +14,7 @@ use crate::entry::{EntryAction, EntryEvent, PostEntry};
 use crate::event_union;
 use crate::ids::{AccountAddress, CommandKey, EntryId};
 use crate::journal::{JournalCommand, JournalEvent};
-use crate::kind::{KindCommand, KindEvent, NotAStream, StreamKey, World};
+use crate::kind::{KindCommand, KindEvent, NotAStream, StreamKey, World, declare_as_serialized};
 use crate::refusal::Refusal;
 use crate::text::ShortText;
 
@@ -146,9 +146,9 @@ impl KindCommand for LedgerCommand {
             LedgerCommand::Account(command) => declared::account(command, out),
             LedgerCommand::Entry { id, action } => declared::entry(*id, action, out),
             LedgerCommand::AccountSet(command) => {
-                declared::as_serialized(command.action.op(), Some(("name", command.name.to_string())), &command.action, out);
+                declare_as_serialized(command.action.op(), Some(("name", command.name.to_string())), &command.action, out);
             }
-            LedgerCommand::Journal(command) => declared::as_serialized(command.op(), None, command, out),
+            LedgerCommand::Journal(command) => declare_as_serialized(command.op(), None, command, out),
         }
     }
 

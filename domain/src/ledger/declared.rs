@@ -8,22 +8,20 @@
 //!
 //! NOTE: fingerprints are made of these bytes, and stored; `event-schemas/fingerprints.jsonl` holds frozen samples.
 
-use std::collections::BTreeMap;
-
 use rust_decimal::Decimal;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::account::{AccountAction, AccountCommand, ChangeLimits, OpenAccount};
 use crate::entry::{EntryAction, HoldTerms, PostEntry, PostHold, TransferAmount, TransferRequest};
 use crate::event::write_json;
 use crate::ids::EntryId;
+use crate::kind::declare_as_serialized;
 use crate::limits::{LimitAmount, UncheckedLimits};
 use crate::money::{Currency, UncheckedMoney};
 
 /// Members are written in alphabetical order, `op` among them. Where a command holds money or limits, which can be written in
 /// several ways, its struct is taken apart by name here, so that a field that is added to it does not compile before it is
-/// declared; every other command is declared [as it is serialized](as_serialized).
+/// declared; every other command is declared as it is serialized.
 pub(super) fn account(command: &AccountCommand, out: &mut Vec<u8>) {
     let op = command.action.op();
     match &*command.action {
@@ -35,7 +33,7 @@ pub(super) fn account(command: &AccountCommand, out: &mut Vec<u8>) {
             object.member("op", op);
             object.end();
         }
-        action => as_serialized(op, Some(("address", command.address.to_string())), action, out),
+        action => declare_as_serialized(op, Some(("address", command.address.to_string())), action, out),
     }
 }
 
@@ -55,19 +53,8 @@ pub(super) fn entry(id: EntryId, action: &EntryAction, out: &mut Vec<u8>) {
             object.member("op", op);
             object.end();
         }
-        action => as_serialized(op, Some(("id", id.to_string())), action, out),
+        action => declare_as_serialized(op, Some(("id", id.to_string())), action, out),
     }
-}
-
-/// Declares an action whose values have one form each: the members of its struct, with `op` and the target among them.
-pub(super) fn as_serialized(op: &str, target: Option<(&str, String)>, action: &impl Serialize, out: &mut Vec<u8>) {
-    let mut members = BTreeMap::from([("op", Value::from(op))]);
-    members.extend(target.map(|(name, target)| (name, Value::from(target))));
-    // An enum is serialized as the name of its variant, with what that holds below it.
-    let action = serde_json::to_value(action).expect("commands are plain data with string keys");
-    let held = action.as_object().and_then(|variant| variant.values().next()).and_then(Value::as_object);
-    members.extend(held.into_iter().flatten().map(|(name, value)| (name.as_str(), value.clone())));
-    write_json(out, &members);
 }
 
 fn open_account(op: &str, open: &OpenAccount, out: &mut Vec<u8>) {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{Source, Symbol};
 use crate::event::write_json;
-use crate::journal::{CloseJournal, JournalCommand};
-use crate::kind::KindCommand;
+use crate::journal::JournalCommand;
+use crate::kind::{KindCommand, declare_as_serialized};
 use crate::money::{Currency, decimal_string};
 use crate::time::Timestamp;
 
@@ -112,12 +112,7 @@ impl KindCommand for MarketCommand {
                 member(out, b"],\"source\":", source);
                 member(out, b",\"symbol\":", symbol);
             }
-            MarketCommand::Journal(JournalCommand::Close(CloseJournal { reason })) => {
-                member(out, b"{\"op\":", self.op());
-                if let Some(reason) = reason {
-                    member(out, b",\"reason\":", reason);
-                }
-            }
+            MarketCommand::Journal(command) => return declare_as_serialized(command.op(), None, command, out),
         }
         out.push(b'}');
     }

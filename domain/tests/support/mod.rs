@@ -126,6 +126,7 @@ impl World<ledger::Ledger> for Ledger {
             (LedgerStream::AccountSet(name), LedgerEvent::AccountSet(event)) => Happened::Set(name, event),
             (LedgerStream::Journal(_), LedgerEvent::Journal(event)) => {
                 self.journal = journal::evolve(self.journal, &event).expect("what was decided follows");
+                self.state.set_rules(self.journal.rules);
                 Happened::Journal(event)
             }
             (stream, event) => panic!("{} of {stream}", event.name()),
@@ -139,6 +140,7 @@ impl World<ledger::Ledger> for Ledger {
     fn roll_back(&mut self, moment: Moment) {
         self.state.roll_back(moment.state);
         (self.entries, self.journal) = (moment.entries, moment.journal);
+        self.state.set_rules(self.journal.rules);
         self.history.truncate(moment.history);
     }
 }

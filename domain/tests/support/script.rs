@@ -14,7 +14,7 @@
 //! create_set <set>
 //! add <set> account|set <name> [at <time>]
 //! remove <set> account|set <name> [at <time>]
-//! close_journal
+//! close_journal               rules <days>
 //! ```
 //!
 //! An account is a liability in XOF unless it says otherwise. An amount is `10`, `10.5EUR` or, in a transfer,
@@ -32,7 +32,7 @@ use cauri_domain::entry::{
     AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
 };
 use cauri_domain::ids::CommandKey;
-use cauri_domain::journal::{CloseJournal, JournalCommand};
+use cauri_domain::journal::{ChangeRules, CloseJournal, JournalCommand};
 use cauri_domain::limits::{LimitAmount, UncheckedLimits};
 use cauri_domain::money::{Currency, UncheckedMoney, decimal_string};
 use cauri_domain::time::Timestamp;
@@ -101,6 +101,10 @@ pub fn command(line: &str, now: Timestamp, id: &CommandKey) -> LedgerCommand {
             let change = ChangeMembers { effective_at: words.time_after("at"), member, reason: None };
             let action = if verb == "add" { AccountSetAction::Add(change) } else { AccountSetAction::Remove(change) };
             LedgerCommand::AccountSet(AccountSetCommand { name, action: Arc::new(action) })
+        }
+        "rules" => {
+            let max_future_days = words.word().parse().expect("days");
+            LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules { max_future_days, reason: None }))
         }
         "close_journal" => LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
         _ => panic!("`{verb}` is no command of the script: `{line}`"),

@@ -10,7 +10,6 @@ use cauri_command_api::HttpLimits;
 use cauri_command_api::auth::role::Role;
 use cauri_command_api::auth::token::Trust;
 use cauri_command_api::origin::Origin;
-use cauri_domain::journal::Rules;
 use cauri_domain::money::Currency;
 use cauri_engine::EngineConfig;
 use cauri_import::source::SourceName;
@@ -213,9 +212,6 @@ pub struct EngineArgs {
     /// least as many as one bulk request has
     #[arg(long, env = "CAURI_QUEUE_CAPACITY", default_value_t = 65_536, value_name = "COMMANDS", value_parser = queue)]
     pub queue_capacity: usize,
-    /// Days that an entry may be dated ahead of now
-    #[arg(long, env = "CAURI_MAX_FUTURE_DAYS", default_value_t = 7, value_name = "DAYS")]
-    pub max_future_days: u16,
     /// Events between two snapshots of the decision state; more means a slower start after a crash
     #[arg(long, env = "CAURI_SNAPSHOT_EVERY", default_value_t = 250_000, value_name = "EVENTS")]
     pub snapshot_every: u64,
@@ -233,7 +229,6 @@ impl EngineArgs {
     /// The engine's configuration, with the machine's clock.
     pub fn config(&self) -> EngineConfig {
         EngineConfig {
-            rules: Rules { max_future_secs: i64::from(self.max_future_days) * 86_400 },
             queue_capacity: self.queue_capacity,
             snapshot_every: self.snapshot_every,
             accept_clock_gap: self.accept_clock_gap,

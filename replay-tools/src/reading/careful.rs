@@ -3,6 +3,7 @@
 use cauri_domain::entry::{self, Effect, EntryEvent, Transfer};
 use cauri_domain::event::EventSet;
 use cauri_domain::ids::AccountAddress;
+use cauri_domain::journal::JournalEvent;
 use cauri_domain::ledger::Ledger;
 use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
@@ -54,7 +55,7 @@ pub(super) fn push(batch: &mut ReadBatch, position: Position, record: CarefulRec
             Event::Account(event) => Happening::Account(Box::new(event)),
             Event::Command(_) => Happening::Refused,
             Event::Entry(event) => entry(batch, &event, seed),
-            Event::Journal(_) => Happening::JournalClosed,
+            Event::Journal(JournalEvent::Closed(_)) => Happening::JournalClosed,
             #[allow(unreachable_patterns, reason = "an aggregate that is added has no case of its own")]
             event => Happening::Other(Box::new(event)),
         };

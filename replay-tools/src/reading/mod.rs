@@ -120,7 +120,7 @@ pub enum Happening {
     },
     /// Something was noted of an entry by an event of this type; it changes neither what the entry is nor what it moves.
     Noted(&'static str),
-    /// Something to an aggregate that moves no money.
+    /// Something to an aggregate that moves no money, or to the journal itself.
     Other(Box<Event>),
 }
 
