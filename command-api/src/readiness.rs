@@ -60,6 +60,8 @@ reasons! {
         "The read models are more events behind the journal than `--max-lag`. They catch up by themselves.";
     READ_MODELS_RETRYING: "read_models_retrying",
         "The read models cannot be written and the write is tried again. The log says why, such as a full disk.";
+    READ_MODELS_NEWER: "read_models_newer",
+        "The read models wait before a record that a newer Cauri wrote; all before it is shown and nothing is damaged. Upgrade this node.";
     READ_MODELS_PAUSED: "read_models_paused",
         "The read models are not written, to keep free space for the journal (`--disk-reserve`). They go on when there is room.";
     READ_MODELS_OTHER_HISTORY: "read_models_other_history",

@@ -149,6 +149,9 @@ fn read_models(status: &RunnerStatus, most: u64) -> Result<String, Reason> {
         _ if !stopped.is_empty() => Err(Reason::new(&reason::READ_MODELS_STOPPED, stopped)),
         RunnerState::Paused { reason: why } => Err(Reason::new(&reason::READ_MODELS_PAUSED, format!("{why}; {found}"))),
         RunnerState::Retrying { reason: why } => Err(Reason::new(&reason::READ_MODELS_RETRYING, format!("{why}; {found}"))),
+        RunnerState::Newer { position, reason: why } => {
+            Err(Reason::new(&reason::READ_MODELS_NEWER, format!("they wait before position {position}: {why}; {found}")))
+        }
         RunnerState::Running => match &status.other_history {
             Some(why) => Err(Reason::new(&reason::READ_MODELS_OTHER_HISTORY, format!("{why}; {found}"))),
             None if lag <= most => Ok(found),
@@ -190,6 +193,8 @@ mod tests {
         let reason = || "12 bytes are free".to_owned();
         let paused = judged(live(0), RunnerState::Paused { reason: reason() });
         assert!(paused.is_err_and(|found| found.starts_with("read_models_paused: 12 bytes")));
+        let newer = judged(live(0), RunnerState::Newer { position: Position::new(53), reason: "it knows no such type".into() });
+        assert!(newer.is_err_and(|found| found.starts_with("read_models_newer: they wait before position 53: it knows no such type")));
         let retrying = judged(live(0), RunnerState::Retrying { reason: reason() });
         assert!(retrying.is_err_and(|found| found.starts_with("read_models_retrying: 12 bytes")));
         let corrupt = judged(live(0), RunnerState::Corrupt { position: Position::new(7), reason: reason() });

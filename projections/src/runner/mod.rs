@@ -78,6 +78,14 @@ pub enum RunnerState {
         /// What went wrong.
         reason: String,
     },
+    /// A newer program wrote the record at this position: everything before it is shown, and nothing is wrong. It is looked
+    /// at again, because another journal may be put in its place; what helps is a newer program.
+    Newer {
+        /// The first position that this program does not know.
+        position: Position,
+        /// What it does not know.
+        reason: String,
+    },
     /// Less space is free than must be left to the journal: nothing is written until there is more.
     Paused {
         /// How much is free, and how much must be.

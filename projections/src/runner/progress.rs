@@ -84,7 +84,7 @@ impl Shared {
         let rows = catalog::rows(db, self.models)?;
         self.progress.send_modify(|progress| {
             progress.rows = rows;
-            if matches!(progress.state, RunnerState::Retrying { .. } | RunnerState::Paused { .. }) {
+            if matches!(progress.state, RunnerState::Retrying { .. } | RunnerState::Newer { .. } | RunnerState::Paused { .. }) {
                 progress.state = RunnerState::Running;
             }
         });

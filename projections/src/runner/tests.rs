@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use cauri_domain::account::AccountKind;
 use cauri_domain::entry::{EntryEvent, EntryReversed};
+use cauri_domain::event::EventSet;
 use cauri_domain::ids::EntryId;
 use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use cauri_event_schemas::{Position, StreamVersion};
@@ -402,6 +403,39 @@ fn a_corrupt_record_stops_everything_and_is_named() {
     let (_runner, reads) = start(&ledger.store, &path);
     assert!(reads.wait_for_blocking(ledger.position(), SOON));
     agrees_with_a_replay(&reads, &ledger.recorded);
+}
+
+#[test]
+fn what_a_newer_program_wrote_is_waited_for_and_all_before_it_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.sqlite");
+    let mut ledger = Ledger::new();
+    business(&mut ledger, 50);
+    let before = ledger.position();
+    // A type of event that nobody knows yet, as its writer would write it.
+    let last = ledger.recorded.last().unwrap().to_bytes();
+    let text = String::from_utf8(last).unwrap().replace(&format!("\"position\":{before},"), &format!("\"position\":{},", before.next()));
+    let name = ledger.recorded.last().unwrap().event.name();
+    let unknown = text.replace(&format!("\"type\":\"{name}\""), "\"type\":\"entry.disputed\"");
+    let mut batch = Batch::after(ledger.store.tree().unwrap());
+    batch.push_bytes(unknown.as_bytes()).unwrap();
+    ledger.store.append(ledger.store.head().unwrap(), &batch).unwrap();
+
+    let (runner, reads) = start(&ledger.store, &path);
+    let waits = || matches!(runner.status().state, RunnerState::Newer { position, .. } if position == before.next());
+    eventually("it waits", waits);
+    eventually("all before it is shown", || reads.snapshot().is_ok_and(|snapshot| snapshot.position() == before));
+    for status in runner.status().read_models {
+        assert!(matches!(status.state, ProjectionState::Live), "nothing is stopped: {status:?}");
+    }
+    agrees_with_a_replay(&reads, &ledger.recorded);
+    // A restart changes nothing, and nothing was noted that a newer program would have to take back.
+    drop(reads);
+    runner.stop();
+    let (runner, reads) = start(&ledger.store, &path);
+    eventually("it waits again", || matches!(runner.status().state, RunnerState::Newer { .. }));
+    assert_eq!(reads.snapshot().unwrap().position(), before);
+    assert_eq!(runner.status().other_history, None);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
 use cauri_event_store::files::{FileIdentity, beside};
-use cauri_event_store::{Corruption, EventStore, Hash, StoreError};
+use cauri_event_store::{Corruption, EventStore, Hash, NewerRecord, StoreError};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -55,6 +55,7 @@ pub(super) enum Control {
 /// Why a session ended before it was asked to.
 enum Ended {
     Failure(String),
+    Newer(NewerRecord),
     Corrupt(Corruption),
 }
 
@@ -75,7 +76,7 @@ impl From<StoreError> for Ended {
         match error {
             StoreError::Corruption(corruption) => Self::Corrupt(corruption),
             StoreError::Failure(failure) => Self::Failure(format!("the journal: {failure}")),
-            StoreError::Newer(newer) => Self::Failure(format!("the journal: {newer}")),
+            StoreError::Newer(newer) => Self::Newer(newer),
         }
     }
 }
@@ -196,18 +197,28 @@ impl Writer {
                     self.shared.set_state(RunnerState::Corrupt { position: corruption.position, reason: corruption.what });
                     return;
                 }
+                Err(Ended::Newer(NewerRecord { position, what })) => {
+                    tracing::error!(%position, what, "a newer program wrote to the journal: the read models wait before it");
+                    self.shared.set_state(RunnerState::Newer { position, reason: what });
+                    self.back_off(&mut retry, began);
+                }
                 Err(Ended::Failure(reason)) => {
                     tracing::error!(reason, "the read models cannot be kept current; it is tried again");
                     self.shared.set_state(RunnerState::Retrying { reason });
-                    if began.elapsed() > RETRY.1 {
-                        retry = RETRY.0;
-                    }
-                    self.pause(retry);
-                    retry = (retry * 2).min(RETRY.1);
+                    self.back_off(&mut retry, began);
                 }
             }
         }
         self.shared.set_state(RunnerState::Stopped);
+    }
+
+    /// Waits after a session that began then; longer each time, unless it went well for a while.
+    fn back_off(&self, retry: &mut Duration, began: Instant) {
+        if began.elapsed() > RETRY.1 {
+            *retry = RETRY.0;
+        }
+        self.pause(*retry);
+        *retry = (*retry * 2).min(RETRY.1);
     }
 
     /// Bytes that derived data may take; `None` where nobody says.
@@ -443,7 +454,11 @@ impl<'a> Session<'a> {
             Message::Newer(newer) => {
                 // Nothing is wrong with it, so nothing is noted in the read store: a newer program goes on from here.
                 self.write(index)?;
-                Err(Ended::Failure(format!("the journal: {newer}")))
+                // What is built for the first time answers as far as this program understands the journal.
+                self.goal = self.goal.min(Position::new(newer.position.get() - 1));
+                self.join_lanes()?;
+                self.settle()?;
+                Err(Ended::Newer(newer))
             }
             Message::Corrupt(corruption) => {
                 // What stands before it is sound.
