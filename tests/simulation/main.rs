@@ -51,7 +51,8 @@ fn simulate(name: &str, seeds: u64, run: fn(u64) -> BTreeMap<String, u64>) {
     let events = ["account.opened", "account.closed", "account.frozen", "account.unfrozen", "account.reopened", "account.limits_changed"];
     let entries = ["entry.posted", "entry.held", "entry.hold_posted", "entry.hold_voided", "entry.reversed", "hold_expired"];
     let codes = RefusalCode::ALL.iter().filter(|code| !never.contains(code)).map(|code| code.as_str());
-    for what in codes.chain(events).chain(entries) {
+    let others = ["entry.annotated", "account_set.created", "account_set.member_added", "account_set.member_removed"];
+    for what in codes.chain(events).chain(entries).chain(others) {
         assert!(tally.contains_key(what), "{what} never happened in {seeds} seeds");
     }
 }

@@ -1,7 +1,10 @@
 //! What a command asks, in plain words and numbers: the naive model understands it as it is, the engine gets it translated.
 
+use std::sync::Arc;
+
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, AccountKind, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
+use cauri_domain::account_set::{AccountSetAction, AccountSetCommand, ChangeMembers, CreateAccountSet, Member, SetName};
 use cauri_domain::entry::{
     AnnotateEntry, EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold,
 };
@@ -70,6 +73,8 @@ pub enum Ask {
     VoidHold { entry: u128 },
     Reverse { entry: u128, by: Option<u128>, at_original_date: bool },
     Annotate { entry: u128 },
+    CreateSet { set: String },
+    ChangeSet { set: String, add: bool, member: String, effective_at: Option<i64> },
     CloseJournal,
 }
 
@@ -133,6 +138,21 @@ impl Asked {
                 let pair = ("case".parse().expect("a key"), self.key.parse().expect("a short text"));
                 let annotate = AnnotateEntry::new([pair].into(), Vec::new(), None).expect("a pair");
                 LedgerCommand::entry(EntryId::from_u128(*entry), EntryAction::Annotate(annotate))
+            }
+            Ask::CreateSet { set } => {
+                let name: SetName = set.parse().expect("a name");
+                let create = CreateAccountSet { description: None, metadata: Default::default(), name: name.clone() };
+                LedgerCommand::AccountSet(AccountSetCommand { name, action: Arc::new(AccountSetAction::Create(create)) })
+            }
+            Ask::ChangeSet { set, add, member, effective_at } => {
+                let member = match member.strip_prefix("set.") {
+                    Some(_) => Member::Set(member.parse().expect("a name")),
+                    None => Member::Account(address(member)),
+                };
+                let change = ChangeMembers { effective_at: effective_at.map(instant), member, reason: None };
+                let action = if *add { AccountSetAction::Add(change) } else { AccountSetAction::Remove(change) };
+                let name = set.parse().expect("a name");
+                LedgerCommand::AccountSet(AccountSetCommand { name, action: Arc::new(action) })
             }
             Ask::CloseJournal => LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
         };

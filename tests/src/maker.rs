@@ -151,7 +151,8 @@ impl Maker {
 
     fn ask(&mut self, now: i64) -> Ask {
         match self.random.below(100) {
-            0..44 => self.post(now, false),
+            0..39 => self.post(now, false),
+            39..44 => self.set(now),
             44..60 => self.post(now, true),
             60..70 => {
                 let entry = self.hold();
@@ -214,6 +215,15 @@ impl Maker {
             _ => None,
         };
         Ask::Post { entry, moves, hold, effective_at: self.effective_at(now) }
+    }
+
+    fn set(&mut self, now: i64) -> Ask {
+        let set = format!("set.{}", self.random.below(4));
+        if self.random.once_in(6) {
+            return Ask::CreateSet { set };
+        }
+        let member = if self.random.once_in(2) { format!("set.{}", self.random.below(5)) } else { self.address(Coin::Franc) };
+        Ask::ChangeSet { set, add: !self.random.once_in(3), member, effective_at: self.effective_at(now) }
     }
 
     fn effective_at(&mut self, now: i64) -> Option<i64> {

@@ -63,6 +63,13 @@ struct Entry {
     version: u64,
 }
 
+/// An account set, with when each of its members was in it. Names of sets begin with `set.`, those of accounts do not.
+#[derive(Clone, Debug)]
+struct Set {
+    version: u64,
+    members: BTreeMap<String, Vec<(i64, Option<i64>)>>,
+}
+
 /// What an accepted command did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
@@ -85,6 +92,7 @@ pub struct Model {
     // Shared, because the whole model is copied wherever something may have to be taken back.
     entries: HashMap<u128, Arc<Entry>>,
     held: BTreeSet<u128>,
+    sets: BTreeMap<String, Set>,
     closed: bool,
     max_future_micros: i64,
 }
@@ -139,6 +147,7 @@ impl Model {
             | Ask::VoidHold { entry }
             | Ask::Reverse { entry, .. }
             | Ask::Annotate { entry } => self.entries.get(entry).map_or(0, |entry| entry.version),
+            Ask::CreateSet { set } | Ask::ChangeSet { set, .. } => self.sets.get(set).map_or(0, |set| set.version),
             Ask::CloseJournal => u64::from(self.closed),
         }
     }
@@ -217,11 +226,58 @@ impl Model {
                 entry.version += 1;
                 Ok(Done { events: 1, version: entry.version, entry: None })
             }
+            Ask::CreateSet { set } => {
+                if self.sets.contains_key(set) {
+                    return Err(RefusalCode::AccountSetExists);
+                }
+                self.sets.insert(set.clone(), Set { version: 1, members: BTreeMap::new() });
+                Ok(Done { events: 1, version: 1, entry: None })
+            }
+            Ask::ChangeSet { set, add, member, effective_at } => self.change_set(set, *add, member, effective_at.unwrap_or(now), now),
             Ask::CloseJournal => {
                 self.closed = true;
                 Ok(Done { events: 1, version: 1, entry: None })
             }
         }
+    }
+
+    fn change_set(&mut self, set: &str, add: bool, member: &str, effective_at: i64, now: i64) -> Verdict {
+        let is_set = member.starts_with("set.");
+        if !self.sets.contains_key(set) || (is_set && !self.sets.contains_key(member)) {
+            return Err(RefusalCode::AccountSetNotFound);
+        }
+        if !is_set && !self.accounts.contains_key(member) {
+            return Err(RefusalCode::AccountNotFound);
+        }
+        if effective_at > now + self.max_future_micros {
+            return Err(RefusalCode::EffectiveInFutureTooFar);
+        }
+        let last = self.sets[set].members.get(member).and_then(|lasts| lasts.last().copied());
+        match (add, last) {
+            (true, Some((_, None))) => return Err(RefusalCode::AlreadyAMember),
+            (true, Some((_, Some(until)))) if effective_at < until => return Err(RefusalCode::MembershipOutOfOrder),
+            (true, _) => {
+                let mut with = self.sets.clone();
+                if let Some(of) = with.get_mut(set) {
+                    of.members.entry(member.to_owned()).or_default().push((effective_at, None));
+                    of.version += 1;
+                }
+                let instants = with.values().flat_map(|set| set.members.values().flatten().map(|(since, _)| *since));
+                if instants.into_iter().any(|at| reaches(&with, set, at)) {
+                    return Err(RefusalCode::MembershipCycle);
+                }
+                self.sets = with;
+            }
+            (false, Some((since, None))) if effective_at <= since => return Err(RefusalCode::MembershipOutOfOrder),
+            (false, Some((since, None))) => {
+                if let Some(of) = self.sets.get_mut(set) {
+                    *of.members.get_mut(member).and_then(|lasts| lasts.last_mut()).expect("the last") = (since, Some(effective_at));
+                    of.version += 1;
+                }
+            }
+            (false, _) => return Err(RefusalCode::NotAMember),
+        }
+        Ok(Done { events: 1, version: self.sets[set].version, entry: None })
     }
 
     fn close(&mut self, address: &str, sweep_to: Option<&str>, sweep: u128, now: i64) -> Verdict {
@@ -513,4 +569,24 @@ fn checked_limits(floor: Option<Amount>, ceiling: Option<Amount>, coin: Coin) ->
     }
     first_of(no)?;
     Ok((floor.map(minor).transpose()?, ceiling.map(minor).transpose()?))
+}
+
+/// Whether a set is in itself at an instant.
+fn reaches(sets: &BTreeMap<String, Set>, set: &str, at: i64) -> bool {
+    let mut reached = vec![set];
+    let mut next = 0;
+    while let Some(here) = reached.get(next).copied() {
+        next += 1;
+        for (member, lasts) in sets.get(here).into_iter().flat_map(|set| &set.members) {
+            if lasts.iter().any(|(since, until)| *since <= at && until.is_none_or(|until| at < until)) {
+                if member == set {
+                    return true;
+                }
+                if !reached.contains(&member.as_str()) {
+                    reached.push(member);
+                }
+            }
+        }
+    }
+    false
 }
