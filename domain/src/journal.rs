@@ -4,7 +4,7 @@
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::IllegalTransition;
 use crate::event::{EventSet, Payload};
@@ -88,11 +88,22 @@ pub struct CloseJournal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeRules {
-    /// How many days ahead of now something may be dated; 7 in a journal whose rules nobody changed.
+    /// How many days ahead of now something may be dated, at most 3,660; 7 in a journal whose rules nobody changed.
+    #[serde(deserialize_with = "days")]
+    #[schemars(range(max = 3_660))]
     pub max_future_days: u16,
     /// Why, for the auditor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ShortText>,
+}
+
+/// The most days that something may be dated ahead, by any rules: ten years.
+pub const MOST_FUTURE_DAYS: u16 = 3_660;
+
+fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let days = u64::deserialize(deserializer)?;
+    let within = u16::try_from(days).ok().filter(|days| *days <= MOST_FUTURE_DAYS);
+    within.ok_or_else(|| de::Error::invalid_value(de::Unexpected::Unsigned(days), &"0 to 3,660 days"))
 }
 
 event_types! {

@@ -33,7 +33,7 @@ impl ApiCommand for ChangeRules {
             Example::new("a_month_ahead", 200, "Entries may be dated 31 days ahead")
                 .with(key("rules-1"))
                 .body(json!({ "max_future_days": 31, "reason": "payday loans" })),
-            Example::new("less_than_none", 400, "A number of days, at least 0").with(key("rules-2")).body(json!({ "max_future_days": -1 })),
+            Example::new("too_many_days", 400, "0 to 3,660 days").with(key("rules-2")).body(json!({ "max_future_days": 70_000 })),
         ]
     }
 }
