@@ -199,23 +199,23 @@ pub(super) fn post(entry: &Entry, post: &PostEntry, now: Timestamp, balances: &B
 /// The accounts of every transfer, or the refusal with precedence that their states ask for: a closed account anywhere comes
 /// before a frozen one.
 fn resolve(transfers: &[TransferRequest], balances: &Balances) -> Result<Vec<(AccountNo, AccountNo)>, Refusal> {
+    let open = |address: &AccountAddress| balances.number(address).filter(|number| matches!(balances.state(*number), Account::Open(_)));
     let mut accounts = Vec::with_capacity(transfers.len());
-    let mut refused: Option<Refusal> = None;
-    for (index, transfer) in transfers.iter().enumerate() {
-        let side = |side: &str, address: &AccountAddress| {
-            let number = balances.number(address);
-            let state = number.map_or(&Account::Unopened, |number| balances.state(number));
-            (number, refusals::unless_open(address, state).map_err(|refusal| refusal.at(format!("/transfers/{index}/{side}"))))
-        };
-        let ((debit, of_debit), (credit, of_credit)) = (side("debit", &transfer.debit), side("credit", &transfer.credit));
-        for refusal in [of_debit, of_credit].into_iter().filter_map(Result::err) {
-            if refused.as_ref().is_none_or(|first| refusal.code < first.code) {
-                refused = Some(refusal);
-            }
-        }
-        accounts.extend(debit.zip(credit));
+    for transfer in transfers {
+        let (Some(debit), Some(credit)) = (open(&transfer.debit), open(&transfer.credit)) else { break };
+        accounts.push((debit, credit));
     }
-    refused.map_or(Ok(accounts), Err)
+    if accounts.len() == transfers.len() {
+        return Ok(accounts);
+    }
+    let sides = transfers.iter().enumerate().flat_map(|(index, transfer)| {
+        [("debit", &transfer.debit), ("credit", &transfer.credit)].map(|(side, address)| (index, side, address))
+    });
+    let refused = sides.filter_map(|(index, side, address)| {
+        let refused = refusals::unless_open(address, &balances.account(address)).err()?;
+        Some(refused.at(format!("/transfers/{index}/{side}")))
+    });
+    Err(refused.min_by_key(|refusal| refusal.code).expect("an account that is not open is refused"))
 }
 
 /// Refuses a business time that lies further ahead than the rules allow.
