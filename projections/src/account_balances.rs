@@ -1,7 +1,6 @@
 //! `account_balances`: one row an account, with its terms, status and totals as of now.
 //!
-//! Reads: every `account.*` event and every `entry.*` event that moves or holds. Ignores `entry.reversed`
-//! (the opposite entry moves), `command.refused` and `journal.closed`.
+//! Reads: every `account.*` event and every `entry.*` event that moves, holds or releases money.
 //!
 //! Writes: `account_balances`, clustered by account number; a batch of events becomes one update an account.
 //! When complete: indexes by address (unique) and by owner.

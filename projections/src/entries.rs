@@ -1,15 +1,15 @@
 //! `entries`: one row an entry with what became of it, found by id, reference, dimension, state and time.
 //!
-//! Reads: every `entry.*` event. Ignores `account.*`, `command.refused` and `journal.closed`.
+//! Reads: every `entry.*` event.
 //!
 //! Writes: `entries`, clustered by the position of the entry's first event; `entry_steps`, one row for each later
-//! event of an entry; `entry_annotations`, clustered by (key, value, position); `entry_dimensions`, clustered by (key number, value, position), and the keys' numbers in
-//! `entry_dimension_keys`; `entry_zones`, the least and greatest effective time among the entries of every 4,096
+//! event of an entry; `entry_annotations`, clustered by (key, value, position); `entry_dimensions`, clustered by (key
+//! number, value, position), and the keys' numbers in `entry_dimension_keys`; `entry_zones`, the least and greatest effective time among the entries of every 4,096
 //! positions, so that a range of effective times opens only the zones that it touches. When complete: indexes by
 //! id (unique), reference, state (all but `posted`) and the steps' entry.
 //!
 //! Rebuild: any time. Needs in memory every open hold (about 40 bytes each). An entry that is reversed is found
-//! by its id, and the index of ids is made last, so reversals wait in `entry_waiting` until then.
+//! by its id, and the index of ids is made last, so reversals and annotations wait in `entry_waiting` until then.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,8 +1,7 @@
 //! `postings`: every movement on every account, so that a balance can be asked as of any effective time and as
 //! known at any position, and a statement can be written.
 //!
-//! Reads: `account.opened`, and every `entry.*` event that moves or holds. Ignores the other `account.*` events,
-//! `entry.reversed` (the opposite entry moves), `command.refused` and `journal.closed`.
+//! Reads: `account.opened`, and every `entry.*` event that moves, holds or releases money.
 //!
 //! Writes three tables. `postings` is clustered by (account, position, line): what changed, when it is effective,
 //! and the account's totals after it, so that "as known at" alone is one seek. `posting_blocks` are zone maps over

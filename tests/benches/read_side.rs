@@ -31,7 +31,7 @@ pub fn run() {
     let open = || -> Arc<dyn EventStore> { Arc::new(EmbeddedStore::open_read_only(dir.path(), "ledger").expect("a store")) };
 
     side_by_side(
-        &format!("Rebuild of the four read models from {events} events"),
+        &format!("Rebuild of all read models from {events} events"),
         &mut [
             Subject::new("read, decompress and decode alone", "events/s", || {
                 let (store, start) = (open(), Instant::now());

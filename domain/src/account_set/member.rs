@@ -46,7 +46,7 @@ impl Serialize for Member {
     }
 }
 
-/// By hand, so that a member that is named twice, or as both, is told from text that is no JSON.
+/// Implemented by hand: the derived one reports a duplicate key, or both keys, as malformed JSON.
 impl<'de> Deserialize<'de> for Member {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct OneOfTwo;

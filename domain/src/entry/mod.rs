@@ -8,7 +8,7 @@
 //! `event-schemas/samples` holds a frozen sample of each version. Every event names its accounts and amounts itself: a
 //! projector needs no other event to understand it.
 //!
-//! Each rule stands in the order of [`RefusalCode`](crate::refusal::RefusalCode): the first that applies is the answer.
+//! Rules are checked in the order of [`RefusalCode`](crate::refusal::RefusalCode), and the first that applies is returned.
 
 mod annotate;
 mod hold;

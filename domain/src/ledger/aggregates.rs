@@ -1,6 +1,6 @@
 //! The aggregates that a ledger is made of: their commands, their events and their streams, put together.
 //!
-//! What each of them decides stands in the folder of the aggregate; what several decide together in `decide.rs`.
+//! The rules of one aggregate are in its own folder; rules that involve several aggregates are in `decide.rs`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -51,7 +51,7 @@ impl Default for RunnerConfig {
 
 /// A name that no read model has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a read model: account_balances, entries, journal_events or postings")]
+#[error("`{0}` is not a read model: {known}", known = READ_MODELS.map(|model| model.name).join(", "))]
 pub struct UnknownReadModel(String);
 
 /// How a runner is.

@@ -45,7 +45,6 @@ pub(super) fn push(batch: &mut ReadBatch, position: Position, record: CarefulRec
             StreamId::Command(key) => Stream::Command(keep(batch, &key.to_string(), seed).0),
             StreamId::Entry(id) => Stream::Entry(*id.as_bytes(), seed.hash(id.as_bytes())),
             StreamId::Journal(name) => Stream::Journal(keep(batch, name.as_str(), seed).0),
-            #[allow(unreachable_patterns, reason = "an aggregate that is added has no case of its own")]
             stream => {
                 let (span, hash) = keep(batch, &stream.to_string(), seed);
                 Stream::Other(span, hash)
@@ -56,7 +55,6 @@ pub(super) fn push(batch: &mut ReadBatch, position: Position, record: CarefulRec
             Event::Command(_) => Happening::Refused,
             Event::Entry(event) => entry(batch, &event, seed),
             Event::Journal(JournalEvent::Closed(_)) => Happening::JournalClosed,
-            #[allow(unreachable_patterns, reason = "an aggregate that is added has no case of its own")]
             event => Happening::Other(Box::new(event)),
         };
         batch.facts.push(Fact {
