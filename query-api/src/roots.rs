@@ -169,19 +169,24 @@ mod tests {
         assert!(answer.errors.is_empty(), "{answer:?}");
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_look_that_nobody_waits_for_any_more_is_remembered() {
-        let ledger = tokio::task::spawn_blocking(Ledger::start).await.expect("no panic");
+    #[test]
+    fn a_look_that_nobody_waits_for_any_more_is_remembered() {
+        // One thread for what blocks, and that is taken: the look cannot have ended before it is dropped.
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().expect("a runtime");
+        let ledger = Ledger::start();
         let position = ledger.token.position;
-        {
+        let (release, taken) = std::sync::mpsc::channel::<()>();
+        runtime.spawn_blocking(move || taken.recv());
+        runtime.block_on(async {
             let mut looking = std::pin::pin!(ledger.sources.root_at(position));
-            // Polled once: it has begun on a thread of its own, and is dropped.
             assert!(futures::poll!(looking.as_mut()).is_pending());
-        }
+        });
+        assert_eq!(ledger.sources.roots.find(position), None);
+        release.send(()).expect("the thread waits");
         let deadline = Instant::now() + Duration::from_secs(10);
         while ledger.sources.roots.find(position) != Some(ledger.token.root) {
             assert!(Instant::now() < deadline, "the next one would begin from nothing");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
