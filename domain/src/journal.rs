@@ -1,6 +1,8 @@
 //! A journal as an aggregate of its own: the parameters of its rules, and that it can be closed, and then takes no more
 //! commands.
 
+use std::ops::RangeInclusive;
+
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use schemars::JsonSchema;
@@ -22,6 +24,10 @@ pub struct Journal {
     pub rules: Rules,
 }
 
+/// The shape of [`Journal`] in a snapshot: it changes whenever that does. A snapshot of another shape is not read. Above 99,
+/// because snapshots once began with the shape of their kind.
+pub const FROZEN_SHAPE: u32 = 100;
+
 /// Whether a journal takes commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalStatus {
@@ -32,26 +38,44 @@ pub enum JournalStatus {
     Closed,
 }
 
-/// How far ahead an entry may be dated, in seconds, where the journal does not say otherwise: seven days.
-pub const MAX_FUTURE_SECS: i64 = 7 * 86_400;
-
-/// Parameters of the rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Parameters of the rules by which a journal is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// How far ahead of now something may be dated, in seconds.
-    pub max_future_secs: i64,
+    /// How many days after its last record an engine may start without anybody accepting the gap: the time that a machine
+    /// may be off.
+    pub clock_gap_days: u16,
+    /// How many seconds the clock may outrun the time that has passed, within a day while an engine runs.
+    pub clock_leap_seconds: u32,
+    /// How many days ahead of now something may be dated.
+    pub max_future_days: u16,
+    /// Up to how many days a gap or a leap passes where the kernel reports that its clock is synchronised.
+    pub synchronised_clock_days: u16,
 }
 
 impl Rules {
-    /// Those by which something may be dated so many days ahead.
-    pub fn max_future_days(days: u16) -> Self {
-        Self { max_future_secs: i64::from(days) * 86_400 }
+    /// How far ahead of now something may be dated, in seconds.
+    pub fn max_future_secs(&self) -> i64 {
+        i64::from(self.max_future_days) * DAY_SECS
+    }
+
+    /// [`Rules::clock_gap_days`] in seconds.
+    pub fn clock_gap_secs(&self) -> i64 {
+        i64::from(self.clock_gap_days) * DAY_SECS
+    }
+
+    /// [`Rules::synchronised_clock_days`] in seconds.
+    pub fn synchronised_clock_secs(&self) -> i64 {
+        i64::from(self.synchronised_clock_days) * DAY_SECS
     }
 }
 
+const DAY_SECS: i64 = 86_400;
+
 impl Default for Rules {
+    /// Those of a journal whose rules nobody changed. The clock: decision 0009.
     fn default() -> Self {
-        Self { max_future_secs: MAX_FUTURE_SECS }
+        Self { clock_gap_days: 7, clock_leap_seconds: 300, max_future_days: 7, synchronised_clock_days: 31 }
     }
 }
 
@@ -84,26 +108,69 @@ pub struct CloseJournal {
     pub reason: Option<ShortText>,
 }
 
-/// Change the parameters of the journal's rules. What was decided before stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Change parameters of the journal's rules; those that are not named stay as they are. What was decided before stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeRules {
+    /// How many days after its last record the journal may be gone on with without anybody accepting the gap, 1 to 366: the
+    /// time that a machine may be off. 7 in a journal whose rules nobody changed.
+    #[serde(default, deserialize_with = "gap_days", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 366))]
+    pub clock_gap_days: Option<u16>,
+    /// How many seconds the clock may outrun the time that has passed, within a day, 60 to 86,400; 300 in a journal whose
+    /// rules nobody changed.
+    #[serde(default, deserialize_with = "leap_seconds", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 86_400))]
+    pub clock_leap_seconds: Option<u32>,
     /// How many days ahead of now something may be dated, at most 3,660; 7 in a journal whose rules nobody changed.
-    #[serde(deserialize_with = "days")]
+    #[serde(default, deserialize_with = "future_days", skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 3_660))]
-    pub max_future_days: u16,
+    pub max_future_days: Option<u16>,
     /// Why, for the auditor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ShortText>,
+    /// Up to how many days a gap or a leap of the clock passes where the kernel reports that its clock is synchronised, at
+    /// most 366; 31 in a journal whose rules nobody changed.
+    #[serde(default, deserialize_with = "synchronised_days", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 366))]
+    pub synchronised_clock_days: Option<u16>,
+}
+
+impl ChangeRules {
+    /// Whether it names a parameter.
+    pub fn changes_something(&self) -> bool {
+        let Self { clock_gap_days, clock_leap_seconds, max_future_days, reason: _, synchronised_clock_days } = self;
+        clock_gap_days.is_some() || clock_leap_seconds.is_some() || max_future_days.is_some() || synchronised_clock_days.is_some()
+    }
 }
 
 /// The most days that something may be dated ahead, by any rules: ten years.
 pub const MOST_FUTURE_DAYS: u16 = 3_660;
 
-fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let days = u64::deserialize(deserializer)?;
-    let within = u16::try_from(days).ok().filter(|days| *days <= MOST_FUTURE_DAYS);
-    within.ok_or_else(|| de::Error::invalid_value(de::Unexpected::Unsigned(days), &"0 to 3,660 days"))
+fn future_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    within(deserializer, 0..=MOST_FUTURE_DAYS, "0 to 3,660 days")
+}
+
+fn gap_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    within(deserializer, 1..=366, "1 to 366 days")
+}
+
+fn synchronised_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    within(deserializer, 0..=366, "0 to 366 days")
+}
+
+fn leap_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    within(deserializer, 60..=86_400, "60 to 86,400 seconds")
+}
+
+fn within<'de, D, T>(deserializer: D, range: RangeInclusive<T>, right: &'static str) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64> + PartialOrd,
+{
+    let Some(number) = Option::<u64>::deserialize(deserializer)? else { return Ok(None) };
+    let found = T::try_from(number).ok().filter(|found| range.contains(found));
+    found.map(Some).ok_or_else(|| de::Error::invalid_value(de::Unexpected::Unsigned(number), &right))
 }
 
 event_types! {
@@ -131,20 +198,22 @@ impl Payload for JournalClosed {
     }
 }
 
-/// `journal.rules_changed`, version 1: all parameters, those that stayed as well.
+/// `journal.rules_changed`, version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RulesChanged {
-    /// How many days ahead of now something may be dated.
-    pub max_future_days: u16,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ShortText>,
+    /// All parameters, those that stayed as well.
+    pub rules: Rules,
 }
 
 impl Payload for RulesChanged {
     fn examples() -> Vec<Self> {
-        vec![Self { max_future_days: 31, reason: Some(example::reason()) }, Self { max_future_days: 0, reason: None }]
+        let month = Rules { max_future_days: 31, ..Rules::default() };
+        let today = Rules { clock_gap_days: 30, clock_leap_seconds: 900, max_future_days: 0, synchronised_clock_days: 60 };
+        vec![Self { reason: Some(example::reason()), rules: month }, Self { reason: None, rules: today }]
     }
 }
 
@@ -174,8 +243,15 @@ pub fn decide(journal: &Journal, command: &JournalCommand) -> Result<JournalEven
     journal.check_open()?;
     match command {
         JournalCommand::Close(close) => Ok(JournalEvent::Closed(JournalClosed { reason: close.reason.clone() })),
-        JournalCommand::ChangeRules(ChangeRules { max_future_days, reason }) => {
-            Ok(JournalEvent::RulesChanged(RulesChanged { max_future_days: *max_future_days, reason: reason.clone() }))
+        JournalCommand::ChangeRules(change) => {
+            let before = journal.rules;
+            let rules = Rules {
+                clock_gap_days: change.clock_gap_days.unwrap_or(before.clock_gap_days),
+                clock_leap_seconds: change.clock_leap_seconds.unwrap_or(before.clock_leap_seconds),
+                max_future_days: change.max_future_days.unwrap_or(before.max_future_days),
+                synchronised_clock_days: change.synchronised_clock_days.unwrap_or(before.synchronised_clock_days),
+            };
+            Ok(JournalEvent::RulesChanged(RulesChanged { reason: change.reason.clone(), rules }))
         }
     }
 }
@@ -187,9 +263,7 @@ pub fn decide(journal: &Journal, command: &JournalCommand) -> Result<JournalEven
 pub fn evolve(journal: Journal, event: &JournalEvent) -> Result<Journal, IllegalTransition> {
     match (journal.status, event) {
         (JournalStatus::Open, JournalEvent::Closed(_)) => Ok(Journal { status: JournalStatus::Closed, ..journal }),
-        (JournalStatus::Open, JournalEvent::RulesChanged(changed)) => {
-            Ok(Journal { rules: Rules::max_future_days(changed.max_future_days), ..journal })
-        }
+        (JournalStatus::Open, JournalEvent::RulesChanged(changed)) => Ok(Journal { rules: changed.rules, ..journal }),
         (JournalStatus::Closed, _) => Err(IllegalTransition::new("a journal", "closed", event.name())),
     }
 }

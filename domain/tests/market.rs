@@ -155,7 +155,7 @@ fn a_quote_of_the_future_is_refused_as_the_rules_of_the_journal_say() {
     let command = MarketCommand::Ingest(Arc::new(IngestQuotes { quotes: vec![quote], source, symbol: symbol("EURUSD") }));
     let mut morning = Morning::new();
     assert_eq!(morning.ask(&command).expect_err("in eight days").code, RefusalCode::EffectiveInFutureTooFar);
-    morning.market.set_rules(Rules { max_future_secs: 9 * 86_400 });
+    morning.market.set_rules(Rules { max_future_days: 9, ..Rules::default() });
     morning.ask(&command).expect("within nine days");
 }
 

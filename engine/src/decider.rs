@@ -137,7 +137,10 @@ fn only_possible<S: StreamKey>(store: &dyn EventStore, asked: Vec<(usize, Sought
 /// The decision state as a snapshot keeps it.
 #[derive(Serialize, Deserialize)]
 struct SnapshotShape<F> {
-    format: u32,
+    /// [`journal::FROZEN_SHAPE`].
+    journal_shape: u32,
+    /// [`Kind::FROZEN_SHAPE`].
+    kind_shape: u32,
     /// Which kind of journal it is of.
     kind: String,
     /// What it is the state at; kept beside the state, so that a snapshot under another position is seen to be wrong.
@@ -188,7 +191,10 @@ impl<K: Kind> Decider<K> {
     /// Restores a snapshot that was taken at `position`; `None` if it is of another shape.
     pub(crate) fn restore(state: &[u8], position: Position, name: ShortText) -> Option<Self> {
         let shape: SnapshotShape<K::Frozen> = postcard::from_bytes(state).ok()?;
-        let is_ours = shape.format == K::FROZEN_SHAPE && shape.kind == K::NAME && shape.position == position.get();
+        let is_ours = shape.journal_shape == journal::FROZEN_SHAPE
+            && shape.kind_shape == K::FROZEN_SHAPE
+            && shape.kind == K::NAME
+            && shape.position == position.get();
         is_ours.then(|| Self {
             state: K::thaw(shape.state, shape.journal.rules),
             journal: shape.journal,
@@ -202,7 +208,8 @@ impl<K: Kind> Decider<K> {
     /// The state, to be kept for [`Decider::restore`]. Taking it costs little; making bytes of it is for another thread.
     pub(crate) fn freeze(&self) -> Frozen<K> {
         Frozen(SnapshotShape {
-            format: K::FROZEN_SHAPE,
+            journal_shape: journal::FROZEN_SHAPE,
+            kind_shape: K::FROZEN_SHAPE,
             kind: K::NAME.to_owned(),
             position: self.position.get(),
             state: self.state.freeze(),
@@ -223,6 +230,11 @@ impl<K: Kind> Decider<K> {
     /// When something next falls due. In a closed journal nothing does.
     fn next_due(&self) -> Option<Timestamp> {
         self.state.next_due().filter(|_| self.journal.status == JournalStatus::Open)
+    }
+
+    /// The parameters of the journal's rules.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.journal.rules
     }
 
     /// When the last decided event was recorded, durable or not.

@@ -2,11 +2,12 @@
 //!
 //! While the engine runs, the wall clock is compared with a clock that nobody can set; at start, with the last record. What
 //! is too far ahead is a gap, and nothing is decided until the wall clock comes back, the kernel vouches for it, or somebody
-//! accepts it (decision 0009).
+//! accepts it (decision 0009). How far is too far the journal's rules say.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cauri_domain::journal::Rules;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
@@ -15,16 +16,6 @@ use crate::clock::{Clock, Reading};
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
-
-/// So far, in microseconds, the wall clock may outrun the other clock within a day while the engine runs. A clock that is
-/// slewed moves by 500 ppm at most, 43 seconds a day.
-const LEAP_WHILE_RUNNING: i64 = 300 * SECOND;
-
-/// So long after the last record, in microseconds, an engine may start: the time that a machine may be off.
-const LEAP_AT_START: i64 = 7 * DAY;
-
-/// A gap up to this, in microseconds, passes where the kernel reports that its clock is synchronised.
-const PASSES_SYNCHRONISED: i64 = 31 * DAY;
 
 /// From so far ahead on, in microseconds, the log says that the journal is ahead of the clock. Engines that share a
 /// journal differ by less.
@@ -141,19 +132,19 @@ impl ClockWatch {
     }
 
     /// The time, for an engine whose last record is of `last`, or the gap because of which there is none.
-    pub(crate) fn look(&mut self, last: Option<Timestamp>) -> Result<Timestamp, ClockGap> {
+    pub(crate) fn look(&mut self, last: Option<Timestamp>, rules: &Rules) -> Result<Timestamp, ClockGap> {
         let mut reading = self.clock.reading();
-        let mut leap = self.leap(reading, last);
+        let mut leap = self.leap(reading, last, rules);
         if leap.is_some() {
             // A process that was stopped between the two clocks sees a leap that the next reading does not.
             reading = self.clock.reading();
-            leap = self.leap(reading, last);
+            leap = self.leap(reading, last, rules);
         }
         let accept_first = std::mem::take(&mut self.accept_first);
         if let Some(gap) = leap {
             let by = if accept_first {
                 "--accept-clock-gap"
-            } else if gap.micros <= PASSES_SYNCHRONISED && self.clock.is_synchronised() {
+            } else if gap.micros <= rules.synchronised_clock_secs() * SECOND && self.clock.is_synchronised() {
                 "the kernel, which reports its clock as synchronised"
             } else {
                 self.found(gap);
@@ -175,8 +166,9 @@ impl ClockWatch {
         actor: &ShortText,
         head: Position,
         last: Option<Timestamp>,
+        rules: &Rules,
     ) -> Result<Option<ClockGap>, AcceptGapError> {
-        let Err(gap) = self.look(last) else { return Ok(None) };
+        let Err(gap) = self.look(last, rules) else { return Ok(None) };
         let reading = self.clock.reading();
         let wall = reading.wall;
         // What is accepted is the clock that was looked at, not one that leapt on since.
@@ -191,14 +183,14 @@ impl ClockWatch {
     }
 
     /// How far the wall clock is ahead of what can be, if it is.
-    fn leap(&self, reading: Reading, last: Option<Timestamp>) -> Option<ClockGap> {
+    fn leap(&self, reading: Reading, last: Option<Timestamp>, rules: &Rules) -> Option<ClockGap> {
         let (since, micros, most) = match (self.anchor, last) {
-            (Some(anchor), _) => (GapSince::LastReading, reading.offset() - anchor.offset(), LEAP_WHILE_RUNNING),
-            (None, Some(last)) => (GapSince::LastRecord, reading.wall.as_micros() - last.as_micros(), LEAP_AT_START),
+            (Some(anchor), _) => (GapSince::LastReading, reading.offset() - anchor.offset(), i64::from(rules.clock_leap_seconds)),
+            (None, Some(last)) => (GapSince::LastRecord, reading.wall.as_micros() - last.as_micros(), rules.clock_gap_secs()),
             // An empty journal has nothing that could expire, and nothing to compare with.
             (None, None) => return None,
         };
-        (micros > most).then_some(ClockGap { since, wall: reading.wall, micros })
+        (micros > most * SECOND).then_some(ClockGap { since, wall: reading.wall, micros })
     }
 
     fn found(&mut self, gap: ClockGap) {
@@ -261,7 +253,7 @@ mod tests {
         let begin: Timestamp = "2026-03-16T08:00:00Z".parse().expect("an instant");
         let clock = ManualClock::at(begin);
         let mut watch = ClockWatch::new(Arc::new(clock.clone()), false, Arc::default());
-        assert_eq!(watch.look(Some(begin)), Ok(begin));
+        assert_eq!(watch.look(Some(begin), &Rules::default()), Ok(begin));
         (clock, watch, Some(begin))
     }
 
@@ -269,18 +261,18 @@ mod tests {
     fn time_that_passes_is_no_leap_however_much_passes() {
         let (clock, mut watch, last) = watched();
         clock.advance_micros(400 * DAY);
-        assert_eq!(watch.look(last), Ok(clock.now()));
+        assert_eq!(watch.look(last, &Rules::default()), Ok(clock.now()));
     }
 
     #[test]
     fn more_than_five_minutes_at_once_are_a_leap_and_five_are_none() {
         let (clock, mut watch, last) = watched();
         clock.leap_micros(5 * MINUTE);
-        assert!(watch.look(last).is_ok());
+        assert!(watch.look(last, &Rules::default()).is_ok());
         clock.leap_micros(1);
-        assert_eq!(watch.look(last).expect_err("a leap").micros, 5 * MINUTE + 1);
+        assert_eq!(watch.look(last, &Rules::default()).expect_err("a leap").micros, 5 * MINUTE + 1);
         clock.leap_micros(-1);
-        assert!(watch.look(last).is_ok(), "the clock came back");
+        assert!(watch.look(last, &Rules::default()).is_ok(), "the clock came back");
     }
 
     #[test]
@@ -289,7 +281,7 @@ mod tests {
         for hour in 0..1_000 {
             clock.advance_micros(3_600 * SECOND);
             clock.leap_micros(10 * SECOND);
-            assert!(watch.look(last).is_ok(), "hour {hour}");
+            assert!(watch.look(last, &Rules::default()).is_ok(), "hour {hour}");
         }
     }
 
@@ -299,7 +291,7 @@ mod tests {
         let hours = (1..24).find(|_| {
             clock.advance_micros(3_600 * SECOND);
             clock.leap_micros(MINUTE);
-            watch.look(last).is_err()
+            watch.look(last, &Rules::default()).is_err()
         });
         assert_eq!(hours, Some(6));
     }
@@ -308,20 +300,36 @@ mod tests {
     fn a_clock_that_went_back_and_leaps_again_is_measured_from_where_it_was() {
         let (clock, mut watch, last) = watched();
         clock.leap_micros(-DAY);
-        assert!(watch.look(last).is_ok());
+        assert!(watch.look(last, &Rules::default()).is_ok());
         clock.leap_micros(6 * MINUTE);
-        assert_eq!(watch.look(last).expect_err("a leap").micros, 6 * MINUTE);
+        assert_eq!(watch.look(last, &Rules::default()).expect_err("a leap").micros, 6 * MINUTE);
     }
 
     #[test]
     fn a_gap_up_to_31_days_passes_as_soon_as_the_kernel_vouches_for_the_clock() {
         let (clock, mut watch, last) = watched();
         clock.leap_micros(31 * DAY);
-        assert!(watch.look(last).is_err());
+        assert!(watch.look(last, &Rules::default()).is_err());
         clock.set_synchronised(true);
-        assert!(watch.look(last).is_ok());
+        assert!(watch.look(last, &Rules::default()).is_ok());
         clock.leap_micros(31 * DAY + 1);
-        assert!(watch.look(last).is_err(), "more than 31 days are accepted by somebody or not at all");
+        assert!(watch.look(last, &Rules::default()).is_err(), "more than 31 days are accepted by somebody or not at all");
+    }
+
+    #[test]
+    fn the_rules_of_the_journal_say_what_a_leap_is() {
+        let rules = Rules { clock_gap_days: 2, clock_leap_seconds: 3_600, synchronised_clock_days: 0, ..Rules::default() };
+        let (clock, mut watch, last) = watched();
+        clock.leap_micros(3_600 * SECOND);
+        assert!(watch.look(last, &rules).is_ok());
+        clock.leap_micros(3_601 * SECOND);
+        clock.set_synchronised(true);
+        assert!(watch.look(last, &rules).is_err(), "by these rules the kernel vouches for nothing");
+        assert!(watch.look(last, &Rules::default()).is_ok());
+        let later = |days: i64| Some(clock.now().saturating_add_secs(-86_400 * days));
+        let mut started = |last| ClockWatch::new(Arc::new(clock.clone()), false, Arc::default()).look(last, &rules);
+        assert!(started(later(2)).is_ok());
+        assert!(started(later(3)).is_err());
     }
 
     #[test]

@@ -358,7 +358,7 @@ impl<K: Kind> Sequencer<K> {
             Input::Stop => self.stopping = true,
             Input::Loaded(loaded) => self.take_loaded(loaded)?,
             Input::AcceptClockGap { stated, actor, reply } => {
-                let accepted = self.clock.accept(stated, &actor, self.durable_head.position, self.decider.last_recorded_at());
+                let accepted = self.clock.accept(stated, &actor, self.durable_head.position, self.decider.last_recorded_at(), self.decider.rules());
                 // Whoever asked may have gone away; what was accepted stays so.
                 let _ = reply.send(accepted);
             }
@@ -644,7 +644,7 @@ impl<K: Kind> Sequencer<K> {
 
     /// The time to decide at, which never goes back; none while a leap of the clock is not accepted.
     fn look_at_clock(&mut self) -> Result<Timestamp, ClockGap> {
-        let now = self.clock.look(self.decider.last_recorded_at())?;
+        let now = self.clock.look(self.decider.last_recorded_at(), self.decider.rules())?;
         Ok(self.decider.not_before_last(now))
     }
 

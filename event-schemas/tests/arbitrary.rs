@@ -13,7 +13,7 @@ use cauri_domain::entry::{
     EntryAnnotated, EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
 };
 use cauri_domain::ids::{AccountAddress, Caller, CommandId, CommandKey, EntryId};
-use cauri_domain::journal::{JournalClosed, JournalEvent, RulesChanged};
+use cauri_domain::journal::{JournalClosed, JournalEvent, Rules, RulesChanged};
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, MAX_MINOR, Money};
 use cauri_domain::text::{Key, ShortText};
@@ -175,10 +175,19 @@ pub fn any_event() -> impl Strategy<Value = Event> {
         6 => any_entry_event().prop_map(Event::Entry),
         2 => any_account_set_event().prop_map(Event::AccountSet),
         1 => option::of(any_text()).prop_map(|reason| Event::Journal(JournalEvent::Closed(JournalClosed { reason }))),
-        1 => (any::<u16>(), option::of(any_text())).prop_map(|(max_future_days, reason)| {
-            Event::Journal(JournalEvent::RulesChanged(RulesChanged { max_future_days, reason }))
+        1 => (any_rules(), option::of(any_text())).prop_map(|(rules, reason)| {
+            Event::Journal(JournalEvent::RulesChanged(RulesChanged { reason, rules }))
         }),
     ]
+}
+
+fn any_rules() -> impl Strategy<Value = Rules> {
+    any::<(u16, u32, u16, u16)>().prop_map(|(clock_gap_days, clock_leap_seconds, max_future_days, synchronised_clock_days)| Rules {
+        clock_gap_days,
+        clock_leap_seconds,
+        max_future_days,
+        synchronised_clock_days,
+    })
 }
 
 /// Any stream.

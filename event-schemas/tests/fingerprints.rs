@@ -140,10 +140,18 @@ fn commands() -> Vec<LedgerCommand> {
             reason: None,
         })),
         LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules {
-            max_future_days: 31,
+            max_future_days: Some(31),
             reason: Some("payday".parse().expect("a text")),
+            ..ChangeRules::default()
         })),
-        LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules { max_future_days: 0, reason: None })),
+        LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules { max_future_days: Some(0), ..ChangeRules::default() })),
+        LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules {
+            clock_gap_days: Some(30),
+            clock_leap_seconds: Some(900),
+            max_future_days: Some(31),
+            reason: Some("moved".parse().expect("a text")),
+            synchronised_clock_days: Some(60),
+        })),
     ]
 }
 

@@ -11,7 +11,7 @@ use cauri_domain::entry::MAX_TRANSFERS;
 use cauri_domain::event::EventSet;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::{AccountAddress, CommandId};
-use cauri_domain::journal::MAX_FUTURE_SECS;
+use cauri_domain::journal::Rules;
 use cauri_domain::kind::Kind;
 use cauri_domain::ledger::Ledger;
 use cauri_domain::money::{MAX_EXPONENT, MAX_MINOR};
@@ -120,7 +120,7 @@ fn bounds() -> Vec<(&'static str, Vec<Bound>)> {
         ("instants", format!("{} to {}", Timestamp::MIN, Timestamp::MAX), "`validation_failed`"),
         (
             "`effective_at` ahead of now",
-            format!("{} days, unless `POST /v1/journal/rules` said otherwise", MAX_FUTURE_SECS / 86_400),
+            format!("{} days, unless `POST /v1/journal/rules` said otherwise", Rules::default().max_future_days),
             "`effective_in_future_too_far`",
         ),
         ("`effective_at` in the past", "any instant".into(), "no refusal yet; periods are not closed yet"),

@@ -64,7 +64,7 @@ impl Checker {
     /// At the beginning of a journal.
     pub fn new() -> Self {
         Self {
-            model: Model::new(Rules::default().max_future_secs),
+            model: Model::new(Rules::default().max_future_secs()),
             asked: HashMap::new(),
             groups: Vec::new(),
             written: HashMap::new(),

@@ -25,6 +25,9 @@ impl ApiCommand for ChangeRules {
     const IS_BULK_ITEM: bool = false;
 
     fn ask(self, InBody: InBody) -> Result<Asked, FieldProblem> {
+        if !self.changes_something() {
+            return Err(FieldProblem::new("missing_field", "", "name at least one parameter of the rules"));
+        }
         Ok(LedgerCommand::Journal(JournalCommand::ChangeRules(self)).into())
     }
 
@@ -33,6 +36,10 @@ impl ApiCommand for ChangeRules {
             Example::new("a_month_ahead", 200, "Entries may be dated 31 days ahead")
                 .with(key("rules-1"))
                 .body(json!({ "max_future_days": 31, "reason": "payday loans" })),
+            Example::new("slow_restart", 200, "A machine may be off for 30 days")
+                .with(key("rules-3"))
+                .body(json!({ "clock_gap_days": 30, "reason": "moved to another data centre" })),
+            Example::new("no_rule", 400, "A reason changes nothing by itself").with(key("rules-4")).body(json!({ "reason": "review" })),
             Example::new("too_many_days", 400, "0 to 3,660 days").with(key("rules-2")).body(json!({ "max_future_days": 70_000 })),
         ]
     }

@@ -279,7 +279,7 @@ fn change(set: AccountSet, name: &SetName, change: &ChangeMembers, now: Timestam
         Member::Set(_) | Member::Account(_) => {}
     }
     let effective_at = change.effective_at.unwrap_or(now);
-    let latest = now.saturating_add_secs(ledger.balances().rules().max_future_secs);
+    let latest = now.saturating_add_secs(ledger.balances().rules().max_future_secs());
     if effective_at > latest {
         let detail = format!("{effective_at} is after {latest}, the last instant that a membership may be dated at now");
         return Err(Refusal::new(RefusalCode::EffectiveInFutureTooFar, detail).at("/effective_at"));

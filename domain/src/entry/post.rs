@@ -220,7 +220,7 @@ fn resolve(transfers: &[TransferRequest], balances: &Balances) -> Result<Vec<(Ac
 
 /// Refuses a business time that lies further ahead than the rules allow.
 pub(super) fn check_future(effective_at: Timestamp, now: Timestamp, balances: &Balances) -> Result<(), Refusal> {
-    let latest = now.saturating_add_secs(balances.rules().max_future_secs);
+    let latest = now.saturating_add_secs(balances.rules().max_future_secs());
     if effective_at > latest {
         return Err(refusals::effective_in_future_too_far(effective_at, latest));
     }

@@ -54,7 +54,7 @@ fn ingest(ingest: &IngestQuotes, market: &Market, now: Timestamp) -> Result<Quot
         return Err(Refusal::new(RefusalCode::InvalidQuote, detail).at("/quotes"));
     }
     let taken = market.feed(source, symbol).map(Feed::mark);
-    let latest = now.saturating_add_secs(market.rules.max_future_secs);
+    let latest = now.saturating_add_secs(market.rules.max_future_secs());
     let mut block = Quoted { ask: Vec::new(), at: Vec::new(), sequence: Vec::new(), skipped: 0, spread: Vec::new() };
     let (mut before, mut last) = (None, (0_i64, 0_i64));
     for (index, quote) in quotes.iter().enumerate() {

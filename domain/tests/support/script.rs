@@ -103,8 +103,8 @@ pub fn command(line: &str, now: Timestamp, id: &CommandKey) -> LedgerCommand {
             LedgerCommand::AccountSet(AccountSetCommand { name, action: Arc::new(action) })
         }
         "rules" => {
-            let max_future_days = words.word().parse().expect("days");
-            LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules { max_future_days, reason: None }))
+            let max_future_days = Some(words.word().parse().expect("days"));
+            LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules { max_future_days, ..ChangeRules::default() }))
         }
         "close_journal" => LedgerCommand::Journal(JournalCommand::Close(CloseJournal::default())),
         _ => panic!("`{verb}` is no command of the script: `{line}`"),

@@ -7,6 +7,7 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::RefusalCode::*;
 use cauri_domain::account::AccountKind;
 use cauri_domain::entry::{EntryEvent, PostEntry};
+use cauri_domain::journal::{ChangeRules, JournalCommand};
 use cauri_domain::ledger::Ledger;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
@@ -19,7 +20,7 @@ use cauri_event_store::EventStore as _;
 use cauri_event_store::memory::MemoryStore;
 
 use crate::story::{
-    Kept, Story, accepted, as_replay, config, entry_of, events, floor_zero, hold, morning, one, open, post, post_entry, post_hold,
+    Kept, Story, accepted, as_replay, command, config, entry_of, events, floor_zero, hold, morning, one, open, post, post_entry, post_hold,
     transfer, verified, void_hold,
 };
 
@@ -161,6 +162,31 @@ fn a_machine_may_be_off_for_seven_days() {
     assert_eq!((gap.since, gap.micros, gap.seconds()), (GapSince::LastRecord, 7 * DAY + 1, 7 * 86_400));
     assert_eq!(gap.to_string(), "the clock reads 2026-03-30T08:00:00.000001Z, 7 d 0 h after the last record");
     assert_eq!(turned_away(&story.engine, &[post("later", "world", "a", 1)], Mode::Each), gap);
+}
+
+#[test]
+fn how_long_a_machine_may_be_off_and_how_far_a_clock_may_leap_the_journal_says() {
+    let mut story = with_a_hold(Coordination::Exclusive);
+    let rules = ChangeRules { clock_gap_days: Some(20), clock_leap_seconds: Some(7_200), ..ChangeRules::default() };
+    story.accept(&command("rules", LedgerCommand::Journal(JournalCommand::ChangeRules(rules))));
+    story.clock.leap_micros(2 * HOUR);
+    story.accept(&post("two-hours", "world", "a", 1));
+    story.clock.leap_micros(2 * HOUR + 1);
+    turned_away(&story.engine, &[post("more", "world", "a", 1)], Mode::Each);
+    story.clock.leap_micros(-2 * HOUR - 1);
+    for round in 0..2 {
+        story.clock.advance_micros(20 * DAY);
+        story = story.restarted();
+        story.accept(&post(&format!("after-{round}"), "world", "a", 1));
+    }
+    // A parameter that was not named stayed; one that is named again is changed again.
+    let rules = ChangeRules { clock_gap_days: Some(1), ..ChangeRules::default() };
+    story.accept(&command("shorter", LedgerCommand::Journal(JournalCommand::ChangeRules(rules))));
+    story.clock.leap_micros(2 * HOUR);
+    story.accept(&post("two-hours-again", "world", "a", 1));
+    story.clock.advance_micros(2 * DAY);
+    story = story.restarted();
+    turned_away(&story.engine, &[post("later", "world", "a", 1)], Mode::Each);
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger, dated at the beginning.
     pub fn new() -> Self {
-        let rules = Rules { max_future_secs: 400 * 86_400 };
+        let rules = Rules { max_future_days: 400, ..Rules::default() };
         let store = MemoryStore::exclusive("ledger");
         let batch = Batch::after(store.tree().unwrap());
         Self {

@@ -2,7 +2,7 @@
 
 use cauri_domain::Kind;
 use cauri_domain::fold::{Balances, FrozenBalances};
-use cauri_domain::journal::Rules;
+use cauri_domain::journal::{self, Rules};
 use cauri_event_schemas::Position;
 use cauri_event_store::Snapshot;
 
@@ -30,7 +30,9 @@ pub(crate) fn belongs(snapshot: &Snapshot, roots: &Roots, last: Position, findin
 pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findings: &mut Findings) -> String {
     let position = snapshot.head.position;
     let (of, balances) = match postcard::from_bytes::<Shape>(&snapshot.state) {
-        Ok((cauri_domain::Ledger::FROZEN_SHAPE, kind, of, balances)) if kind == cauri_domain::Ledger::NAME => (of, Balances::thaw(balances, Rules::default())),
+        Ok((journal::FROZEN_SHAPE, cauri_domain::Ledger::FROZEN_SHAPE, kind, of, balances)) if kind == cauri_domain::Ledger::NAME => {
+            (of, Balances::thaw(balances, Rules::default()))
+        }
         _ => return format!("the one at {position} is of another program's shape: only its head was compared"),
     };
     let mut told = |what: String| findings.at(Check::Snapshots, position, what);
@@ -59,6 +61,6 @@ pub(crate) fn compare(snapshot: &Snapshot, ledger: &Ledger, holds: &Holds, findi
     format!("{} accounts and {} open holds compared at {position}", balances.accounts().len(), balances.open_holds())
 }
 
-/// The engine's snapshot as far as it is looked into: its shape's number, the kind, the position, the balances. What follows
+/// The engine's snapshot as far as it is looked into: the numbers of its shapes, the kind, the position, the balances. What follows
 /// in the bytes is left alone.
-type Shape = (u32, String, u64, FrozenBalances);
+type Shape = (u32, u32, String, u64, FrozenBalances);
