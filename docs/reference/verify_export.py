@@ -4,8 +4,8 @@
     cauri-replay export ledger.jsonl
     python3 verify_export.py ledger.jsonl --root 22:9f2c...
 
-Checked: canonical JSON, positions, stream versions, time, the Merkle root (RFC 6962), double entry per currency,
-limits with holds, open holds, commands. `--root POSITION:ROOT` (repeatable) compares with roots that were noted elsewhere:
+Checked in any journal: canonical JSON, positions, stream versions, time, the Merkle root (RFC 6962), commands. In a ledger:
+double entry per currency, limits with holds, open holds. In a market: instruments, and that quotes go forward. `--root POSITION:ROOT` (repeatable) compares with roots that were noted elsewhere:
 without one, a journal that was rewritten as a whole cannot be told from the original. `docs/reference/
 journal-format.md` explains every field. Exit code: 0 all is well, 1 something is wrong, 2 bad usage, 3 nothing is wrong up
 to a record that a newer Cauri wrote, which this page does not know.
@@ -69,8 +69,10 @@ TYPES = {
     "entry.hold_voided": 1,
     "entry.posted": 1,
     "entry.reversed": 1,
+    "instrument.registered": 1,
     "journal.closed": 1,
     "journal.rules_changed": 1,
+    "market.quoted": 1,
 }
 # End of what is written from the code.
 STREAMS = {name.split(".")[0] for name in TYPES}  # A type is named after the streams that it stands in.
@@ -87,33 +89,60 @@ def known(record):
         raise Newer(f"it is of the type {record['type']}, version {record['schema']}")
 
 
-class Ledger:
+class Journal:
+    """What holds for a journal of any kind. What its kind promises beyond that the kind checks."""
+
     def __init__(self):
-        self.versions, self.accounts, self.holds = defaultdict(int), {}, {}
-        self.sums = defaultdict(lambda: [Decimal(0), Decimal(0)])
-        self.last_time, self.entries, self.expiries, self.commands = "", 0, [], set()
+        self.versions, self.last_time, self.commands, self.kind = defaultdict(int), "", set(), None
 
     def fold(self, record):
-        stream, kind, data = record["stream"], record["type"], record["data"]
+        stream = record["stream"]
+        if record["type"].split(".")[0] != stream.split("/", 1)[0]:
+            raise Wrong(f"{record['type']} does not belong into {stream}")
         self.versions[stream] += 1
         if record["version"] != self.versions[stream]:
             raise Wrong(f"{stream} is at version {self.versions[stream]}, the record says {record['version']}")
         if record["recorded_at"] < self.last_time:
             raise Wrong(f"recorded at {record['recorded_at']}, after {self.last_time}")
         self.last_time = record["recorded_at"]
-        while kind != "entry.hold_expired" and self.expiries and self.expiries[0][0] < record["recorded_at"]:
-            expires_at, entry = heapq.heappop(self.expiries)
-            if entry in self.holds:
-                raise Wrong(f"{entry} is still held, its hold expires at {expires_at}")
         if "fingerprint" in record["metadata"]:  # The first record of a command.
             command = (record["metadata"].get("caller"), record["metadata"]["command"])  # An id counts in its caller's name.
             if command in self.commands:
                 raise Wrong(f"the command {command[1]} of {command[0]} is carried out again")
             self.commands.add(command)
+        kind = KINDS.get(stream.split("/", 1)[0])  # None: it happens in journals of any kind.
+        self.kind = self.kind or (kind and kind())
+        if kind and not isinstance(self.kind, kind):
+            raise Wrong(f"{record['type']} in a journal of another kind")
+        if self.kind:
+            self.kind.fold(record, self.versions[stream])
+
+    def end(self):
+        return self.kind.end() if self.kind else ["holding   nothing"]
+
+
+class Ledger:
+    def __init__(self):
+        self.accounts, self.holds, self.entries, self.expiries = {}, {}, 0, []
+        self.sums = defaultdict(lambda: [Decimal(0), Decimal(0)])
+
+    def fold(self, record, version):
+        stream, kind, data = record["stream"], record["type"], record["data"]
+        while kind != "entry.hold_expired" and self.expiries and self.expiries[0][0] < record["recorded_at"]:
+            expires_at, entry = heapq.heappop(self.expiries)
+            if entry in self.holds:
+                raise Wrong(f"{entry} is still held, its hold expires at {expires_at}")
         if kind.startswith("account."):
             self.account(stream.split("/", 1)[1], kind, record["schema"], data)
         elif kind.startswith("entry."):
-            self.entry(stream, kind, data)
+            self.entry(stream, kind, data, version)
+
+    def end(self):
+        for currency, (debits, credits) in self.sums.items():
+            if debits != credits:
+                raise Wrong(f"debits are {debits} {currency}, credits {credits}")
+        lines = [f"holding   {self.entries} entries, {len(self.accounts)} accounts, {len(self.holds)} open holds"]
+        return lines + [f"moved     {debits} {currency} on both sides" for currency, (debits, _) in sorted(self.sums.items())]
 
     def account(self, address, kind, schema, data):
         if kind == "account.opened":
@@ -125,14 +154,14 @@ class Ledger:
             self.accounts[address]["limits"] = [bound and Decimal(bound["amount"]) for bound in bounds]
             self.within(address)
 
-    def entry(self, stream, kind, data):
+    def entry(self, stream, kind, data, version):
         if kind not in MOTIONS:  # It says something of an entry, and moves nothing.
-            if self.versions[stream] == 1:
+            if version == 1:
                 raise Wrong(f"{kind}, but {stream} was never written")
             return
         if kind in ("entry.posted", "entry.held"):
             self.entries += 1
-            if self.versions[stream] != 1:
+            if version != 1:
                 raise Wrong(f"{stream} is written twice")
         transfers = [(t["debit"], t["credit"], t["amount"]["currency"], Decimal(t["amount"]["amount"])) for t in data["transfers"]]
         if kind == "entry.held":
@@ -181,11 +210,49 @@ class Ledger:
             raise Wrong(f"{address} has {balance + arriving} with what is held for it, its ceiling is {ceiling}")
 
 
+class Market:
+    def __init__(self):
+        self.instruments, self.last, self.quotes = set(), {}, 0
+
+    def fold(self, record, version):
+        stream, kind, data = record["stream"], record["type"], record["data"]
+        name = stream.split("/", 1)[1]
+        if kind == "instrument.registered":
+            if name in self.instruments:
+                raise Wrong(f"{name} is registered twice")
+            self.instruments.add(name)
+        elif kind == "market.quoted":
+            self.block(stream, name.split(":", 1)[1], data)
+
+    def block(self, stream, symbol, data):
+        numbers = data.get("sequence") or [0] * len(data["at"])
+        if symbol not in self.instruments:
+            raise Wrong(f"{symbol} was never registered")
+        if not data["at"] or not len(data["at"]) == len(data["ask"]) == len(data["spread"]) == len(numbers):
+            raise Wrong("the columns of the block do not have one length")
+        at, ask = 0, 0
+        for later, more, spread, number in zip(data["at"], data["ask"], data["spread"], numbers):
+            at, ask = at + later, ask + more
+            if stream in self.last and (at, number) <= self.last[stream]:
+                raise Wrong(f"a quote of {at} with the number {number} does not come after the one before it")
+            if ask <= 0 or spread < 0 or ask - spread <= 0:
+                raise Wrong(f"an ask of {ask} and a spread of {spread}")
+            self.last[stream] = (at, number)
+            self.quotes += 1
+
+    def end(self):
+        return [f"holding   {len(self.instruments)} instruments, {len(self.last)} feeds, {self.quotes} quotes"]
+
+
+# The kind of journal that a type of stream is of.
+KINDS = {"account": Ledger, "account_set": Ledger, "entry": Ledger, "instrument": Market, "market": Market}
+
+
 def verify(lines, noted):
     header = json.loads(next(lines, b"null"))
     if not isinstance(header, dict) or header.get("cauri_export") not in (1, 2):
         raise Wrong("line 1 is no header of an export of version 1 or 2")
-    tree, ledger, position = Tree(), Ledger(), 0
+    tree, journal, position = Tree(), Journal(), 0
     noted = dict(noted)
     for line in lines:
         position += 1
@@ -198,7 +265,7 @@ def verify(lines, noted):
                 raise Wrong(f"the record says that it stands at {record['position']}")
             known(record)
             tree.push(text)
-            ledger.fold(record)
+            journal.fold(record)
         except Newer as error:
             raise Newer(f"position {position} (line {position + 1}): {error}")
         except Wrong as error:
@@ -212,10 +279,7 @@ def verify(lines, noted):
     head = header["head"]
     if head != {"position": position, "root": tree.root()}:
         raise Wrong(f"the header promises {head['position']}:{head['root']}, the records give {position}:{tree.root()}")
-    for currency, (debits, credits) in ledger.sums.items():
-        if debits != credits:
-            raise Wrong(f"debits are {debits} {currency}, credits {credits}")
-    return header["journal"], position, tree.root(), ledger
+    return header["journal"], position, tree.root(), journal.end()
 
 
 def main():
@@ -230,7 +294,7 @@ def main():
         print(error, file=sys.stderr)
         return 2
     try:
-        journal, position, root, ledger = verify(lines, noted)
+        journal, position, root, holding = verify(lines, noted)
     except Newer as error:
         print(f"NOT CHECKED TO ITS END: a newer Cauri wrote {error}")
         return 3
@@ -238,9 +302,7 @@ def main():
         print(f"WRONG: {error}")
         return 1
     print(f"journal   {journal}\nhead      {position}:{root}")
-    print(f"holding   {ledger.entries} entries, {len(ledger.accounts)} accounts, {len(ledger.holds)} open holds")
-    for currency, (debits, _) in sorted(ledger.sums.items()):
-        print(f"moved     {debits} {currency} on both sides")
+    print("\n".join(holding))
     print(f"noted     {len(noted)} roots compared" if noted else "noted     no root: nothing proves that this is the original")
     print("All is well.")
     return 0

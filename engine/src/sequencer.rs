@@ -358,7 +358,8 @@ impl<K: Kind> Sequencer<K> {
             Input::Stop => self.stopping = true,
             Input::Loaded(loaded) => self.take_loaded(loaded)?,
             Input::AcceptClockGap { stated, actor, reply } => {
-                let accepted = self.clock.accept(stated, &actor, self.durable_head.position, self.decider.last_recorded_at(), self.decider.rules());
+                let accepted =
+                    self.clock.accept(stated, &actor, self.durable_head.position, self.decider.last_recorded_at(), self.decider.rules());
                 // Whoever asked may have gone away; what was accepted stays so.
                 let _ = reply.send(accepted);
             }

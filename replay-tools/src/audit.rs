@@ -1,24 +1,20 @@
-//! The audit: every check over one pass through a journal.
+//! The audit: every check over one pass through a journal of any kind.
 
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::{EventStore, Head, NewerRecord, Snapshot, Tree};
-use hashbrown::HashMap;
 
-use crate::checks::double_entry::{self, Sums};
 use crate::checks::expected_heads::{self, ExpectedHead};
-use crate::checks::holds::Holds;
 use crate::checks::idempotency::{self, Idempotency, Suspect};
 use crate::checks::index::Sample;
 use crate::checks::positions::{Positions, span};
 use crate::checks::roots::Roots;
 use crate::checks::time::Time;
-use crate::checks::transitions::{self, Transitions};
-use crate::checks::{self, AggregateCheck, Check, limits, snapshots, versions};
+use crate::checks::transitions::{self, Closing};
+use crate::checks::{self, Check, KindChecks, schemas, versions};
 use crate::finding::Findings;
-use crate::ledger::{Ledger, Number};
 use crate::pipeline::Step;
-use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, ReadBatch, Seed, Stream};
+use crate::reading::{Fact, Happening, JournalKind, ReadBatch, Seed, Stream};
 use crate::remembered::RememberedExport;
 
 /// The most suspected repetitions that are kept to be looked at; what comes after is another run's work.
@@ -36,27 +32,21 @@ pub(crate) struct Audit {
     time: Time,
     idempotency: Idempotency,
     suspects: Vec<Suspect>,
-    transitions: Transitions,
-    holds: Holds,
-    sums: Sums,
-    ledger: Ledger,
+    closing: Closing,
+    /// What kind of journal it is, and the checks of that kind; none until a record says it.
+    of_kind: Option<(JournalKind, Box<dyn KindChecks>)>,
     /// Exports that are compared along the way.
     exports: Vec<RememberedExport>,
     journal_records: u64,
     sample: Sample,
     snapshot: Option<Snapshot>,
     snapshot_note: Option<String>,
-    /// How many records each stream of another aggregate has.
-    others: HashMap<Box<[u8]>, u64>,
-    /// What is looked at of those aggregates.
-    of_aggregates: Vec<Box<dyn AggregateCheck>>,
     /// From here on the fold is not the journal's any more, and why.
     fold_ends: Option<(Position, String)>,
     /// The first record that a newer program wrote.
     newer: Option<NewerRecord>,
     /// From here on leaves are missing.
     tree_ends: Option<Position>,
-    resolved: Vec<(Option<Number>, Option<Number>)>,
     figures: Figures,
 }
 
@@ -64,7 +54,7 @@ pub(crate) struct Audit {
 pub(crate) const WRITTEN_BY_A_NEWER: &str = "a newer Cauri wrote it";
 
 /// What was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Records.
     pub records: u64,
@@ -74,16 +64,19 @@ pub struct Figures {
     pub batches: u64,
     /// Commands that wrote something.
     pub commands: u64,
-    /// Entries.
-    pub entries: u64,
-    /// Accounts.
-    pub accounts: u64,
-    /// Holds that are open at the head.
-    pub open_holds: u64,
+    /// What the journal holds by its kind: entries, accounts and open holds of a ledger.
+    pub holding: Vec<(&'static str, u64)>,
     /// When the first record was written, in microseconds since 1970.
     pub first_at: Option<i64>,
     /// When the last record was written.
     pub last_at: Option<i64>,
+}
+
+impl Figures {
+    /// How much the journal holds of something.
+    pub fn of(&self, what: &str) -> u64 {
+        self.holding.iter().find(|(name, _)| *name == what).map_or(0, |(_, count)| *count)
+    }
 }
 
 impl Audit {
@@ -99,7 +92,6 @@ impl Audit {
         let mut roots = Roots::default();
         roots.want(expected.iter().map(|expected| expected.position));
         roots.want(snapshot.iter().map(|snapshot| snapshot.head.position));
-        let of_aggregates = checks::of_aggregates(&seed);
         Self {
             seed,
             findings: Findings::default(),
@@ -108,21 +100,16 @@ impl Audit {
             time: Time::new(now.map(Timestamp::as_micros)),
             idempotency: Idempotency::default(),
             suspects: Vec::new(),
-            transitions: Transitions::default(),
-            holds: Holds::default(),
-            sums: Sums::default(),
-            ledger: Ledger::default(),
+            closing: Closing::default(),
+            of_kind: None,
             exports,
             journal_records: 0,
             sample: Sample::default(),
             snapshot,
             snapshot_note: None,
-            others: HashMap::new(),
-            of_aggregates,
             fold_ends: None,
             newer: None,
             tree_ends: None,
-            resolved: Vec::new(),
             figures: Figures::default(),
         }
     }
@@ -203,16 +190,16 @@ impl Audit {
     fn touch(&self, facts: &[Fact]) {
         for fact in facts {
             self.idempotency.touch(fact.command_hash);
-            if let Stream::Entry(_, hash) = fact.stream {
-                self.transitions.touch(hash);
-            }
+        }
+        if let Some((_, checks)) = &self.of_kind {
+            checks.touch(facts);
         }
     }
 
     fn record(&mut self, batch: &ReadBatch, fact: &Fact, first_of_batch: bool) {
         let begins = self.idempotency.begins(fact);
-        if begins {
-            self.transitions.end_commit(&mut self.findings);
+        if begins && let Some((_, checks)) = &mut self.of_kind {
+            checks.begin_commit(&mut self.findings);
         }
         if fact.part == 0 {
             if first_of_batch && !begins {
@@ -225,26 +212,12 @@ impl Audit {
             if self.suspects.len() < MOST_SUSPECTS {
                 self.suspects.extend(suspect);
             }
-            self.holds.none_outlived(fact, &mut self.findings);
-            self.transitions.journal(fact, &mut self.findings);
+            self.closing.check(fact, &mut self.findings);
             if fact.version == 1 {
                 self.sample.stream(batch, fact);
             }
         }
         match (&fact.stream, &fact.event) {
-            (Stream::Entry(id, hash), Happening::Moved(moved)) => self.moved(batch, fact, (id, *hash), moved),
-            (Stream::Entry(id, hash), Happening::Reversed { .. } | Happening::Noted(_)) => {
-                self.transitions.entry(batch, fact, (id, *hash), &[], &self.seed, &mut self.findings);
-            }
-            (Stream::Account(address, hash), Happening::Account(event)) => {
-                let number = self.ledger.number(batch.text(*address), *hash);
-                let so_far = number.map_or(0, |number| self.ledger.account(number).version);
-                versions::check(batch, fact, so_far, &mut self.findings);
-                let found = (*address, *hash);
-                if let Some(number) = self.transitions.account(batch, fact, found, event, &mut self.ledger, &mut self.findings) {
-                    limits::check(&mut self.ledger, number, fact.position, &mut self.findings);
-                }
-            }
             (Stream::Command(id), Happening::Refused) => {
                 versions::check(batch, fact, 0, &mut self.findings);
                 transitions::refused(batch, fact, *id, &mut self.findings);
@@ -253,60 +226,22 @@ impl Audit {
                 versions::check(batch, fact, self.journal_records, &mut self.findings);
                 self.journal_records += 1;
             }
-            (Stream::Other(name, _), Happening::Other(event)) => {
-                let so_far = self.others.entry(batch.text(*name).into()).or_default();
-                versions::check(batch, fact, *so_far, &mut self.findings);
-                *so_far += u64::from(fact.part == 0);
-                for check in &mut self.of_aggregates {
-                    check.record(batch, fact, event, &self.ledger, &mut self.findings);
-                }
-            }
-            // An event in a stream of another kind: `schemas` has told it.
+            // Of a kind; and an event in a stream of another type `schemas` has told.
             _ => {}
         }
-    }
-
-    fn moved(&mut self, batch: &ReadBatch, fact: &Fact, (id, hash): (&EntryKey, u64), moved: &Moved) {
-        let transfers = &batch.movements[moved.transfers.clone()];
-        let mut resolved = std::mem::take(&mut self.resolved);
-        resolved.clear();
-        resolved
-            .extend(transfers.iter().map(|movement| (self.ledger.find(batch, movement.debit), self.ledger.find(batch, movement.credit))));
-        double_entry::accounts(batch, fact, moved, &resolved, &self.ledger, &mut self.findings);
-        transitions::open(&self.ledger, fact, moved, &resolved, &mut self.findings);
-        if self.transitions.entry(batch, fact, (id, hash), &resolved, &self.seed, &mut self.findings) {
-            match moved.motion {
-                Motion::Posted => {}
-                Motion::Held => self.holds.held(*id, moved, transfers, &resolved),
-                Motion::HoldPosted | Motion::HoldVoided | Motion::HoldExpired => {
-                    if let Some(held) = self.holds.resolve(id, fact, moved, transfers, &resolved, &mut self.findings) {
-                        held.give_back(&mut self.ledger);
-                    }
-                }
-            }
-            for (movement, (debit, credit)) in transfers.iter().zip(&resolved) {
-                let minor = i128::from(movement.minor);
-                match moved.motion {
-                    Motion::Posted | Motion::HoldPosted => self.ledger.post(minor, *debit, *credit),
-                    Motion::Held => self.ledger.pend(minor, *debit, *credit),
-                    Motion::HoldVoided | Motion::HoldExpired => {}
-                }
-                self.sums.add(moved.motion, movement, debit.is_some(), credit.is_some());
-            }
-            self.sums.check(fact, &mut self.findings);
-            for number in resolved.iter().flat_map(|(debit, credit)| [debit, credit]).flatten() {
-                limits::check(&mut self.ledger, *number, fact.position, &mut self.findings);
-            }
+        let Some(kind) = fact.kind().or(self.kind()) else { return };
+        let (known, checks) = self.of_kind.get_or_insert_with(|| (kind, checks::of_kind(kind, &self.seed)));
+        if *known == kind {
+            checks.record(batch, fact, &mut self.findings);
+        } else {
+            schemas::of_another_kind(*known, kind, fact.position, &mut self.findings);
+            self.end_fold(fact.position, "a record of another kind of journal stands there");
         }
-        self.resolved = resolved;
     }
 
     fn compare_snapshot(&mut self) {
-        if self.fold_ends.is_some() {
-            return;
-        }
-        if let Some(snapshot) = &self.snapshot {
-            self.snapshot_note = Some(snapshots::compare(snapshot, &self.ledger, &self.holds, &mut self.findings));
+        if let (None, Some(snapshot), Some((_, checks))) = (&self.fold_ends, &self.snapshot, &self.of_kind) {
+            self.snapshot_note = Some(checks.compare_snapshot(snapshot, &mut self.findings));
         }
     }
 
@@ -326,18 +261,14 @@ impl Audit {
                 export.end(self.positions.last(), &mut self.findings);
             }
         }
-        if self.fold_ends.is_none() {
-            self.transitions.end_commit(&mut self.findings);
-            self.sums.end(&self.ledger, &mut self.findings);
-            self.holds.end(&self.ledger, &mut self.findings);
+        if let (None, Some((_, checks))) = (&self.fold_ends, &mut self.of_kind) {
+            checks.end(&mut self.findings);
         }
         for suspect in self.suspects.drain(..) {
             idempotency::settle(&suspect, store, &mut self.findings);
         }
         self.figures.commands = self.idempotency.commands();
-        self.figures.entries = self.transitions.entries();
-        self.figures.accounts = self.ledger.accounts().len() as u64;
-        self.figures.open_holds = self.holds.len() as u64;
+        self.figures.holding = self.of_kind.as_ref().map(|(_, checks)| checks.holding()).unwrap_or_default();
     }
 
     /// The journal says that its records of format 1 end at `until`.
@@ -363,8 +294,13 @@ impl Audit {
         &self.seed
     }
 
-    pub(crate) fn figures(&self) -> Figures {
-        self.figures
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// What kind of journal it is; none where no record says it.
+    pub(crate) fn kind(&self) -> Option<JournalKind> {
+        self.of_kind.as_ref().map(|(kind, _)| *kind)
     }
 
     pub(crate) fn roots(&self) -> &Roots {

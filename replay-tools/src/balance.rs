@@ -23,7 +23,7 @@ impl Balances {
     pub(crate) fn replay(origin: &Origin, as_of: Option<Timestamp>, known_at: Option<Position>) -> Result<Self, CommandError> {
         let mut ledger = Ledger::default();
         let mut illegal: Option<Corruption> = None;
-        let replayed = origin.replay("replay", known_at, |batch, fact| {
+        let replayed = origin.replay_ledger("replay", known_at, |batch, fact| {
             if illegal.is_none() {
                 illegal = fold(&mut ledger, batch, fact, as_of).err();
             }

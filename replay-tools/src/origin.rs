@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use cauri_domain::ids::CommandKey;
-use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::record::Envelope;
 use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::embedded::EmbeddedStore;
@@ -17,7 +16,7 @@ use crate::commands::CommandError;
 use crate::frames::Frames;
 use crate::pipeline::{self, Step};
 use crate::progress::Progress;
-use crate::reading::{Fact, ReadBatch, Seed};
+use crate::reading::{Fact, JournalKind, ReadBatch, Seed};
 use crate::source::{ExportSource, Journal, Source};
 
 /// Which journal.
@@ -79,6 +78,27 @@ impl Origin {
         }
     }
 
+    /// The same of a ledger.
+    ///
+    /// # Errors
+    /// When the journal is of another kind: it has no accounts and no entries.
+    pub(crate) fn replay_ledger(
+        &self,
+        what: &'static str,
+        until: Option<Position>,
+        mut each: impl FnMut(&ReadBatch, &Fact),
+    ) -> Result<Replayed, CommandError> {
+        let mut other = None;
+        let replayed = self.replay(what, until, |batch, fact| {
+            other = other.or(fact.kind().filter(|kind| *kind != JournalKind::Ledger));
+            each(batch, fact);
+        })?;
+        match other {
+            None => Ok(replayed),
+            Some(kind) => Err(CommandError::Usage(format!("{} is a {}: it has no accounts and no entries", replayed.journal, kind.name()))),
+        }
+    }
+
     /// The record at a position.
     pub(crate) fn record(&self, position: Position) -> Result<Option<Line>, CommandError> {
         match &self.export {
@@ -92,15 +112,14 @@ impl Origin {
     }
 
     /// The records of a stream, in order.
-    pub(crate) fn stream(&self, stream: &StreamId) -> Result<Vec<Line>, CommandError> {
+    pub(crate) fn stream(&self, stream: &str) -> Result<Vec<Line>, CommandError> {
         match &self.export {
             Some(path) => {
-                let wanted = stream.to_string();
-                let of_stream = |line: &Line| Envelope::parse(&line.bytes).is_ok_and(|envelope| envelope.stream == wanted);
+                let of_stream = |line: &Line| Envelope::parse(&line.bytes).is_ok_and(|envelope| envelope.stream == stream);
                 scan(path, of_stream, false)
             }
             None => {
-                let records = self.store()?.read_stream(&stream.to_string(), StreamVersion::ZERO)?;
+                let records = self.store()?.read_stream(stream, StreamVersion::ZERO)?;
                 Ok(records
                     .iter()
                     .map(|record| record.as_record())

@@ -55,6 +55,9 @@ pub struct Report {
     pub cauri_verify: u32,
     /// The journal's name.
     pub journal: String,
+    /// What kind of journal it is: `ledger`, `market`; absent where no record says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
     /// Nothing was found, and no check had to stop.
     pub ok: bool,
     /// Where a newer Cauri wrote what this one does not know, if it did. Nothing is wrong with that; it is for its own
@@ -94,14 +97,14 @@ impl Report {
 impl Serialize for Figures {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut shape = serializer.serialize_struct("Figures", 9)?;
+        let mut shape = serializer.serialize_struct("Figures", 6 + self.holding.len())?;
         shape.serialize_field("records", &self.records)?;
         shape.serialize_field("bytes", &self.bytes)?;
         shape.serialize_field("batches", &self.batches)?;
         shape.serialize_field("commands", &self.commands)?;
-        shape.serialize_field("entries", &self.entries)?;
-        shape.serialize_field("accounts", &self.accounts)?;
-        shape.serialize_field("open_holds", &self.open_holds)?;
+        for (name, count) in &self.holding {
+            shape.serialize_field(name, count)?;
+        }
         shape.serialize_field("first_at", &self.first_at.map(instant))?;
         shape.serialize_field("last_at", &self.last_at.map(instant))?;
         shape.end()
@@ -110,22 +113,22 @@ impl Serialize for Figures {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Figures { records, bytes, batches, commands, entries, accounts, open_holds, first_at, last_at } = self.figures;
-        writeln!(f, "journal   {}", self.journal)?;
+        let Figures { records, bytes, batches, commands, holding, first_at, last_at } = &self.figures;
+        match self.kind.filter(|kind| *kind != self.journal) {
+            Some(kind) => writeln!(f, "journal   {}, a {kind}", self.journal)?,
+            None => writeln!(f, "journal   {}", self.journal)?,
+        }
         if let Some(head) = self.head {
             writeln!(f, "head      {}:{}", head.position, head.root)?;
         }
-        writeln!(f, "records   {} in {} batches, {}", count(records), count(batches), size(bytes))?;
-        writeln!(
-            f,
-            "holding   {} commands, {} entries, {} accounts, {} open holds",
-            count(commands),
-            count(entries),
-            count(accounts),
-            count(open_holds)
-        )?;
+        writeln!(f, "records   {} in {} batches, {}", count(*records), count(*batches), size(*bytes))?;
+        write!(f, "holding   {} commands", count(*commands))?;
+        for (name, number) in holding {
+            write!(f, ", {} {}", count(*number), name.replace('_', " "))?;
+        }
+        writeln!(f)?;
         if let (Some(first), Some(last)) = (first_at, last_at) {
-            writeln!(f, "recorded  {} to {}", instant(first), instant(last))?;
+            writeln!(f, "recorded  {} to {}", instant(*first), instant(*last))?;
         }
         writeln!(f)?;
         let mut table = Table::new(&[("check", Lean::Left), ("result", Lean::Left), ("", Lean::Left)]);

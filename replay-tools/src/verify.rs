@@ -17,7 +17,7 @@ use crate::finding::Findings;
 use crate::frames::Frames;
 use crate::pipeline::{self, Step};
 use crate::progress::Progress;
-use crate::reading::Seed;
+use crate::reading::{JournalKind, Seed};
 use crate::remembered::RememberedExport;
 use crate::report::{CheckReport, Newer, Report, Verdict};
 use crate::source::{ExportError, ExportHeader, ExportSource, Journal, Source};
@@ -242,6 +242,7 @@ fn compare_read_models(journal: &dyn Journal, wanted: &Wanted, audit: &mut Audit
         None => notes.not_applicable.push((Check::ReadModels, "not asked for")),
         Some(path) if !path.exists() => notes.not_applicable.push((Check::ReadModels, "there is no read store")),
         Some(_) if audit.stopped(Check::ReadModels).is_some() => {}
+        Some(_) if audit.kind() == Some(JournalKind::Market) => notes.not_applicable.push((Check::ReadModels, "a market has none")),
         Some(path) => {
             let mut found = Findings::default();
             let note = read_models::check(path, journal, wanted.show_progress, &mut found);
@@ -255,6 +256,7 @@ fn report(journal: &str, audit: Audit, expected: &[ExpectedHead], mut notes: Not
     if expected.is_empty() {
         notes.not_applicable.push((Check::ExpectedHeads, "none was given"));
     }
+    let kind = audit.kind();
     if let Some(note) = audit.snapshot_note() {
         notes.notes.push((Check::Snapshots, note.to_owned()));
     }
@@ -263,8 +265,11 @@ fn report(journal: &str, audit: Audit, expected: &[ExpectedHead], mut notes: Not
             notes.stopped.push((check, format!("not looked at from {position} on: {WRITTEN_BY_A_NEWER}")));
         }
     }
+    // A journal in which nothing of any kind happened may become a ledger.
+    let of_journal = kind.unwrap_or(JournalKind::Ledger);
     let checks: Vec<CheckReport> = Check::ALL
         .into_iter()
+        .filter(|check| check.of_kind().is_none_or(|kind| kind == of_journal))
         .map(|check| {
             let findings = audit.findings.count(check);
             let stopped = audit.stopped(check);
@@ -289,10 +294,11 @@ fn report(journal: &str, audit: Audit, expected: &[ExpectedHead], mut notes: Not
     Report {
         cauri_verify: 1,
         journal: journal.to_owned(),
+        kind: kind.map(JournalKind::name),
         ok,
         newer: audit.newer().cloned().map(|NewerRecord { position, what }| Newer { position, what }),
         head,
-        figures: audit.figures(),
+        figures: audit.figures().clone(),
         checks,
         findings: audit.findings.into_told(),
         seconds: began.elapsed().as_secs_f64(),

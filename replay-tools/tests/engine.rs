@@ -258,7 +258,7 @@ proptest! {
         // The snapshot that the engine left when it stopped is of the head.
         let snapshots = report.checks.iter().find(|check| check.check == Check::Snapshots).unwrap();
         prop_assert!(snapshots.note.as_ref().is_some_and(|note| note.contains("accounts and")), "{}", report);
-        prop_assert_eq!(report.figures.open_holds, engines_fold(&*store).open_holds() as u64);
+        prop_assert_eq!(report.figures.of("open_holds"), engines_fold(&*store).open_holds() as u64);
     }
 }
 

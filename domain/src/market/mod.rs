@@ -91,6 +91,18 @@ pub struct FrozenMarket {
     feeds: Vec<((Source, Symbol), Feed)>,
 }
 
+impl FrozenMarket {
+    /// The instruments, with the digits of their prices.
+    pub fn instruments(&self) -> impl Iterator<Item = (&Symbol, u8)> {
+        self.instruments.iter().map(|(symbol, instrument)| (symbol, instrument.digits))
+    }
+
+    /// For each source of an instrument the time, in microseconds since 1970, and the source's number of the last quote.
+    pub fn feeds(&self) -> impl Iterator<Item = (&Source, &Symbol, (i64, u32))> {
+        self.feeds.iter().map(|((source, symbol), feed)| (source, symbol, feed.mark()))
+    }
+}
+
 /// A market loads no aggregate: everything that it decides on is small and stays in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarketAggregate {}

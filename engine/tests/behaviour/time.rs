@@ -62,7 +62,13 @@ fn how_far_ahead_something_may_be_dated_is_changed_by_a_command_and_survives_a_r
         post_entry(key, PostEntry { effective_at, ..entry_of(vec![transfer("a", "b", 1)]) })
     };
     let rules = |key: &str, max_future_days: u16| {
-        command(key, LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules { max_future_days: Some(max_future_days), ..ChangeRules::default() })))
+        command(
+            key,
+            LedgerCommand::Journal(JournalCommand::ChangeRules(ChangeRules {
+                max_future_days: Some(max_future_days),
+                ..ChangeRules::default()
+            })),
+        )
     };
     assert_eq!(story.refuse(&dated("eight", 8)), EffectiveInFutureTooFar);
     // What a refused request changed is taken back with it.

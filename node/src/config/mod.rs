@@ -215,7 +215,7 @@ pub struct EngineArgs {
     /// Events between two snapshots of the decision state; more means a slower start after a crash
     #[arg(long, env = "CAURI_SNAPSHOT_EVERY", default_value_t = 250_000, value_name = "EVENTS")]
     pub snapshot_every: u64,
-    /// Accept the time between the last record and this start, if it is more than 7 days: check the machine's clock first.
+    /// Accept the time between the last record and this start, if it is more than the journal's rules allow, 7 days where nobody changed them: check the machine's clock first.
     /// For one start, so there is no variable for it
     #[arg(long)]
     pub accept_clock_gap: bool,

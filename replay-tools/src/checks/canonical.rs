@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use cauri_domain::event::EventSet;
 use cauri_event_schemas::{Position, canonical};
 
 use super::Check;
@@ -14,8 +13,8 @@ use crate::reading::{CarefulRecord, ReadBatch};
 /// form as JSON can be judged.
 pub(crate) fn check(batch: &mut ReadBatch, position: Position, range: Range<usize>, record: &CarefulRecord) {
     let bytes = batch.bytes_of(range);
-    let what = match record.events.as_slice() {
-        [event] if event.event.schema() == record.schema => {
+    let what = match record.events.understood().as_slice() {
+        [event] if event.schema() == record.schema => {
             let rewritten = event.to_bytes_in(record.envelope_version);
             (rewritten != bytes).then(|| {
                 let at = rewritten.iter().zip(bytes).position(|(left, right)| left != right).unwrap_or(rewritten.len().min(bytes.len()));

@@ -51,9 +51,7 @@ impl fmt::Display for NotedRoot {
 
 /// A text that is neither `POSITION:ROOT` nor a consistency token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not POSITION:ROOT, a number and 64 hexadecimal digits, as `cauri-replay head` writes them, nor a consistency token"
-)]
+#[error("{0:?} is not POSITION:ROOT, a number and 64 hexadecimal digits, as `cauri-replay head` writes them, nor a consistency token")]
 pub struct InvalidHead(String);
 
 impl FromStr for ExpectedHead {

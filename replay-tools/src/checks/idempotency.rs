@@ -1,9 +1,9 @@
 //! `idempotency`: no command was carried out twice.
 
 use cauri_domain::ids::CommandKey;
-use cauri_event_schemas::Position;
 use cauri_domain::kind::Kind;
 use cauri_domain::ledger::Ledger;
+use cauri_event_schemas::Position;
 use cauri_event_store::{EventStore, Lookup};
 use hashbrown::HashTable;
 

@@ -91,7 +91,12 @@ pub(crate) fn check(store: &dyn EventStore, sample: &Sample, read_streams: bool,
     for ((lookup, expected), found) in wanted.iter().zip(found) {
         if found != *expected {
             let told = |position: Option<Position>| position.map_or_else(|| "nowhere".to_owned(), |position| format!("to {position}"));
-            let what = format!("the look-up of {} leads {}, the journal has it {}", shown(lookup), told(found), told(*expected).replace("to ", "at "));
+            let what = format!(
+                "the look-up of {} leads {}, the journal has it {}",
+                shown(lookup),
+                told(found),
+                told(*expected).replace("to ", "at ")
+            );
             findings.add(Check::Index, expected.or(found), what);
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
-use cauri_event_schemas::ledger::Recorded;
 use cauri_event_schemas::Position;
+use cauri_event_schemas::ledger::Recorded;
 use cauri_event_store::Corruption;
 use cauri_projections::digest::{ModelDigest, digest_of_replay};
 use cauri_projections::read::{ReadError, ReadStore};
@@ -13,7 +13,7 @@ use cauri_projections::read::{ReadError, ReadStore};
 use super::Check;
 use crate::finding::Findings;
 use crate::progress::Progress;
-use crate::reading::{self, RawBatch};
+use crate::reading::{self, Events, RawBatch};
 use crate::source::{Journal, Piece, Source};
 
 /// How many batches of events wait for the replay at most.
@@ -119,7 +119,10 @@ fn decode(raw: RawBatch) -> Result<Vec<Recorded>, Corruption> {
     let mut events = Vec::with_capacity(raw.last.get().saturating_sub(first.get()) as usize + 1);
     for (line, position) in reading::lines(raw.body).split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).zip(first.get()..) {
         let record = reading::careful_read(line).map_err(|error| Corruption::new(Position::new(position), error.to_string()))?;
-        events.extend(record.events);
+        match record.events {
+            Events::Ledger(recorded) => events.extend(recorded),
+            Events::Market(_) => return Err(Corruption::new(Position::new(position), "it is of a market, which has no read models")),
+        }
     }
     Ok(events)
 }

@@ -54,7 +54,11 @@ impl Roots {
         if computed == stored {
             let same_peaks = |stored: &Vec<u8>| self.tree.peaks().iter().flat_map(|peak| peak.0).eq(stored.iter().copied());
             if batch.peaks.as_ref().is_some_and(|stored| !same_peaks(stored)) {
-                findings.at(Check::Roots, batch.first, "the peaks that are stored with the batch that begins here are not those of its records");
+                findings.at(
+                    Check::Roots,
+                    batch.first,
+                    "the peaks that are stored with the batch that begins here are not those of its records",
+                );
             }
             return self.tell(findings);
         }

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::finding::Findings;
-use crate::reading::{Fact, ReadBatch, Stream};
+use crate::reading::{Fact, ReadBatch, Stream, entry_id};
 
 /// Has a record the version that comes next in its stream, which has `so_far` records?
 pub(crate) fn check(batch: &ReadBatch, fact: &Fact, so_far: u64, findings: &mut Findings) {
@@ -18,7 +18,7 @@ pub(crate) fn stream(batch: &ReadBatch, fact: &Fact) -> String {
     match &fact.stream {
         Stream::Account(address, _) => format!("account/{}", batch.shown(*address)),
         Stream::Command(id) => format!("command/{}", batch.shown(*id)),
-        Stream::Entry(id, _) => format!("entry/{}", super::transitions::shown(id)),
+        Stream::Entry(id, _) => format!("entry/{}", entry_id(id)),
         Stream::Journal(name) => format!("journal/{}", batch.shown(*name)),
         Stream::Other(name, _) => batch.shown(*name),
     }

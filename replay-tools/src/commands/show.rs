@@ -8,8 +8,9 @@ use std::io::Write;
 use std::str::FromStr;
 
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
-use cauri_domain::kind::NotAStream;
+use cauri_domain::kind::{NotAStream, StreamKey as _};
 use cauri_domain::ledger::Ledger;
+use cauri_domain::market::MarketStream;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::{Recorded, StreamId};
@@ -47,7 +48,8 @@ enum Shown {
     Entry(EntryId),
     Account(AccountAddress),
     Command(CommandKey),
-    Stream(StreamId),
+    /// A stream of any kind of journal.
+    Stream(String),
 }
 
 impl FromStr for Shown {
@@ -64,11 +66,13 @@ impl FromStr for Shown {
             let nothing = |_| format!("{text:?} is no entry's id, no account's address, no position and no stream");
             return text.parse().map(Shown::Account).map_err(nothing);
         }
-        match text.parse().map_err(|_| NotAStream::invalid(text).to_string())? {
-            StreamId::Account(address) => Ok(Shown::Account(address)),
-            StreamId::Entry(id) => Ok(Shown::Entry(id)),
-            StreamId::Command(id) => Ok(Shown::Command(id)),
-            stream => Ok(Shown::Stream(stream)),
+        match text.parse() {
+            Ok(StreamId::Account(address)) => Ok(Shown::Account(address)),
+            Ok(StreamId::Entry(id)) => Ok(Shown::Entry(id)),
+            Ok(StreamId::Command(id)) => Ok(Shown::Command(id)),
+            Ok(stream) => Ok(Shown::Stream(stream.to_string())),
+            Err(_) if MarketStream::parse(text).is_ok() => Ok(Shown::Stream(text.to_owned())),
+            Err(_) => Err(NotAStream::invalid(text).to_string()),
         }
     }
 }
@@ -81,7 +85,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, Co
             None => return Err(CommandError::NotFound(format!("no record stands at {position}"))),
         },
         Shown::Entry(id) => {
-            let lines = origin.stream(&StreamId::Entry(*id))?;
+            let lines = origin.stream(&StreamId::Entry(*id).to_string())?;
             if lines.is_empty() {
                 return Err(CommandError::NotFound(format!("no entry was written under {id}")));
             }

@@ -10,13 +10,15 @@ mod strict;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use careful::{CarefulRecord, read as careful_read};
+pub(crate) use careful::{CarefulRecord, Events, read as careful_read};
 
 use std::hash::BuildHasher;
 use std::io::Read;
 use std::ops::Range;
 
 use cauri_domain::account::AccountEvent;
+use cauri_domain::ids::EntryId;
+use cauri_domain::market::MarketEvent;
 use cauri_domain::money::Currency;
 use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::Event;
@@ -62,6 +64,30 @@ impl Span {
 /// An entry's id as its 16 bytes.
 pub type EntryKey = [u8; 16];
 
+/// An entry's id for a person.
+pub(crate) fn entry_id(key: &EntryKey) -> EntryId {
+    EntryId::from_u128(u128::from_be_bytes(*key))
+}
+
+/// What a journal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalKind {
+    /// Accounts and entries.
+    Ledger,
+    /// Instruments and quotes.
+    Market,
+}
+
+impl JournalKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            JournalKind::Ledger => "ledger",
+            JournalKind::Market => "market",
+        }
+    }
+}
+
 /// What one record says, as far as the checks and balances look at it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {
@@ -85,6 +111,17 @@ pub struct Fact {
     pub stream: Stream,
     /// What happened.
     pub event: Happening,
+}
+
+impl Fact {
+    /// The kind of journal that it belongs to; none for what happens in any journal.
+    pub fn kind(&self) -> Option<JournalKind> {
+        match (&self.stream, &self.event) {
+            (_, Happening::Market(_)) => Some(JournalKind::Market),
+            (Stream::Command(_) | Stream::Journal(_), _) => None,
+            _ => Some(JournalKind::Ledger),
+        }
+    }
 }
 
 /// The stream of a fact.
@@ -120,8 +157,10 @@ pub enum Happening {
     },
     /// Something was noted of an entry by an event of this type; it changes neither what the entry is nor what it moves.
     Noted(&'static str),
-    /// Something to an aggregate that moves no money, or to the journal itself.
+    /// Something to an aggregate of a ledger that moves no money, or to the journal itself.
     Other(Box<Event>),
+    /// Something in a market.
+    Market(Box<MarketEvent>),
 }
 
 /// How an entry's event moves money.

@@ -157,7 +157,7 @@ fn strictly(line: &[u8], seed: &Seed) -> Option<String> {
 /// The careful reading, and whether the line is what Cauri would write.
 fn carefully(line: &[u8], seed: &Seed) -> Option<(String, bool)> {
     let record = careful::read(line).ok()?;
-    let rewritten = record.events[0].to_bytes();
+    let rewritten = record.events.understood()[0].to_bytes_in(record.envelope_version);
     let mut batch = batch_of(line);
     let stated = record.stated;
     careful::push(&mut batch, AT, record, seed);

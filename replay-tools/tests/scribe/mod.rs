@@ -9,13 +9,15 @@ use cauri_domain::command::{CommandEvent, CommandRefused};
 use cauri_domain::entry::{
     EntryEvent, EntryHeld, EntryPosted, EntryReversed, HoldExpired, HoldPosted, HoldPostedTransfer, HoldVoided, Transfer,
 };
+use cauri_domain::event::EventSet;
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
+use cauri_domain::kind::StreamKey;
 use cauri_domain::limits::Limits;
 use cauri_domain::money::{Currency, Money};
 use cauri_domain::time::Timestamp;
-use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
+use cauri_event_schemas::ledger::{Event, StreamId};
 use cauri_event_schemas::record::Envelope;
-use cauri_event_schemas::{Fingerprint, Metadata, Position, StreamVersion};
+use cauri_event_schemas::{Fingerprint, Metadata, Position, Recorded, StreamVersion};
 use cauri_event_store::{
     Appended, Batch, EventStore, Failure, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree,
     Turn,
@@ -55,7 +57,7 @@ pub struct Scribe {
     pub records: Vec<Vec<u8>>,
     /// The last positions of batches.
     pub batch_ends: Vec<usize>,
-    versions: HashMap<StreamId, u64>,
+    versions: HashMap<String, u64>,
     now: i64,
     commits: u64,
 }
@@ -85,10 +87,15 @@ impl Scribe {
 
     /// One commit of this command.
     pub fn commit_as(&mut self, command: &str, events: Vec<(StreamId, Event)>) -> &mut Self {
+        self.commit_of(command, events)
+    }
+
+    /// The same of any kind of journal.
+    pub fn commit_of<S: StreamKey, E: EventSet>(&mut self, command: &str, events: Vec<(S, E)>) -> &mut Self {
         let command: CommandKey = command.parse().expect("a command key");
         self.now += 1_000_000;
         for (index, (stream, event)) in events.into_iter().enumerate() {
-            let version = self.versions.entry(stream.clone()).or_default();
+            let version = self.versions.entry(stream.to_string()).or_default();
             *version += 1;
             let record = Recorded {
                 position: Position::new(self.records.len() as u64 + 1),

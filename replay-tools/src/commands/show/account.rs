@@ -63,7 +63,7 @@ pub(super) fn show(arguments: &Arguments, address: &AccountAddress, out: &mut dy
         holds: Vec::new(),
         illegal: None,
     };
-    let replayed = arguments.origin.replay("replay", arguments.known_at, |batch, fact| history.fold(batch, fact))?;
+    let replayed = arguments.origin.replay_ledger("replay", arguments.known_at, |batch, fact| history.fold(batch, fact))?;
     if let Some(corruption) = history.illegal.take() {
         return Err(CommandError::Damaged(corruption));
     }

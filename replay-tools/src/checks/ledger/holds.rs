@@ -3,13 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use cauri_domain::ids::EntryId;
 use hashbrown::HashMap;
 
-use super::Check;
+use super::super::Check;
 use crate::finding::Findings;
 use crate::ledger::{Ledger, Number, Totals};
-use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, Movement};
+use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, Movement, entry_id};
 use crate::shown::instant;
 
 /// What one open hold claims.
@@ -59,7 +58,7 @@ impl Holds {
                 let what = format!(
                     "something was recorded at {} while entry {} was still held, though its hold expires at {}",
                     instant(fact.recorded_at),
-                    shown(id),
+                    entry_id(id),
                     instant(*expires_at)
                 );
                 findings.at(Check::Holds, fact.position, what);
@@ -95,7 +94,7 @@ impl Holds {
         findings: &mut Findings,
     ) -> Option<Released> {
         let hold = self.open.remove(id)?;
-        let mut told = |what: String| findings.at(Check::Holds, fact.position, format!("entry {}: {what}", shown(id)));
+        let mut told = |what: String| findings.at(Check::Holds, fact.position, format!("entry {}: {what}", entry_id(id)));
         let same = hold.transfers.len() == transfers.len()
             && hold.transfers.iter().zip(transfers).zip(resolved).all(|((held, movement), (debit, credit))| {
                 (held.debit, held.credit, held.movement.minor, held.movement.currency)
@@ -151,8 +150,4 @@ impl Holds {
     pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
-}
-
-fn shown(id: &EntryKey) -> EntryId {
-    EntryId::from_u128(u128::from_be_bytes(*id))
 }

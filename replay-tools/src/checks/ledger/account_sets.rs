@@ -6,7 +6,8 @@ use cauri_domain::account_set::{AccountSetEvent, Member};
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::ledger::{Event, StreamId};
 
-use super::{AggregateCheck, Check};
+use super::super::Check;
+use super::AggregateCheck;
 use crate::finding::Findings;
 use crate::ledger::Ledger;
 use crate::reading::{Fact, ReadBatch, Seed, Stream};
@@ -93,7 +94,8 @@ impl AggregateCheck for AccountSets {
                 }
                 lasts.push(Lasts { since: added.effective_at, until: None });
                 if let Member::Set(within) = &added.member {
-                    let cycle = self.joined_from(added.effective_at).into_iter().find(|at| self.reaches(within.as_str(), within.as_str(), *at));
+                    let cycle =
+                        self.joined_from(added.effective_at).into_iter().find(|at| self.reaches(within.as_str(), within.as_str(), *at));
                     if let Some(at) = cycle {
                         told(format!("the account set {within} is in itself at {at}"));
                     }
@@ -103,7 +105,10 @@ impl AggregateCheck for AccountSets {
                 let last = self.sets.get_mut(name).and_then(|members| members.get_mut(&removed.member)).and_then(|lasts| lasts.last_mut());
                 match last.filter(|last| last.until.is_none() && last.since < removed.effective_at) {
                     Some(last) => last.until = Some(removed.effective_at),
-                    None => told(format!("{} was removed from the account set {name} at {} and was not in it", removed.member, removed.effective_at)),
+                    None => told(format!(
+                        "{} was removed from the account set {name} at {} and was not in it",
+                        removed.member, removed.effective_at
+                    )),
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use cauri_domain::money::Currency;
 
-use super::Check;
+use super::super::Check;
 use crate::finding::Findings;
 use crate::ledger::{Ledger, Number};
 use crate::reading::{Fact, Motion, Moved, Movement, ReadBatch};
@@ -72,7 +72,11 @@ impl Sums {
             if difference != *told {
                 *told = difference;
                 let [debits, credits] = [debits, credits].map(|sum| amount(*sum, *currency));
-                findings.at(Check::DoubleEntry, fact.position, format!("Σ debits is {debits} {currency}, Σ credits is {credits} {currency}"));
+                findings.at(
+                    Check::DoubleEntry,
+                    fact.position,
+                    format!("Σ debits is {debits} {currency}, Σ credits is {credits} {currency}"),
+                );
             }
         }
     }
@@ -81,9 +85,8 @@ impl Sums {
     pub(crate) fn end(&self, ledger: &Ledger, findings: &mut Findings) {
         for (currency, debits, credits) in &self.rows {
             let of_currency = ledger.accounts().iter().filter(|account| account.currency == *currency);
-            let (left, right) = of_currency.fold((0, 0), |(left, right), account| {
-                (left + account.totals.debits_posted, right + account.totals.credits_posted)
-            });
+            let (left, right) = of_currency
+                .fold((0, 0), |(left, right), account| (left + account.totals.debits_posted, right + account.totals.credits_posted));
             if (left, right) != (*debits, *credits) {
                 let what = format!(
                     "the accounts in {currency} add up to {} and {}, their transfers to {} and {}",

@@ -2,7 +2,7 @@
 
 use cauri_event_schemas::Position;
 
-use super::Check;
+use super::super::Check;
 use crate::finding::Findings;
 use crate::ledger::{Ledger, Number};
 use crate::shown::amount;
@@ -28,7 +28,10 @@ pub(crate) fn check(ledger: &mut Ledger, number: Number, position: Position, fin
             format!("account {address} has {} {currency} available, its floor is {floor} {currency}", amount(available, currency))
         } else if let Some(ceiling) = above {
             let ceiling = amount(ceiling.minor().into(), currency);
-            format!("account {address} has {} {currency} with what is held for it, its ceiling is {ceiling} {currency}", amount(expected, currency))
+            format!(
+                "account {address} has {} {currency} with what is held for it, its ceiling is {ceiling} {currency}",
+                amount(expected, currency)
+            )
         } else {
             format!("account {address} has moved more than an account can count")
         };
