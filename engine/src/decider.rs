@@ -21,6 +21,7 @@ use cauri_event_store::{Corruption, EventStore, Lookup};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::in_flight::{InFlight, Written};
 use crate::loading::{Found, Sought};
 use crate::submission::{Accepted, CommandEnvelope, Outcome, Refused};
 
@@ -48,28 +49,6 @@ pub(crate) struct Decider<K: Kind> {
     loaded: LoadedFor<K>,
 }
 
-/// Aggregates and commands of batches that are on their way to the store, which does not answer for them yet.
-struct InFlight<K: Kind> {
-    aggregates: HashMap<K::Stream, Written<K::Aggregate>>,
-    commands: HashMap<CommandKey, Decided<K>>,
-    /// What the current submission replaced, to be taken back with it.
-    replaced: Vec<(K::Stream, Option<Written<K::Aggregate>>)>,
-    added_commands: Vec<CommandKey>,
-}
-
-#[derive(Clone)]
-struct Written<A> {
-    aggregate: A,
-    version: StreamVersion,
-    at: Position,
-}
-
-struct Decided<K: Kind> {
-    fingerprint: Fingerprint,
-    outcome: OutcomeOf<K>,
-    at: Position,
-}
-
 struct LoadedFor<K: Kind> {
     aggregates: HashMap<K::Stream, Wanted<(K::Aggregate, StreamVersion)>>,
     /// The records of each; none where it was never decided.
@@ -80,12 +59,6 @@ struct LoadedFor<K: Kind> {
 struct Wanted<T> {
     what: T,
     wanted: usize,
-}
-
-impl<K: Kind> Default for InFlight<K> {
-    fn default() -> Self {
-        Self { aggregates: HashMap::new(), commands: HashMap::new(), replaced: Vec::new(), added_commands: Vec::new() }
-    }
 }
 
 impl<K: Kind> Default for LoadedFor<K> {
@@ -109,29 +82,46 @@ fn release<Q: Eq + Hash, T>(loaded: &mut HashMap<Q, Wanted<T>>, key: &Q) {
     }
 }
 
-/// Of what was asked, that of which the store does not know from memory that it was never written.
-fn only_possible<S: StreamKey>(store: &dyn EventStore, asked: Vec<(usize, Sought<S>)>) -> Vec<(usize, Sought<S>)> {
+/// What may have to be asked of the store, with the index of the command that needs it.
+enum Asked<'a, S> {
+    Command(&'a CommandKey),
+    /// The same id as journal format 1 knew it.
+    WithoutCaller(CommandKey),
+    Aggregate(S),
+}
+
+/// Of what may have to be asked, that of which the store does not know from memory that it was never written.
+fn only_possible<S: StreamKey>(store: &dyn EventStore, asked: Vec<(usize, Asked<'_, S>)>) -> Vec<(usize, Sought<S>)> {
     // The names stand in one text, so that a look-up costs no allocation.
     let mut names = Vec::with_capacity(48 * asked.len());
-    let mut ranges = Vec::with_capacity(asked.len());
-    for (_, sought) in &asked {
-        let start = names.len();
-        if let Sought::Aggregate(stream) = sought {
+    let mut ends = Vec::with_capacity(asked.len());
+    for (_, asked) in &asked {
+        if let Asked::Aggregate(stream) = asked {
             stream.write_name(&mut names);
         }
-        ranges.push(start..names.len());
+        ends.push(names.len());
     }
     let names = String::from_utf8_lossy(&names);
+    let mut start = 0;
     let lookups: Vec<Lookup<'_>> = asked
         .iter()
-        .zip(ranges)
-        .map(|((_, sought), name)| match sought {
-            Sought::Command(key) => Lookup::Command(key),
-            Sought::Aggregate(_) => Lookup::Stream(&names[name]),
+        .zip(ends)
+        .map(|((_, asked), end)| {
+            let name = std::mem::replace(&mut start, end)..end;
+            match asked {
+                Asked::Command(key) => Lookup::Command(key),
+                Asked::WithoutCaller(key) => Lookup::Command(key),
+                Asked::Aggregate(_) => Lookup::Stream(&names[name]),
+            }
         })
         .collect();
     let possible = store.may_hold(&lookups);
-    asked.into_iter().zip(possible).filter_map(|(asked, possible)| possible.then_some(asked)).collect()
+    let sought = |asked| match asked {
+        Asked::Command(key) => Sought::Command(key.clone()),
+        Asked::WithoutCaller(key) => Sought::Command(key),
+        Asked::Aggregate(stream) => Sought::Aggregate(stream),
+    };
+    asked.into_iter().zip(possible).filter(|(_, possible)| *possible).map(|((index, asked), _)| (index, sought(asked))).collect()
 }
 
 /// The decision state as a snapshot keeps it.
@@ -169,8 +159,6 @@ pub(crate) struct Moment<K: Kind> {
     last_recorded_at: Timestamp,
     position: Position,
     records: usize,
-    replaced: usize,
-    added_commands: usize,
 }
 
 impl<K: Kind> Decider<K> {
@@ -271,12 +259,6 @@ impl<K: Kind> Decider<K> {
         self.state.fold(stream, version, event)
     }
 
-    /// What was decided before can no longer be taken back with the submission that begins.
-    pub(crate) fn begin_submission(&mut self) {
-        self.in_flight.replaced.clear();
-        self.in_flight.added_commands.clear();
-    }
-
     /// This moment. Moments of one submission nest.
     pub(crate) fn moment(&self, records: usize) -> Moment<K> {
         Moment {
@@ -286,8 +268,6 @@ impl<K: Kind> Decider<K> {
             last_recorded_at: self.last_recorded_at,
             position: self.position,
             records,
-            replaced: self.in_flight.replaced.len(),
-            added_commands: self.in_flight.added_commands.len(),
         }
     }
 
@@ -295,15 +275,7 @@ impl<K: Kind> Decider<K> {
     pub(crate) fn roll_back(&mut self, moment: &Moment<K>, records: &mut Vec<RecordOf<K>>) {
         self.roll_back_state(moment);
         records.truncate(moment.records);
-        for (stream, replaced) in self.in_flight.replaced.drain(moment.replaced..).rev() {
-            match replaced {
-                Some(written) => self.in_flight.aggregates.insert(stream, written),
-                None => self.in_flight.aggregates.remove(&stream),
-            };
-        }
-        for key in self.in_flight.added_commands.drain(moment.added_commands..) {
-            self.in_flight.commands.remove(&key);
-        }
+        self.in_flight.roll_back(moment.position);
     }
 
     fn roll_back_state(&mut self, moment: &Moment<K>) {
@@ -334,8 +306,7 @@ impl<K: Kind> Decider<K> {
     /// Where something was loaded for a request that is not decided yet, `position` is at most the one that it shows.
     pub(crate) fn forget(&mut self, moment: &Moment<K>, position: Position) {
         self.state.forget(moment.state);
-        self.in_flight.aggregates.retain(|_, written| written.at > position);
-        self.in_flight.commands.retain(|_, decided| decided.at > position);
+        self.in_flight.forget(position);
     }
 
     /// What of these commands must be asked of the store before they can be decided, with the index of the command.
@@ -352,10 +323,10 @@ impl<K: Kind> Decider<K> {
         let in_format_1 = store.format_1_until() > Position::ZERO;
         let mut asked = Vec::new();
         for (index, envelope) in commands.enumerate() {
-            if self.in_flight.commands.get(&envelope.key).is_none_or(|decided| decided.at <= as_of) {
-                asked.push((index, Sought::Command(envelope.key.clone())));
+            if self.in_flight.command(&envelope.key).is_none_or(|decided| decided.at <= as_of) {
+                asked.push((index, Asked::Command(&envelope.key)));
                 if in_format_1 {
-                    asked.push((index, Sought::Command(CommandKey::without_caller(envelope.key.id.clone()))));
+                    asked.push((index, Asked::WithoutCaller(CommandKey::without_caller(envelope.key.id.clone()))));
                 }
             }
             self.needs(index, envelope, as_of, |_| false, &mut asked);
@@ -387,15 +358,15 @@ impl<K: Kind> Decider<K> {
         envelope: &EnvelopeOf<K>,
         as_of: Position,
         is_loaded: impl Fn(&K::Stream) -> bool,
-        asked: &mut Vec<(usize, Sought<K::Stream>)>,
+        asked: &mut Vec<(usize, Asked<'_, K::Stream>)>,
     ) {
         self.state.needs(&envelope.command, &envelope.key, self, &mut |stream| {
             // Of other types there is nothing to load, however often they are named.
             let is_of_loaded_type = K::unwritten(&stream).is_some();
             // What became durable by then may be forgotten before the command is decided.
-            let stays = self.in_flight.aggregates.get(&stream).is_some_and(|written| written.at > as_of);
+            let stays = self.in_flight.aggregate(&stream).is_some_and(|(_, at)| at > as_of);
             if is_of_loaded_type && !stays && self.state.resident(&stream).is_none() && !is_loaded(&stream) {
-                asked.push((index, Sought::Aggregate(stream)));
+                asked.push((index, Asked::Aggregate(stream)));
             }
         });
     }
@@ -449,8 +420,9 @@ impl<K: Kind> Decider<K> {
         }));
         let refusal = match decided {
             Ok(Ok(())) => {
-                let outcome = self.accepted(envelope, &records[moment.records..], false);
-                self.note(envelope, &outcome);
+                let records = &records[moment.records..];
+                let outcome = self.accepted(envelope, records, false);
+                self.in_flight.decided(records[0].metadata.clone(), outcome.clone(), self.position);
                 return outcome;
             }
             Ok(Err(refusal)) => refusal,
@@ -485,17 +457,11 @@ impl<K: Kind> Decider<K> {
         });
         let mut unit = Unit::begin(self, envelope, now, records);
         unit.record(K::Stream::of_command(envelope.key.clone()), event.into());
+        let metadata = unit.metadata;
         let position = Some(self.position);
         let outcome = Outcome::Refused(Refused { refusal, position, recorded_at: Some(now), replayed: false });
-        self.note(envelope, &outcome);
+        self.in_flight.decided(metadata, outcome.clone(), self.position);
         outcome
-    }
-
-    /// A retry before the batch is durable gets this answer.
-    fn note(&mut self, envelope: &EnvelopeOf<K>, outcome: &OutcomeOf<K>) {
-        let decided = Decided { fingerprint: envelope.fingerprint, outcome: outcome.clone(), at: self.position };
-        self.in_flight.commands.insert(envelope.key.clone(), decided);
-        self.in_flight.added_commands.push(envelope.key.clone());
     }
 
     /// At most how many bytes the records of a command have, as far as that is known before it is decided.
@@ -547,8 +513,8 @@ impl<K: Kind> Decider<K> {
     }
 
     fn answered_before(&self, envelope: &EnvelopeOf<K>) -> Option<OutcomeOf<K>> {
-        let same = match self.in_flight.commands.get(&envelope.key) {
-            Some(decided) => (decided.fingerprint == envelope.fingerprint).then(|| as_replay(decided.outcome.clone())),
+        let same = match self.in_flight.command(&envelope.key) {
+            Some(decided) => (decided.fingerprint == Some(envelope.fingerprint)).then(|| as_replay(decided.outcome.clone())),
             None => match self.loaded.command(&envelope.key) {
                 Some(records) => (fingerprint_of(records) == Some(envelope.fingerprint)).then(|| self.stored_outcome(envelope, records)),
                 None => {
@@ -613,7 +579,7 @@ impl<K: Kind> Decider<K> {
 
     /// An aggregate as it is after everything decided so far, if it is known.
     fn known(&self, stream: &K::Stream) -> Option<(K::Aggregate, StreamVersion)> {
-        if let Some(written) = self.in_flight.aggregates.get(stream) {
+        if let Some((written, _)) = self.in_flight.aggregate(stream) {
             return Some((written.aggregate.clone(), written.version));
         }
         self.state.resident(stream).or_else(|| self.loaded.aggregates.get(stream).map(|loaded| loaded.what.clone()))
@@ -707,9 +673,7 @@ impl<K: Kind> World<K> for Unit<'_, K> {
         };
         self.decider.fold(&stream, version, &event).unwrap_or_else(|illegal| against_the_rules(illegal));
         if let Some(aggregate) = aggregate {
-            let written = Written { aggregate, version, at: position };
-            let replaced = self.decider.in_flight.aggregates.insert(stream.clone(), written);
-            self.decider.in_flight.replaced.push((stream.clone(), replaced));
+            self.decider.in_flight.write(stream.clone(), Written { aggregate, version }, position);
         }
         // Later events of a command do not repeat its fingerprint.
         let metadata = if self.records.len() == self.first {

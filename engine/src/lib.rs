@@ -6,6 +6,7 @@
 pub mod clock;
 mod decider;
 pub mod engine;
+mod in_flight;
 pub mod leap;
 mod loading;
 mod precedence;

@@ -685,10 +685,7 @@ impl<K: Kind> Sequencer<K> {
             return;
         }
         let outcomes = match request.mode {
-            Mode::Each => {
-                self.decider.begin_submission();
-                request.commands.iter().map(|command| self.decider.decide(command, now, &mut self.open.records)).collect()
-            }
+            Mode::Each => request.commands.iter().map(|command| self.decider.decide(command, now, &mut self.open.records)).collect(),
             Mode::Atomic => self.decide_all_or_none(&request.commands, now),
         };
         self.release(&request);
@@ -712,7 +709,6 @@ impl<K: Kind> Sequencer<K> {
                 return not_applied(&self.decider, index, outcome);
             }
         }
-        self.decider.begin_submission();
         let moment = self.decider.moment(self.open.records.len());
         let mut outcomes = Vec::with_capacity(commands.len());
         for (index, command) in commands.iter().enumerate() {

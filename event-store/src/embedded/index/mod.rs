@@ -62,6 +62,8 @@ impl Default for IndexSize {
     }
 }
 
+/// How many keys' places in a table are brought into the cache before they are written.
+const TOUCHED_AT_ONCE: usize = 64;
 /// Snapshots that are kept.
 const SNAPSHOTS_KEPT: i64 = 2;
 /// A file of this name says that the index was found damaged: the next start builds it again.
@@ -148,6 +150,14 @@ impl Table {
 
     fn insert(&mut self, key: u64, position: Position) {
         self.pairs.insert_unique(key, (key, position.get()), |pair| pair.0);
+    }
+
+    /// Brings the places of keys into the cache: side by side, without anything to decide between them, many of them are on
+    /// their way at once.
+    fn touch(&self, keys: &[(u64, Position)]) {
+        for (key, _) in keys {
+            std::hint::black_box(self.pairs.find(*key, |_| false).is_some());
+        }
     }
 
     fn find(&self, key: u64) -> impl Iterator<Item = Position> + '_ {
@@ -391,17 +401,21 @@ impl Index {
 
     /// Adds the keys of a batch that is durable.
     pub(super) fn insert(&self, batch: &Batch) {
+        let streams = batch.streams().map(|(position, stream)| (self.hasher.stream(&stream), position));
+        let commands = batch.commands().map(|(position, metadata)| (self.hasher.command(metadata), position));
+        // Before the lock, for which whoever looks something up waits.
+        let keys: Vec<(u64, Position)> = streams.chain(commands).collect();
         let mut tables = self.shared.tables();
         if tables.reaches >= batch.head().position {
             // An index that took another's place has read the batch from the journal.
             return;
         }
         let table = tables.active.get_or_insert_with(|| Table::with_room(self.shared.size.keys_in_memory));
-        for (position, stream) in batch.streams() {
-            table.insert(self.hasher.stream(&stream), position);
-        }
-        for (position, metadata) in batch.commands() {
-            table.insert(self.hasher.command(metadata), position);
+        for some in keys.chunks(TOUCHED_AT_ONCE) {
+            table.touch(some);
+            for (key, position) in some {
+                table.insert(*key, *position);
+            }
         }
         table.last = batch.head();
         tables.reaches = batch.head().position;
@@ -422,9 +436,14 @@ impl Index {
         // Tables before runs, as for the positions.
         let (mut found, runs) = {
             let tables = self.shared.tables();
-            let in_memory =
-                |key: &u64| tables.active.iter().chain(tables.flushing.as_deref()).any(|table| table.find(*key).next().is_some());
-            (keys.iter().map(in_memory).collect::<Vec<_>>(), self.shared.runs().clone())
+            let mut found = vec![false; keys.len()];
+            for table in tables.active.iter().chain(tables.flushing.as_deref()) {
+                // Each is a miss in a large table: one after another without anything between, many are on their way at once.
+                for (found, key) in found.iter_mut().zip(keys) {
+                    *found |= table.find(*key).next().is_some();
+                }
+            }
+            (found, self.shared.runs().clone())
         };
         for run in runs.iter() {
             // Filter by filter, so that each stays in the processor's cache.
