@@ -62,11 +62,12 @@ pub struct Caller(Arc<str>);
 pub struct InvalidCaller(String);
 
 text_type!(Caller, InvalidCaller, "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,512}$", "ISSUER ID, or import/SOURCE", |text| {
-    let named = match text.split_once(' ') {
-        Some((issuer, id)) => !issuer.is_empty() && !id.is_empty(),
+    // Read with every record, so byte by byte.
+    let named = match text.bytes().position(|byte| byte == b' ') {
+        Some(space) => space > 0 && space + 1 < text.len(),
         None => text.strip_prefix(IMPORT).is_some_and(is_source),
     };
-    named && text.chars().count() <= 512 && !text.chars().any(char::is_control)
+    named && (text.len() <= 512 || text.chars().count() <= 512) && !text.chars().any(char::is_control)
 });
 
 /// Callers that are a source of files begin so.

@@ -1,5 +1,6 @@
 //! `journal.sqlite`: frames, the head, and the format; the only file that cannot be built again.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use cauri_event_schemas::Position;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::roots::{ComputedTrees, keeps_peaks};
 use super::{FORMAT_VERSION, OpenError, failed};
@@ -618,9 +619,18 @@ fn tables(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
 }
 
+thread_local! {
+    /// A context for unpacking, kept because making one costs as much as unpacking a block; none where there was no memory.
+    static UNPACKER: RefCell<Option<Decompressor<'static>>> = RefCell::new(Decompressor::new().ok());
+}
+
 /// Unpacks as much as can be unpacked: `check` then names the first record that is missing.
 fn unpack(body: &[u8]) -> Vec<u8> {
     let claimed = zstd::zstd_safe::get_frame_content_size(body).ok().flatten().filter(|size| *size <= MAX_UNPACKED);
+    let whole = claimed.and_then(|size| UNPACKER.with_borrow_mut(|unpacker| unpacker.as_mut()?.decompress(body, size as usize).ok()));
+    if let Some(lines) = whole {
+        return lines;
+    }
     let mut lines = Vec::with_capacity(claimed.unwrap_or(0) as usize);
     if let Ok(decoder) = zstd::stream::Decoder::new(body) {
         // What was unpacked before an error stays in `lines`; the checksums judge it.
