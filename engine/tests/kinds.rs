@@ -94,6 +94,33 @@ mod kinds {
         }
     }
 
+    /// The names of the cases in which a kind fails.
+    fn failures<K: Sample>() -> Vec<&'static str> {
+        let fails = |case: fn()| std::panic::catch_unwind(case).is_err();
+        suite::cases::<K>().into_iter().filter(|(_, case)| fails(*case)).map(|(name, _)| name).collect()
+    }
+
+    /// The suite is tried itself, on kinds with one deliberate fault each.
+    #[test]
+    fn every_fault_of_a_kind_is_caught_and_every_case_catches_one() {
+        use self::counter::*;
+        let caught = [
+            ("takes nothing back", failures::<Counter<TAKES_NOTHING_BACK>>()),
+            ("freezes another sum", failures::<Counter<FREEZES_ANOTHER_SUM>>()),
+            ("freezes no version", failures::<Counter<FREEZES_NO_VERSION>>()),
+            ("knows no version", failures::<Counter<KNOWS_NO_VERSION>>()),
+            ("refuses nothing", failures::<Counter<REFUSES_NOTHING>>()),
+            ("declares all alike", failures::<Counter<DECLARES_ALL_ALIKE>>()),
+            ("knows no journal", failures::<Counter<KNOWS_NO_JOURNAL>>()),
+        ];
+        for (fault, failed) in &caught {
+            assert!(!failed.is_empty(), "a kind that {fault} passes the suite");
+        }
+        let catches: Vec<&str> = caught.iter().flat_map(|(_, failed)| failed.iter().copied()).collect();
+        let idle: Vec<&str> = suite::cases::<Counter>().into_iter().map(|(name, _)| name).filter(|name| !catches.contains(name)).collect();
+        assert!(idle.is_empty(), "these cases caught nothing: {}", idle.join(", "));
+    }
+
     suite::instantiate!(ledger, Ledger);
     suite::instantiate!(market, Market);
     suite::instantiate!(counted, counter::Counter);

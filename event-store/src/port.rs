@@ -257,17 +257,23 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// The same as [`EventStore::read_batch`], checked; damage is noted in the store's condition.
     fn read_checked(&self, position: Position) -> Result<Option<CheckedBatch>, StoreError> {
-        self.checked(self.read_batch(position))
+        self.checked(position, self.read_batch(position))
     }
 
     /// The same as [`EventStore::read_block`], checked; damage is noted in the store's condition.
     fn read_checked_block(&self, position: Position) -> Result<Option<CheckedBatch>, StoreError> {
-        self.checked(self.read_block(position))
+        self.checked(position, self.read_block(position))
     }
 
-    /// Checks what was read; damage is noted in the store's condition.
-    fn checked(&self, stored: Result<Option<StoredBatch>, StoreError>) -> Result<Option<CheckedBatch>, StoreError> {
-        let checked = stored.and_then(|stored| Ok(stored.map(StoredBatch::check).transpose()?));
+    /// Checks what was read for a position, and that it holds it: whoever reads on from it would not come to an end.
+    /// Damage is noted in the store's condition.
+    fn checked(&self, position: Position, stored: Result<Option<StoredBatch>, StoreError>) -> Result<Option<CheckedBatch>, StoreError> {
+        let holds = |batch: StoredBatch| {
+            let (first, last) = (batch.first, batch.last);
+            let what = || format!("it is looked for, and records from {first} to {last} are found");
+            if (first..=last).contains(&position) { batch.check() } else { Err(Corruption::new(position, what())) }
+        };
+        let checked = stored.and_then(|stored| Ok(stored.map(holds).transpose()?));
         if let Err(StoreError::Corruption(corruption)) = &checked {
             self.health().note_damage(corruption);
         }

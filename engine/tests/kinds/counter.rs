@@ -20,16 +20,35 @@ use serde::{Deserialize, Serialize};
 
 use super::suite::{Sample, accepted, engine, envelope, figures_become, head, one};
 
+/// A counter without a fault.
+const SOUND: u8 = 0;
+/// What is taken back stays.
+pub const TAKES_NOTHING_BACK: u8 = 1;
+/// A snapshot has another sum.
+pub const FREEZES_ANOTHER_SUM: u8 = 2;
+/// A snapshot has no version.
+pub const FREEZES_NO_VERSION: u8 = 3;
+/// A version is not known.
+pub const KNOWS_NO_VERSION: u8 = 4;
+/// What is refused is done.
+pub const REFUSES_NOTHING: u8 = 5;
+/// Two commands are declared with the same words.
+pub const DECLARES_ALL_ALIKE: u8 = 6;
+/// A command for the journal is taken for one for the counter.
+pub const KNOWS_NO_JOURNAL: u8 = 7;
+
 /// Counts. Its changes are undone by a log of what was there before.
+///
+/// With another `FAULT` than none it breaks one promise of a kind, for the suite to be tried on.
 #[derive(Debug, Default)]
-pub struct Counter {
+pub struct Counter<const FAULT: u8 = SOUND> {
     sum: u64,
     version: StreamVersion,
     before: Vec<(u64, StreamVersion)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum CounterCommand {
+pub enum CounterCommand<const FAULT: u8 = SOUND> {
     Add(u64),
     /// Adds, and then a rule panics.
     AddAndPanic(u64),
@@ -120,26 +139,29 @@ impl KindEvent for CounterEvent {
     }
 }
 
-impl KindCommand for CounterCommand {
+impl<const FAULT: u8> KindCommand for CounterCommand<FAULT> {
     fn op(&self) -> &'static str {
         "add"
     }
 
     fn declare(&self, out: &mut Vec<u8>) {
+        if FAULT == DECLARES_ALL_ALIKE {
+            return out.extend_from_slice(b"{}");
+        }
         out.extend_from_slice(format!("{self:?}").as_bytes());
     }
 
     fn for_journal(&self) -> Option<&JournalCommand> {
-        if let CounterCommand::Journal(command) = self { Some(command) } else { None }
+        if let (CounterCommand::Journal(command), true) = (self, FAULT != KNOWS_NO_JOURNAL) { Some(command) } else { None }
     }
 }
 
-impl Kind for Counter {
+impl<const FAULT: u8> Kind for Counter<FAULT> {
     const NAME: &'static str = "counter";
     const OWN_COMMANDS: Option<&'static str> = None;
     const FROZEN_SHAPE: u32 = 1;
 
-    type Command = CounterCommand;
+    type Command = CounterCommand<FAULT>;
     type Event = CounterEvent;
     type Stream = CounterStream;
     type Aggregate = ();
@@ -153,14 +175,14 @@ impl Kind for Counter {
 
     fn set_rules(&mut self, _: Rules) {}
 
-    fn target(command: &CounterCommand, journal: &ShortText) -> CounterStream {
+    fn target(command: &CounterCommand<FAULT>, journal: &ShortText) -> CounterStream {
         match command {
             CounterCommand::Journal(_) => CounterStream::Journal(journal.clone()),
             _ => CounterStream::Counter,
         }
     }
 
-    fn needs(&self, _: &CounterCommand, _: &CommandKey, _: &impl Loaded<Self>, _: &mut impl FnMut(CounterStream)) {}
+    fn needs(&self, _: &CounterCommand<FAULT>, _: &CommandKey, _: &impl Loaded<Self>, _: &mut impl FnMut(CounterStream)) {}
 
     fn unwritten(_: &CounterStream) -> Option<()> {
         None
@@ -171,7 +193,7 @@ impl Kind for Counter {
     }
 
     fn version(&self, stream: &CounterStream) -> StreamVersion {
-        if *stream == CounterStream::Counter { self.version } else { StreamVersion::ZERO }
+        if *stream == CounterStream::Counter && FAULT != KNOWS_NO_VERSION { self.version } else { StreamVersion::ZERO }
     }
 
     fn evolve((): (), _: &CounterEvent) -> Result<(), IllegalTransition> {
@@ -187,7 +209,7 @@ impl Kind for Counter {
         Ok(())
     }
 
-    fn decide(command: &CounterCommand, world: &mut impl World<Self>) -> Result<(), Refusal> {
+    fn decide(command: &CounterCommand<FAULT>, world: &mut impl World<Self>) -> Result<(), Refusal> {
         let mut add = |count: u64| world.record(CounterStream::Counter, CountEvent::Added(Added { count }).into());
         match command {
             CounterCommand::Add(count) => add(*count),
@@ -198,14 +220,18 @@ impl Kind for Counter {
             }
             CounterCommand::AddAndRefuse(count) => {
                 add(*count);
+                if FAULT == REFUSES_NOTHING {
+                    return Ok(());
+                }
                 return Err(Refusal::new(RefusalCode::AboveCeiling, "too much"));
             }
-            CounterCommand::Journal(_) => {}
+            // Not reached, but by a fault.
+            CounterCommand::Journal(_) => add(0),
         }
         Ok(())
     }
 
-    fn weight(&self, _: &CounterCommand, _: &impl Loaded<Self>) -> usize {
+    fn weight(&self, _: &CounterCommand<FAULT>, _: &impl Loaded<Self>) -> usize {
         1_000
     }
 
@@ -213,7 +239,7 @@ impl Kind for Counter {
         None
     }
 
-    fn due(&self, _: Timestamp) -> Option<(CommandId, CounterCommand)> {
+    fn due(&self, _: Timestamp) -> Option<(CommandId, CounterCommand<FAULT>)> {
         None
     }
 
@@ -222,6 +248,9 @@ impl Kind for Counter {
     }
 
     fn roll_back(&mut self, mark: usize) {
+        if FAULT == TAKES_NOTHING_BACK {
+            return;
+        }
         if let Some((sum, version)) = self.before.drain(mark..).next() {
             (self.sum, self.version) = (sum, version);
         }
@@ -235,7 +264,8 @@ impl Kind for Counter {
     }
 
     fn freeze(&self) -> (u64, StreamVersion) {
-        (self.sum, self.version)
+        let sum = if FAULT == FREEZES_ANOTHER_SUM { self.sum + 1 } else { self.sum };
+        (sum, if FAULT == FREEZES_NO_VERSION { StreamVersion::ZERO } else { self.version })
     }
 
     fn thaw((sum, version): (u64, StreamVersion), _: Rules) -> Self {
@@ -251,20 +281,20 @@ impl Kind for Counter {
     }
 }
 
-impl Sample for Counter {
-    fn beginning() -> Vec<CounterCommand> {
+impl<const FAULT: u8> Sample for Counter<FAULT> {
+    fn beginning() -> Vec<CounterCommand<FAULT>> {
         vec![CounterCommand::Add(1)]
     }
 
-    fn accepted(number: u64) -> CounterCommand {
+    fn accepted(number: u64) -> CounterCommand<FAULT> {
         CounterCommand::Add(number)
     }
 
-    fn refused() -> CounterCommand {
+    fn refused() -> CounterCommand<FAULT> {
         CounterCommand::AddAndRefuse(1_000)
     }
 
-    fn close() -> CounterCommand {
+    fn close() -> CounterCommand<FAULT> {
         CounterCommand::Journal(JournalCommand::Close(CloseJournal::default()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use cauri_domain::ids::CommandKey;
 use cauri_domain::ledger::Ledger;
 use cauri_event_schemas::ledger::{Event, StreamId};
 use cauri_event_schemas::{Position, StreamVersion};
@@ -122,6 +123,29 @@ pub(super) fn an_empty_batch_writes_nothing<B: Backend>(backend: &B) {
         check(&store);
         append(&store, &[Author::numbered("a", round as u64).entry()]);
     }
+}
+
+pub(super) fn the_last_record_of_format_1_is_known<B: Backend>(backend: &B) {
+    let mut store = backend.create("format-1");
+    let mut author = Author::new("a");
+    let mut with_a_caller = |author: &mut Author| {
+        let mut commit = author.entry();
+        commit.command = format!("issuer awa {}", commit.command.id).parse().expect("a command key");
+        commit
+    };
+    assert_eq!(store.format_1_until(), Position::ZERO);
+    append(&store, &[with_a_caller(&mut author)]);
+    assert_eq!(store.format_1_until(), Position::ZERO, "it has a caller");
+    let mut without = author.entry();
+    without.command = CommandKey::without_caller(without.command.id);
+    let last = append(&store, &[without, with_a_caller(&mut author)]).position;
+    for _ in 0..2 {
+        let until = store.format_1_until();
+        assert!((Position::new(2)..=last).contains(&until), "the record at 2 has no caller, and {until} is said");
+        append(&store, &[with_a_caller(&mut author)]);
+        store = backend.reopen(store);
+    }
+    check(&store);
 }
 
 pub(super) fn the_stored_roots_are_the_roots_of_the_records<B: Backend>(backend: &B) {

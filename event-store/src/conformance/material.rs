@@ -226,6 +226,11 @@ pub fn located(store: &(impl EventStore + ?Sized), lookups: &[Sought]) -> Vec<Op
     let lookups: Vec<Lookup<'_>> = lookups.iter().map(Sought::lookup).collect();
     let found = store.locate(&lookups).expect("look-ups");
     assert_eq!(found.len(), lookups.len(), "one answer for each look-up");
+    let possible = store.may_hold(&lookups);
+    assert_eq!(possible.len(), lookups.len(), "one answer for each look-up");
+    for ((lookup, found), possible) in lookups.iter().zip(&found).zip(possible) {
+        assert!(possible || found.is_none(), "{lookup:?} leads to {found:?}, and the store was certain that it holds nothing");
+    }
     found
 }
 

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position, StreamVersion};
@@ -13,9 +13,6 @@ use cauri_event_schemas::{Position, StreamVersion};
 use super::Backend;
 use super::material::{Author, Commit, address, all, append, batch_after, check, located};
 use crate::port::{Appended, EventStore, Head, Sharing};
-
-/// Long enough for the slowest machine; nothing waits for it where all is well.
-const LONG: Duration = Duration::from_secs(60);
 
 pub(super) fn of_several_appenders_at_one_head_exactly_one_wins<B: Backend>(backend: &B) {
     const APPENDERS: u64 = 4;
@@ -48,6 +45,7 @@ pub(super) fn appenders_that_try_again_lose_and_double_nothing<B: Backend>(backe
     const APPENDERS: u64 = 4;
     const BATCHES: u64 = 25;
     let store = backend.create("again");
+    let deadline = Instant::now() + backend.patience();
     let heads: Vec<Head> = thread::scope(|scope| {
         let appenders: Vec<_> = (0..APPENDERS)
             .map(|number| {
@@ -57,6 +55,7 @@ pub(super) fn appenders_that_try_again_lose_and_double_nothing<B: Backend>(backe
                     let write = |_| {
                         let commits = [author.entry(), author.hold_and_void()];
                         loop {
+                            assert!(Instant::now() < deadline, "one appender never wins");
                             let tree = store.tree().expect("a tree");
                             match store.append(tree.head(), &batch_after(tree.clone(), &commits)).expect("an answer") {
                                 Appended::Done(head) => break head,
@@ -120,6 +119,7 @@ pub(super) fn readers_see_only_whole_batches<B: Backend>(backend: &B) {
 }
 
 pub(super) fn whoever_hears_of_a_head_can_read_up_to_it<B: Backend>(backend: &B) {
+    let patience = backend.patience();
     let store = backend.create("heard");
     thread::scope(|scope| {
         let (tell, told) = mpsc::channel::<Commit>();
@@ -127,7 +127,7 @@ pub(super) fn whoever_hears_of_a_head_can_read_up_to_it<B: Backend>(backend: &B)
             let mut position = Position::ZERO;
             for commit in told {
                 position = position.next();
-                let head = store.follow().wait_beyond(Position::new(position.get() - 1), LONG);
+                let head = store.follow().wait_beyond(Position::new(position.get() - 1), patience);
                 assert!(head.position >= position);
                 assert!(store.read_batch(head.position).expect("a read").is_some(), "the head was told before it could be read");
                 assert!(store.head().expect("a head").position >= head.position);
@@ -148,12 +148,13 @@ pub(super) fn whoever_hears_of_a_head_can_read_up_to_it<B: Backend>(backend: &B)
 }
 
 pub(super) fn followers_are_woken_when_the_head_moves<B: Backend>(backend: &B) {
+    let patience = backend.patience();
     let store = backend.create("woken");
     let tasks = store.follow().subscribe();
     let before = store.follow().wait_beyond(Position::ZERO, Duration::from_millis(5));
     assert_eq!(before, Head::default(), "nobody waits longer than asked");
     let head = thread::scope(|scope| {
-        let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| store.follow().wait_beyond(Position::ZERO, LONG))).collect();
+        let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| store.follow().wait_beyond(Position::ZERO, patience))).collect();
         let head = append(&store, &[Author::new("a").entry()]);
         for waiter in waiting {
             assert_eq!(waiter.join().expect("a waiter"), head);
@@ -162,12 +163,14 @@ pub(super) fn followers_are_woken_when_the_head_moves<B: Backend>(backend: &B) {
     });
     assert!(tasks.has_changed().expect("a sender"), "tasks are told too");
     assert_eq!(*tasks.borrow(), head);
-    assert_eq!(store.follow().wait_beyond(Position::ZERO, LONG), head, "what has happened is not waited for");
+    assert_eq!(store.follow().wait_beyond(Position::ZERO, patience), head, "what has happened is not waited for");
 }
 
 pub(super) fn the_head_that_is_followed_never_goes_back<B: Backend>(backend: &B) {
+    let patience = backend.patience();
     const BATCHES: u64 = 40;
     let store = backend.create("forward");
+    let deadline = Instant::now() + patience;
     thread::scope(|scope| {
         for number in 0..3 {
             let store = &store;
@@ -176,6 +179,7 @@ pub(super) fn the_head_that_is_followed_never_goes_back<B: Backend>(backend: &B)
                 for _ in 0..BATCHES {
                     let commit = author.entry();
                     loop {
+                        assert!(Instant::now() < deadline, "one appender never wins");
                         let tree = store.tree().expect("a tree");
                         let batch = batch_after(tree.clone(), std::slice::from_ref(&commit));
                         if let Appended::Done(head) = store.append(tree.head(), &batch).expect("an answer") {
@@ -188,7 +192,7 @@ pub(super) fn the_head_that_is_followed_never_goes_back<B: Backend>(backend: &B)
         }
         let mut position = Position::ZERO;
         while position < Position::new(3 * BATCHES) {
-            let head = store.follow().wait_beyond(position, LONG);
+            let head = store.follow().wait_beyond(position, patience);
             assert!(head.position > position, "the head that is followed stays behind, or went back");
             position = head.position;
         }
@@ -198,13 +202,14 @@ pub(super) fn the_head_that_is_followed_never_goes_back<B: Backend>(backend: &B)
 }
 
 pub(super) fn a_second_handle_sees_what_the_first_appended<B: Backend>(backend: &B) {
+    let patience = backend.patience();
     let first = backend.create("shared");
     let Some(second) = backend.another(&first) else { return };
     assert_eq!((first.sharing(), second.sharing()), (Sharing::Shared, Sharing::Shared));
     let (mut left, mut right) = (Author::new("left"), Author::new("right"));
     let stale = second.tree().expect("a tree");
     let head = append(&first, &[left.entry()]);
-    assert_eq!(second.follow().wait_beyond(Position::ZERO, LONG), head, "a follower of the second handle is woken");
+    assert_eq!(second.follow().wait_beyond(Position::ZERO, patience), head, "a follower of the second handle is woken");
     let appended = second.append(stale.head(), &batch_after(stale, &[right.entry()])).expect("an answer");
     assert_eq!(appended, Appended::Conflict(head));
     for _ in 0..10 {
@@ -213,13 +218,14 @@ pub(super) fn a_second_handle_sees_what_the_first_appended<B: Backend>(backend: 
     }
     assert_eq!(all(&first), all(&second));
     assert_eq!(first.tree().expect("a tree"), second.tree().expect("a tree"));
-    first.follow().wait_beyond(Position::new(20), LONG);
-    second.follow().wait_beyond(Position::new(20), LONG);
+    first.follow().wait_beyond(Position::new(20), patience);
+    second.follow().wait_beyond(Position::new(20), patience);
     check(&first);
     check(&second);
 }
 
 pub(super) fn a_turn_keeps_the_others_waiting<B: Backend>(backend: &B) {
+    let patience = backend.patience();
     let first = backend.create("turns");
     let Some(second) = backend.another(&first) else {
         // An exclusive store has nobody to wait for, however often it is asked.
@@ -236,7 +242,7 @@ pub(super) fn a_turn_keeps_the_others_waiting<B: Backend>(backend: &B) {
         assert!(told.recv_timeout(Duration::from_millis(100)).is_err(), "two had their turn at once");
         let head = append(&first, &[Author::new("a").entry()]);
         drop(turn);
-        assert_eq!(told.recv_timeout(LONG).expect("the other's turn"), head, "who waited sees what was appended meanwhile");
+        assert_eq!(told.recv_timeout(patience).expect("the other's turn"), head, "who waited sees what was appended meanwhile");
     });
     // A turn that nobody appended in ends as well.
     drop(first.take_turn().expect("a turn"));
