@@ -327,7 +327,7 @@ mod tests {
         assert!(watch.look(last, &rules).is_err(), "by these rules the kernel vouches for nothing");
         assert!(watch.look(last, &Rules::default()).is_ok());
         let later = |days: i64| Some(clock.now().saturating_add_secs(-86_400 * days));
-        let mut started = |last| ClockWatch::new(Arc::new(clock.clone()), false, Arc::default()).look(last, &rules);
+        let started = |last| ClockWatch::new(Arc::new(clock.clone()), false, Arc::default()).look(last, &rules);
         assert!(started(later(2)).is_ok());
         assert!(started(later(3)).is_err());
     }

@@ -13,6 +13,7 @@ mod precedence;
 pub mod sequencer;
 mod snapshots;
 pub mod submission;
+mod writer;
 
 pub use cauri_event_store::consistency;
 pub use clock::{Clock, ManualClock, Reading, SystemClock};

@@ -128,7 +128,7 @@ pub(super) fn an_empty_batch_writes_nothing<B: Backend>(backend: &B) {
 pub(super) fn the_last_record_of_format_1_is_known<B: Backend>(backend: &B) {
     let mut store = backend.create("format-1");
     let mut author = Author::new("a");
-    let mut with_a_caller = |author: &mut Author| {
+    let with_a_caller = |author: &mut Author| {
         let mut commit = author.entry();
         commit.command = format!("issuer awa {}", commit.command.id).parse().expect("a command key");
         commit

@@ -1,5 +1,7 @@
 //! From an HTTP request to the parameters of a GraphQL request.
 
+use std::borrow::Cow;
+
 use async_graphql::Variables;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
@@ -111,25 +113,8 @@ fn form_urlencoded(text: &str) -> impl Iterator<Item = (Option<String>, Option<S
 }
 
 fn decoded(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |offset: usize| bytes.get(at + offset).and_then(|digit| char::from(*digit).to_digit(16));
-        match bytes[at] {
-            b'+' => out.push(b' '),
-            b'%' => match (hex(1), hex(2)) {
-                (Some(high), Some(low)) => {
-                    out.push((high * 16 + low) as u8);
-                    at += 2;
-                }
-                _ => out.push(b'%'),
-            },
-            byte => out.push(byte),
-        }
-        at += 1;
-    }
-    String::from_utf8(out).ok()
+    // `form_urlencoded` puts U+FFFD in the place of what is not UTF-8, and that has to be told.
+    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]

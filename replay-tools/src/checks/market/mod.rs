@@ -31,7 +31,8 @@ impl KindChecks for MarketChecks {
         *so_far += u64::from(fact.part == 0);
         match (MarketStream::parse(&batch.shown(name)), &**event) {
             (Ok(MarketStream::Instrument(symbol)), MarketEvent::Instrument(InstrumentEvent::Registered(registered))) => {
-                if !self.quotes.register(symbol.clone(), registered) {
+                let is_new = self.quotes.register(symbol.clone(), registered);
+                if !is_new {
                     findings.at(Check::Transitions, fact.position, format!("instrument {symbol} was registered before"));
                 }
             }
