@@ -14,6 +14,8 @@ pub mod health;
 pub mod memory;
 pub mod merkle;
 pub mod port;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod roots;
 pub mod space;
 pub mod stored;
