@@ -29,6 +29,7 @@ const SUITES: &[(&str, &str, &str, &str, &str)] = &[
     ("records", "event-schemas/tests/records.rs", "stored", "records::", PROPTEST),
     ("canonical", "event-schemas/tests/canonical.rs", "stored", "canonical::", PROPTEST),
     ("merkle", "event-store/src/merkle.rs", "lib", "merkle::", PROPTEST),
+    ("inflight", "engine/src/in_flight.rs", "lib", "in_flight::", CAURI),
     ("failures", "engine/tests/behaviour/failures.rs", "behaviour", "failures::whatever_fails", CAURI),
     ("recovery", "engine/tests/behaviour/recovery.rs", "behaviour", "recovery::a_snapshot_and_the_tail", CAURI),
     ("sharing", "engine/tests/behaviour/sharing.rs", "behaviour", "sharing::engines_that_collide", CAURI),

@@ -1,7 +1,7 @@
 //! The named checks of `verify`: one name in four places, the case here, the file `x.rs`, its manual `x.md`, and a test.
 //!
 //! What holds for any journal stands here: bytes, positions, versions, roots, times, commands. What a kind of journal
-//! promises beyond that stands in a folder of its own, behind [`KindChecks`].
+//! promises beyond that stands in a folder of its own, behind `KindChecks`.
 
 pub(crate) mod canonical;
 pub(crate) mod checksums;

@@ -1,6 +1,6 @@
 //! `snapshots`: the stored snapshot is the fold of the journal at its position.
 //!
-//! Here is that it belongs to the journal at all. What is in it the kind compares ([`super::KindChecks::compare_snapshot`]).
+//! Here is that it belongs to the journal at all. What is in it the kind compares (`KindChecks::compare_snapshot`).
 
 use cauri_event_schemas::Position;
 use cauri_event_store::Snapshot;
