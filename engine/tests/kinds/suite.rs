@@ -213,7 +213,7 @@ pub fn a_closed_journal_takes_nothing_more<K: Sample>() {
     assert!(before.position > Position::ZERO);
 }
 
-/// Every case with its name, for whoever tries the suite itself.
+/// Every case with its name.
 pub fn cases<K: Sample>() -> Vec<(&'static str, fn())> {
     macro_rules! named {
         ($($case:ident,)+) => { vec![$((stringify!($case), $case::<K> as fn()),)+] };
@@ -229,30 +229,3 @@ pub fn cases<K: Sample>() -> Vec<(&'static str, fn())> {
         a_closed_journal_takes_nothing_more,
     ]
 }
-
-/// A module with every case for one kind.
-macro_rules! instantiate {
-    ($module:ident, $kind:ty) => {
-        mod $module {
-            use super::*;
-
-            $crate::kinds::suite::instantiate!(@cases $kind:
-                a_retry_gets_the_first_answer_and_another_body_is_refused,
-                a_refusal_is_a_record_and_is_remembered,
-                an_atomic_submission_is_all_or_nothing,
-                a_restart_goes_on_as_if_nothing_had_been,
-                a_failed_append_has_no_effect_or_exactly_one,
-                two_engines_go_on_from_each_other,
-                a_version_that_was_asked_for_must_be_the_streams,
-                a_closed_journal_takes_nothing_more,
-            );
-        }
-    };
-    (@cases $kind:ty: $($case:ident,)+) => {
-        $(#[test]
-        fn $case() {
-            $crate::kinds::suite::$case::<$kind>();
-        })+
-    };
-}
-pub(crate) use instantiate;
