@@ -180,6 +180,27 @@ impl PostgresStore {
         Ok(Some(StoredBatch { first, last, root: Hash::from_slice(row.get(2)), checksums, lines }))
     }
 
+    fn located(&self, client: &mut Client, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
+        // All in one round trip.
+        let mut commands: Vec<Option<String>> = Vec::new();
+        let (mut types, mut ids) = (Vec::new(), Vec::new());
+        for lookup in lookups {
+            let (command, stream) = match lookup {
+                Lookup::Command(key) => (Some(key.to_string()), None),
+                Lookup::Stream(stream) => (None, stream.split_once('/')),
+            };
+            commands.push(command);
+            types.push(stream.map(|(aggregate_type, _)| aggregate_type));
+            ids.push(stream.map(|(_, id)| id));
+        }
+        let select = "SELECT coalesce(
+                (SELECT min(position) FROM events e WHERE e.journal = $1 AND e.command = t.command),
+                (SELECT position FROM events e WHERE e.journal = $1 AND e.aggregate_type = t.type AND e.aggregate_id = t.id AND e.sequence = 1))
+            FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS t(command, type, id, number) ORDER BY number";
+        let rows = client.query(select, &[&self.journal, &commands, &types, &ids]).map_err(not_done)?;
+        Ok(rows.iter().map(|row| row.get::<_, Option<i64>>(0).map(|position| Position::new(position as u64))).collect())
+    }
+
     fn records(
         &self,
         client: &mut Client,
@@ -380,6 +401,15 @@ impl PostgresTurn<'_> {
         self.now_micros
     }
 
+    /// Looks up within the turn: what is found is so until it ends.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub fn locate(&mut self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
+        let client = self.client.as_mut().ok_or_else(|| not_done("the turn has ended"))?;
+        self.store.located(client, lookups)
+    }
+
     /// Appends and ends the turn.
     ///
     /// # Errors
@@ -478,24 +508,7 @@ impl EventStore for PostgresStore {
     }
 
     fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
-        // All in one round trip.
-        let mut commands: Vec<Option<String>> = Vec::new();
-        let (mut types, mut ids) = (Vec::new(), Vec::new());
-        for lookup in lookups {
-            let (command, stream) = match lookup {
-                Lookup::Command(key) => (Some(key.to_string()), None),
-                Lookup::Stream(stream) => (None, stream.split_once('/')),
-            };
-            commands.push(command);
-            types.push(stream.map(|(aggregate_type, _)| aggregate_type));
-            ids.push(stream.map(|(_, id)| id));
-        }
-        let select = "SELECT coalesce(
-                (SELECT min(position) FROM events e WHERE e.journal = $1 AND e.command = t.command),
-                (SELECT position FROM events e WHERE e.journal = $1 AND e.aggregate_type = t.type AND e.aggregate_id = t.id AND e.sequence = 1))
-            FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS t(command, type, id, number) ORDER BY number";
-        let rows = self.with(|client| client.query(select, &[&self.journal, &commands, &types, &ids]).map_err(not_done))?;
-        Ok(rows.iter().map(|row| row.get::<_, Option<i64>>(0).map(|position| Position::new(position as u64))).collect())
+        self.with(|client| self.located(client, lookups))
     }
 
     fn format_1_until(&self) -> Position {

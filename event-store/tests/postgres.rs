@@ -11,10 +11,10 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use cauri_event_schemas::Position;
-use cauri_event_store::conformance::material::{Author, batch_after, check};
+use cauri_event_store::conformance::material::{Author, all, batch_after, check};
 use cauri_event_store::conformance::{Backend, run};
 use cauri_event_store::postgres::PostgresStore;
-use cauri_event_store::{EventStore, Failure, StoreError};
+use cauri_event_store::{EventStore, Failure, Lookup, StoreError};
 use postgres::cluster::Cluster;
 
 struct Database {
@@ -69,8 +69,11 @@ fn a_turn_is_one_transaction_that_the_others_wait_for() {
     let batch = batch_after(turn.tree().clone(), &[left.entry(), left.hold_and_void()]);
     let head = turn.append(&batch).unwrap();
     // Whoever comes next sees what was appended, and a turn in which nobody appends leaves nothing behind.
-    let turn = second.begin_turn(Position::ZERO, long).unwrap();
+    let mut turn = second.begin_turn(Position::ZERO, long).unwrap();
     assert_eq!(turn.tree().head(), head);
+    let first_record = all(&first)[0].as_record().envelope().unwrap().stream.to_string();
+    let found = turn.locate(&[Lookup::Stream(&first_record), Lookup::Stream("entry/never")]).unwrap();
+    assert_eq!(found, [Some(Position::new(1)), None]);
     assert_eq!(turn.tail().iter().map(|batch| batch.last).collect::<Vec<_>>(), [head.position]);
     drop(turn);
     let turn = second.begin_turn(head.position, long).unwrap();
