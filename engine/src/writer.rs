@@ -139,7 +139,7 @@ impl<K: Kind> BatchWriter<K> {
     }
 }
 
-/// What a caller is told where the store did not do it.
+/// The caller's error for an error of the store.
 pub(crate) fn told(error: &StoreError) -> SubmitError {
     match error {
         StoreError::Failure(Failure::NotDone(reason)) => SubmitError::NotDone(reason.clone()),

@@ -77,7 +77,7 @@ struct Canary(Fault);
 struct Broken {
     fault: Fault,
     inner: MemoryStore,
-    /// What followers are told, where that is not what the inner store tells them.
+    /// The head as followers see it, where the fault is in that; else the inner store's.
     heads: Option<Arc<HeadWatch>>,
     noticed: Arc<Mutex<Noticed>>,
 }
@@ -355,7 +355,7 @@ impl EventStore for Broken {
 }
 
 impl Broken {
-    /// Followers are told before there is anything to read.
+    /// Publishes the head before the records can be read.
     fn note_before(&self, batch: &Batch) {
         if self.fault == Fault::TellsOfAHeadTooEarly && !batch.is_empty() {
             self.follow().publish(batch.head());

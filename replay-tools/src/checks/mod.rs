@@ -8,7 +8,6 @@ pub(crate) mod checksums;
 pub(crate) mod expected_heads;
 pub(crate) mod idempotency;
 pub(crate) mod index;
-pub(crate) mod ledger;
 pub(crate) mod market;
 pub(crate) mod positions;
 pub(crate) mod read_models;
@@ -19,12 +18,24 @@ pub(crate) mod time;
 pub(crate) mod transitions;
 pub(crate) mod versions;
 
+/// What only a ledger promises. Its modules are declared here, so that the check of an aggregate is added in one place.
+mod ledger {
+    pub(super) mod account_sets;
+    mod double_entry;
+    mod entries;
+    mod holds;
+    pub(super) mod kind;
+    mod limits;
+}
+
 use std::fmt;
 
+use cauri_event_schemas::ledger::Event;
 use cauri_event_store::Snapshot;
 use serde::{Serialize, Serializer};
 
 use crate::finding::Findings;
+use crate::ledger::Ledger;
 use crate::reading::{Fact, JournalKind, ReadBatch, Seed};
 
 /// The checks of one kind of journal.
@@ -52,10 +63,21 @@ pub(crate) trait KindChecks {
     fn holding(&self) -> Vec<(&'static str, u64)>;
 }
 
+/// A check of aggregates of a ledger that move no money. It sees every record of them, in order; which are its own it knows.
+pub(crate) trait AggregateCheck {
+    /// Looks at a record.
+    fn record(&mut self, batch: &ReadBatch, fact: &Fact, event: &Event, ledger: &Ledger, findings: &mut Findings);
+}
+
+/// The checks of aggregates.
+fn of_aggregates(seed: &Seed) -> Vec<Box<dyn AggregateCheck>> {
+    vec![Box::new(ledger::account_sets::AccountSets::new(seed))]
+}
+
 /// The checks of a kind.
 pub(crate) fn of_kind(kind: JournalKind, seed: &Seed) -> Box<dyn KindChecks> {
     match kind {
-        JournalKind::Ledger => Box::new(ledger::LedgerChecks::new(seed)),
+        JournalKind::Ledger => Box::new(ledger::kind::LedgerChecks::new(seed)),
         JournalKind::Market => Box::new(market::MarketChecks::default()),
     }
 }

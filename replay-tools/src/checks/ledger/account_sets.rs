@@ -6,8 +6,7 @@ use cauri_domain::account_set::{AccountSetEvent, Member};
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::ledger::{Event, StreamId};
 
-use super::super::Check;
-use super::AggregateCheck;
+use super::super::{AggregateCheck, Check};
 use crate::finding::Findings;
 use crate::ledger::Ledger;
 use crate::reading::{Fact, ReadBatch, Seed, Stream};

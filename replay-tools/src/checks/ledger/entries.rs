@@ -213,7 +213,7 @@ impl Entries {
         after.is_some()
     }
 
-    /// Something happens to an account, which then stands in the ledger. Its number, if it was possible.
+    /// Applies an event of an account to the ledger; the account's number, if the event was possible.
     pub(crate) fn account(
         &mut self,
         batch: &ReadBatch,

@@ -1,36 +1,19 @@
 //! What a ledger promises: accounts, entries, holds, sums, limits, account sets.
 
-mod account_sets;
-mod double_entry;
-mod entries;
-mod holds;
-mod limits;
-
 use cauri_domain::Kind;
 use cauri_domain::fold::{Balances, FrozenBalances};
 use cauri_domain::journal::{self, Rules};
-use cauri_event_schemas::ledger::Event;
 use cauri_event_store::Snapshot;
 use hashbrown::HashMap;
 
-use self::double_entry::Sums;
-use self::entries::Entries;
-use self::holds::Holds;
-use super::{Check, KindChecks, versions};
+use super::super::{AggregateCheck, Check, KindChecks, of_aggregates, versions};
+use super::double_entry::{self, Sums};
+use super::entries::{self, Entries};
+use super::holds::Holds;
+use super::limits;
 use crate::finding::Findings;
 use crate::ledger::{Account, Ledger, Number, Totals};
 use crate::reading::{EntryKey, Fact, Happening, Motion, Moved, ReadBatch, Seed, Stream};
-
-/// A check of aggregates that move no money. It sees every record of them, in order; which are its own it knows.
-pub(super) trait AggregateCheck {
-    /// Looks at a record.
-    fn record(&mut self, batch: &ReadBatch, fact: &Fact, event: &Event, ledger: &Ledger, findings: &mut Findings);
-}
-
-/// The checks of aggregates.
-fn of_aggregates(seed: &Seed) -> Vec<Box<dyn AggregateCheck>> {
-    vec![Box::new(account_sets::AccountSets::new(seed))]
-}
 
 /// All checks of a ledger, at one position.
 pub(crate) struct LedgerChecks {
@@ -170,7 +153,7 @@ impl KindChecks for LedgerChecks {
                 told(format!("account {address} is in the snapshot with {row:?}, in the journal with {journal}"));
             }
         }
-        // What each hold claims stands in the pending totals above.
+        // The pending totals above include what each hold claims.
         if balances.open_holds() != self.holds.len() {
             told(format!("the snapshot has {} open holds, the journal {}", balances.open_holds(), self.holds.len()));
         }
