@@ -61,6 +61,8 @@ fn rebuilt(ledger: &Ledger, path: &Path, strange: &str) -> Runner {
         }
         assert!(Instant::now() < until, "{:?}", runner.status());
     }
+    // The runner says so a moment after it has written it.
+    assert!(runner.read_store().unwrap().wait_for_blocking(ledger.position(), SOON));
     agrees_with_a_replay(ledger, &reads);
     assert_eq!(runner.status().other_history, None, "everything is built");
     assert!(runner.status().read_models.iter().all(|model| model.state == ProjectionState::Live && model.generation > 1));
