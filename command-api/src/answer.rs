@@ -12,11 +12,12 @@ use cauri_engine::{Accepted, Outcome, Refused};
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::Head;
+use cauri_http::headers::{CAURI_POSITION, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
+use cauri_http::problem::{Problem, kind};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
-use crate::problem::{Problem, kind};
+use crate::headers::CommandHeaders;
 use crate::state::ApiState;
 use crate::submit::Submitted;
 

@@ -1,24 +1,15 @@
-//! Request bodies: of the right media type, within their limit, arrived in time, and read as JSON.
+//! Bodies of commands, read as JSON.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::time::Duration;
-
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
+use cauri_http::auth::layer::Subject;
+use cauri_http::body::{require, whole};
+use cauri_http::json;
+use cauri_http::load::BodyBytes;
+use cauri_http::problem::Problem;
 use serde::de::DeserializeOwned;
 
-use crate::auth::layer::Subject;
-use crate::json;
-use crate::load::BodyBytes;
-use crate::problem::{Problem, kind};
 use crate::state::ApiState;
-
-/// Other bodies are read in a moment.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// A JSON body that must be there.
 pub struct JsonBody<T>(pub T);
@@ -41,87 +32,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     json::decode(bytes).map_err(|error| Problem::validation(vec![error]))
 }
 
-/// The media type of the body, if it is one of `supported`.
-///
-/// # Errors
-/// 415 when it is another, is missing, or the body is compressed.
-pub(crate) fn require<'a>(headers: &HeaderMap, supported: &[&'a str]) -> Result<&'a str, Problem> {
-    let unsupported = || Problem::unsupported_media_type(&supported.join(" or "));
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(Problem::of(&kind::UNSUPPORTED_MEDIA_TYPE, "the body is compressed (`Content-Encoding`); send it as it is"));
-    }
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(unsupported)?;
-    let (media_type, parameters) = given.split_once(';').unwrap_or((given, ""));
-    let other_charset = parameters.split(';').any(|parameter| {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        name.trim().eq_ignore_ascii_case("charset") && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-    });
-    if other_charset {
-        return Err(Problem::of(&kind::UNSUPPORTED_MEDIA_TYPE, "JSON is UTF-8, whatever `charset` says"));
-    }
-    supported.iter().copied().find(|candidate| candidate.eq_ignore_ascii_case(media_type.trim())).ok_or_else(unsupported)
-}
-
-/// A body that has arrived, and the memory that it holds for as long as it is kept.
-#[derive(Debug)]
-pub struct Arrived {
-    /// The body.
-    pub bytes: Bytes,
-    /// What it holds of the memory for bodies.
-    pub memory: BodyBytes,
-}
-
 /// The account of a request's body, on its subject's name.
 pub(crate) fn account(state: &ApiState, parts: &Parts) -> BodyBytes {
     state.body_memory.account(parts.extensions.get::<Subject>().map(|subject| subject.0.clone()))
-}
-
-/// The whole body, which is accounted for in `memory` as it arrives.
-///
-/// # Errors
-/// 413 as soon as it is known to be longer than `limit`: at once where its length is announced. 408 when it takes longer
-/// than `time_out`; 503 when there is no memory left for it; 400 when the connection breaks off.
-pub async fn whole(body: Body, headers: &HeaderMap, limit: usize, time_out: Duration, memory: BodyBytes) -> Result<Arrived, Problem> {
-    if announced(headers).is_some_and(|length| length > limit as u64) {
-        return Err(Problem::payload_too_large(limit as u64));
-    }
-    match tokio::time::timeout(time_out, collect(body, limit, memory)).await {
-        Ok(collected) => collected,
-        Err(_) => Err(Problem::of(&kind::REQUEST_TIME_OUT, format!("the body did not arrive within {} seconds", time_out.as_secs()))),
-    }
-}
-
-/// How long the body is, where the request says so. The server lets no more bytes through.
-fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
-}
-
-async fn collect(mut body: Body, limit: usize, mut memory: BodyBytes) -> Result<Arrived, Problem> {
-    let mut whole = Bytes::new();
-    let mut parts: Vec<u8> = Vec::new();
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let frame = frame.map_err(|error| Problem::of(&kind::VALIDATION_FAILED, format!("the body broke off: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + parts.len() + data.len() > limit {
-            return Err(Problem::payload_too_large(limit as u64));
-        }
-        if !memory.grow_to(whole.len() + parts.len() + data.len()) {
-            let detail = "the bodies of other requests use the memory that there is for them; nothing was done";
-            return Err(Problem::of(&kind::OVERLOADED, detail).with_retry_after(RETRY));
-        }
-        // Most bodies are one piece, and then nothing is copied.
-        if whole.is_empty() && parts.is_empty() {
-            whole = data;
-        } else {
-            if parts.is_empty() {
-                // What was announced and has not arrived is an address range, not memory: nothing has touched it.
-                parts.reserve(
-                    body.size_hint().upper().and_then(|more| usize::try_from(more).ok()).unwrap_or(0).min(limit) + whole.len() + data.len(),
-                );
-                parts.extend_from_slice(&std::mem::take(&mut whole));
-            }
-            parts.extend_from_slice(&data);
-        }
-    }
-    Ok(Arrived { bytes: if parts.is_empty() { whole } else { parts.into() }, memory })
 }

@@ -17,9 +17,9 @@ use serde_json::value::RawValue;
 
 pub use crate::command::Asked;
 use crate::command::{ApiCommand, Declaration, Target, commands};
-use crate::json;
-use crate::problem::FieldProblem;
-use crate::strict::Name;
+use cauri_http::json;
+use cauri_http::problem::FieldProblem;
+use cauri_http::strict::Name;
 
 /// One command of a bulk request.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,17 +13,18 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::entry::PostEntry;
 use cauri_domain::ids::{AccountAddress, EntryId};
 use cauri_engine::Outcome;
+use cauri_http::auth::layer::{Authorized, Need};
+use cauri_http::body::{require, whole};
+use cauri_http::problem::{FieldProblem, Problem, kind};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::answer::of_submitted;
-use crate::auth::layer::{Authorized, Need};
 use crate::body::{self, read_json};
 use crate::bulk::{self, BulkItem};
 use crate::headers::CommandHeaders;
 use crate::openapi::{self, Example, Operation};
-use crate::problem::{FieldProblem, Problem, kind};
 use crate::routes;
 use crate::state::ApiState;
 use crate::submit::submit_one;
@@ -253,14 +254,14 @@ impl<C: ApiCommand> FromRequest<ApiState> for CommandBody<C> {
         let read = async {
             let without_body = C::without_body();
             if without_body.is_none() {
-                body::require(&parts.headers, &["application/json"])?;
+                require(&parts.headers, &["application/json"])?;
             }
             let (limit, time_out) = (state.limits.body_bytes, state.limits.time_out);
-            let arrived = body::whole(bytes, &parts.headers, limit, time_out, body::account(state, &parts)).await?;
+            let arrived = whole(bytes, &parts.headers, limit, time_out, body::account(state, &parts)).await?;
             match without_body {
                 Some(command) if arrived.bytes.is_empty() => Ok(command),
                 _ => {
-                    body::require(&parts.headers, &["application/json"])?;
+                    require(&parts.headers, &["application/json"])?;
                     read_json(&arrived.bytes)
                 }
             }

@@ -12,26 +12,10 @@ use cauri_event_schemas::StreamVersion;
 use tower_http::request_id::RequestId;
 use uuid::Uuid;
 
-use crate::problem::{Problem, kind};
-
-/// The caller's id of the command: the same key and body get the same answer.
-pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// `true` on an answer that was given before.
-pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// The consistency token of an answer.
-pub const CAURI_POSITION: HeaderName = HeaderName::from_static("cauri-position");
-/// What the command belongs to, through all systems.
-pub const CAURI_CORRELATION_ID: HeaderName = HeaderName::from_static("cauri-correlation-id");
-/// Whose command it is, where an admin sends it for somebody else: what the issuer calls that caller.
-pub const CAURI_ON_BEHALF_OF: HeaderName = HeaderName::from_static("cauri-on-behalf-of");
-/// The source of files whose lines the commands are: their keys count in the source's name.
-pub const CAURI_IMPORT: HeaderName = HeaderName::from_static("cauri-import");
-/// What made the caller ask.
-pub const CAURI_CAUSATION_ID: HeaderName = HeaderName::from_static("cauri-causation-id");
-/// The request's id, taken from the caller or made, and sent back.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// W3C trace context.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+use cauri_http::headers::{
+    CAURI_CAUSATION_ID, CAURI_CORRELATION_ID, CAURI_IMPORT, CAURI_ON_BEHALF_OF, IDEMPOTENCY_KEY, TRACEPARENT, fresh_uuid,
+};
+use cauri_http::problem::{Problem, kind};
 
 /// What the headers of a command say.
 #[derive(Clone, Debug)]
@@ -75,11 +59,6 @@ impl CommandHeaders {
 pub fn fresh_command_id() -> CommandId {
     let id = fresh_uuid();
     id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).parse().expect("a UUID is visible ASCII")
-}
-
-/// A random UUID (version 4).
-pub fn fresh_uuid() -> Uuid {
-    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for CommandHeaders {

@@ -3,6 +3,9 @@
 //! `openapi.json` is this document with the answers that its examples get. A test runs the examples, and keeps it true.
 
 use cauri_domain::RefusalCode;
+use cauri_http::auth::layer::Need;
+use cauri_http::auth::role::Permission;
+use cauri_http::problem::{PROBLEM_JSON, PROBLEMS, Problem};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -10,12 +13,9 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::answer::CommandAnswer;
-use crate::auth::layer::Need;
-use crate::auth::role::Permission;
 use crate::bulk;
 use crate::command::{ApiCommand, Target, commands};
 use crate::examples::{BEN, FEES, FLOAT, RECEIVABLE, key, moves};
-use crate::problem::{PROBLEM_JSON, PROBLEMS, Problem};
 use crate::readiness::Readiness;
 use crate::routes::bulk::{BulkAnswer, NDJSON};
 use crate::routes::{AcceptGap, GapAnswer, HISTORIES, HeadAnswer, History, StreamHistory, TAGS};

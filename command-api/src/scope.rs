@@ -4,12 +4,13 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::ids::{Caller, CommandId, CommandKey};
 use cauri_domain::text::ShortText;
 use cauri_engine::CommandEnvelope;
+use cauri_http::auth::role::Permission;
+use cauri_http::auth::token::Principal;
+use cauri_http::headers::{CAURI_IMPORT, CAURI_ON_BEHALF_OF};
+use cauri_http::problem::{Problem, kind};
 
-use crate::auth::role::Permission;
-use crate::auth::token::Principal;
 use crate::command::Asked;
-use crate::headers::{CAURI_IMPORT, CAURI_ON_BEHALF_OF, CommandHeaders, fresh_command_id};
-use crate::problem::{Problem, kind};
+use crate::headers::{CommandHeaders, fresh_command_id};
 
 /// Where the idempotency keys of a request count, and what its records will say of who asked.
 #[derive(Clone, Debug)]

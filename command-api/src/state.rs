@@ -2,19 +2,18 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::FromRef;
 use cauri_domain::ledger::Ledger;
 use cauri_engine::Engine;
+use cauri_http::auth::layer::AuthState;
+use cauri_http::auth::token::Verifier;
+use cauri_http::load::{BodyMemory, Pool};
+use cauri_http::telemetry::Telemetry;
 use tokio::sync::Semaphore;
 
-use crate::auth::layer::AuthState;
-use crate::auth::token::Verifier;
-use crate::load::{BodyMemory, Pool};
 use crate::readiness::ReadyCheck;
-use crate::telemetry::Telemetry;
 
 /// How much one request, and all requests together, may ask of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ pub struct Shared {
     /// What else must be well.
     pub ready_checks: Vec<ReadyCheck>,
     /// What is counted.
-    pub telemetry: Telemetry,
+    pub telemetry: Arc<Telemetry>,
     /// A turn for each request with commands that has arrived.
     pub(crate) commands: Pool,
     /// A turn for each request that reads.
@@ -84,7 +83,6 @@ pub struct Shared {
     pub(crate) bulk_permits: Arc<Semaphore>,
     /// A permit for each history that is read out of the journal; others wait, without a thread.
     pub(crate) journal_reads: Arc<Semaphore>,
-    in_flight: AtomicUsize,
 }
 
 impl ApiState {
@@ -92,7 +90,8 @@ impl ApiState {
     ///
     /// Installs the process's recorder of metrics, so that the first request counts.
     pub fn new(engine: Engine<Ledger>, verifier: Arc<Verifier>, limits: HttpLimits, ready_checks: Vec<ReadyCheck>) -> Self {
-        crate::telemetry::recorder();
+        cauri_http::telemetry::recorder();
+        crate::gauges::describe();
         let bulk_permits = Arc::new(Semaphore::new(limits.bulk_in_flight.max(1)));
         Self(Arc::new(Shared {
             engine,
@@ -102,22 +101,10 @@ impl ApiState {
             body_memory: BodyMemory::new(limits.body_memory),
             limits,
             ready_checks,
-            telemetry: Telemetry::default(),
+            telemetry: Arc::default(),
             bulk_permits,
             journal_reads: Arc::new(Semaphore::new(JOURNAL_READS)),
-            in_flight: AtomicUsize::new(0),
         }))
-    }
-
-    /// Counts a request for as long as it is being answered.
-    pub(crate) fn enter(&self) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(self.clone())
-    }
-
-    /// Requests that are being answered, those included whose bodies have not arrived.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
     }
 }
 
@@ -132,14 +119,5 @@ impl Deref for ApiState {
 impl FromRef<ApiState> for AuthState {
     fn from_ref(state: &ApiState) -> Self {
         state.auth.clone()
-    }
-}
-
-/// A request that is being answered.
-pub(crate) struct InFlight(ApiState);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

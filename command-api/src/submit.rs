@@ -8,12 +8,12 @@ use cauri_domain::ledger::LedgerStream;
 use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome, Rejected, SubmitError};
 use cauri_event_store::Head;
 use cauri_event_store::health::{BlockedBy, IndexCondition};
+use cauri_http::auth::token::Principal;
+use cauri_http::problem::{FieldProblem, Problem, kind};
 
 use crate::answer::Target;
-use crate::auth::token::Principal;
 use crate::command::Asked;
 use crate::headers::CommandHeaders;
-use crate::problem::{FieldProblem, Problem, kind};
 use crate::scope::Scope;
 use crate::state::ApiState;
 

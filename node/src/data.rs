@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cauri_command_api::auth::issuer::FOLDER as DEV_ISSUER;
 use cauri_event_store::files::{create_private_dir, tighten};
+use cauri_http::auth::issuer::FOLDER as DEV_ISSUER;
 
 /// The name of the one journal that a node has for now.
 pub const JOURNAL: &str = "ledger";

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cauri_command_api::auth::issuer::{DevIssuer, IssuerError};
-use cauri_command_api::auth::jwks::{Jwks, JwksError, JwksSource};
-use cauri_command_api::auth::token::Verifier;
-use cauri_command_api::origin::Origins;
 use cauri_command_api::readiness::{ReadyCheck, Reason, reason};
-use cauri_command_api::{ApiState, router_with, telemetry};
+use cauri_command_api::{ApiState, router_with};
 use cauri_domain::ledger::Ledger;
 use cauri_engine::{Clock, Engine, StartError};
 use cauri_event_store::EventStore;
 use cauri_event_store::embedded::{EmbeddedStore, OpenError};
+use cauri_http::auth::issuer::{DevIssuer, IssuerError};
+use cauri_http::auth::jwks::{Jwks, JwksError, JwksSource};
+use cauri_http::auth::token::Verifier;
+use cauri_http::origin::Origins;
+use cauri_http::telemetry;
 use cauri_projections::read::{OpenError as ReadOpenError, ProjectionState, ReadStore};
 use cauri_projections::runner::{Runner, RunnerConfig, RunnerState, RunnerStatus};
 use cauri_query_api::QueryState;

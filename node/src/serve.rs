@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cauri_command_api::telemetry;
+use cauri_http::telemetry;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;

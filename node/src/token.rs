@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use cauri_command_api::auth::issuer::{DevIssuer, IssuerError};
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::issuer::{DevIssuer, IssuerError};
+use cauri_http::auth::role::Role;
 
 use crate::config::{DataArgs, TokenArgs, TrustArgs};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_graphql::{Error, ErrorExtensionValues, Response, ServerError, Value};
 use axum::http::StatusCode;
-use cauri_command_api::auth::challenge::AuthProblem;
 use cauri_event_schemas::Position;
 use cauri_event_store::consistency::RootPart;
+use cauri_http::auth::challenge::AuthProblem;
 
 /// What a program branches on: `extensions.code` of an error. A code never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,12 +28,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{any, get};
-use cauri_command_api::auth::layer::AuthState;
-use cauri_command_api::auth::subjects::Subjects;
-use cauri_command_api::auth::token::Verifier;
-use cauri_command_api::load::{BodyMemory, Pool};
-use cauri_command_api::origin::Origins;
 use cauri_event_store::EventStore;
+use cauri_http::auth::layer::AuthState;
+use cauri_http::auth::subjects::Subjects;
+use cauri_http::auth::token::Verifier;
+use cauri_http::load::{BodyMemory, Pool};
+use cauri_http::origin::Origins;
 use cauri_projections::read::ReadStore;
 use tokio::sync::Semaphore;
 

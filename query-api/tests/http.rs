@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::role::Role;
 use cauri_query_api::Limits;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::role::Role;
 use cauri_query_api::Limits;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};

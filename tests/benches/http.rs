@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::routing::post;
-use cauri_command_api::auth::issuer::DevIssuer;
-use cauri_command_api::auth::jwks::{Jwks, JwksSource};
-use cauri_command_api::auth::role::Role;
-use cauri_command_api::auth::token::{Trust, Verifier};
 use cauri_command_api::{ApiState, HttpLimits};
 use cauri_engine::EngineConfig;
+use cauri_http::auth::issuer::DevIssuer;
+use cauri_http::auth::jwks::{Jwks, JwksSource};
+use cauri_http::auth::role::Role;
+use cauri_http::auth::token::{Trust, Verifier};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;

@@ -4,7 +4,6 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use cauri_command_api::problem::PROBLEMS;
 use cauri_command_api::readiness::REASONS;
 use cauri_domain::RefusalCode;
 use cauri_domain::entry::MAX_TRANSFERS;
@@ -20,6 +19,7 @@ use cauri_domain::time::Timestamp;
 use cauri_engine::MAX_COMMANDS;
 use cauri_engine::sequencer::MOST_BYTES;
 use cauri_event_schemas::registry::event_types;
+use cauri_http::problem::PROBLEMS;
 use cauri_projections::read_models;
 
 #[test]

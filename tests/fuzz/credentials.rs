@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cauri_command_api::auth::issuer::DevIssuer;
-use cauri_command_api::auth::jwks::{Jwks, JwksSource};
-use cauri_command_api::auth::role::Role;
-use cauri_command_api::auth::token::{Trust, Verifier};
+use cauri_http::auth::issuer::DevIssuer;
+use cauri_http::auth::jwks::{Jwks, JwksSource};
+use cauri_http::auth::role::Role;
+use cauri_http::auth::token::{Trust, Verifier};
 
 use crate::cases;
 use crate::mutation::{changed, changed_text};

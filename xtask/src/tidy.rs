@@ -15,18 +15,16 @@ const FORBIDDEN_BELOW: &[(&str, &[&str])] = &[
     ("cauri-import", &["rusqlite", "sqlx", "axum", "hyper", "ureq", "reqwest", "async-graphql", "mio"]),
 ];
 
-/// What each crate of Cauri may use of the others: downwards only. `query-api` takes from `command-api` who may ask.
+/// What each crate of Cauri may use of the others: downwards only.
 const LAYERS: &[(&str, &[&str])] = &[
     ("cauri-domain", &[]),
     ("cauri-event-schemas", &["cauri-domain"]),
     ("cauri-event-store", &["cauri-domain", "cauri-event-schemas"]),
     ("cauri-engine", &["cauri-domain", "cauri-event-schemas", "cauri-event-store"]),
     ("cauri-projections", &["cauri-domain", "cauri-event-schemas", "cauri-event-store"]),
-    ("cauri-command-api", &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-engine"]),
-    (
-        "cauri-query-api",
-        &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-engine", "cauri-projections", "cauri-command-api"],
-    ),
+    ("cauri-http", &["cauri-domain"]),
+    ("cauri-command-api", &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-engine", "cauri-http"]),
+    ("cauri-query-api", &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-engine", "cauri-projections", "cauri-http"]),
     ("cauri-import", &["cauri-domain"]),
     ("cauri-replay-tools", &["cauri-domain", "cauri-event-schemas", "cauri-event-store", "cauri-projections"]),
 ];

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use cauri_domain::LedgerCommand;
 use cauri_domain::account_set::{AccountSetAction, AccountSetCommand, ChangeMembers, CreateAccountSet, InvalidSetName, SetName};
 use cauri_event_schemas::ledger::StreamId;
+use cauri_http::auth::layer::Write;
+use cauri_http::problem::FieldProblem;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::history::History;
-use crate::auth::layer::Write;
 use crate::command::{ApiCommand, Asked, Declaration, InBody, Target};
 use crate::examples::{AWA, key};
 use crate::openapi::Example;
-use crate::problem::FieldProblem;
 
 /// What can be asked of an account set.
 pub(crate) const COMMANDS: &[Declaration] =

@@ -4,16 +4,16 @@ use cauri_domain::LedgerCommand;
 use cauri_domain::account::{AccountAction, ChangeLimits, CloseAccount, FreezeAccount, OpenAccount};
 use cauri_domain::ids::AccountAddress;
 use cauri_event_schemas::ledger::StreamId;
+use cauri_http::auth::layer::Write;
+use cauri_http::problem::FieldProblem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::history::History;
-use crate::auth::layer::Write;
 use crate::command::{ApiCommand, Asked, Declaration, InBody};
 use crate::examples::{AWA, BEN, NOBODY, key};
 use crate::openapi::Example;
-use crate::problem::FieldProblem;
 
 /// Opens an account.
 pub(crate) const OPENING: &[Declaration] = &[Declaration::of::<OpenAccount>()];

@@ -14,17 +14,19 @@ use cauri_domain::ledger::LedgerStream;
 use cauri_domain::time::Timestamp;
 use cauri_engine::{Answer, CommandEnvelope, Mode, Outcome};
 use cauri_event_schemas::{Position, StreamVersion};
+use cauri_http::auth::layer::{Authorized, Write};
+use cauri_http::body::{Arrived, require, whole};
+use cauri_http::headers::{CAURI_POSITION, IDEMPOTENCY_REPLAYED};
+use cauri_http::json::decode;
+use cauri_http::problem::{FieldProblem, PROBLEM_JSON, Problem, kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::answer::{Status, Target, json, mismatch, problem_of, put, repeated, rule_failed, token};
-use crate::auth::layer::{Authorized, Write};
-use crate::body::{Arrived, account, require, whole};
+use crate::body::account;
 use crate::bulk::{BulkItem, items_of_array};
-use crate::headers::{CAURI_POSITION, CommandHeaders, IDEMPOTENCY_REPLAYED};
-use crate::json::decode;
-use crate::problem::{FieldProblem, PROBLEM_JSON, Problem, kind};
+use crate::headers::CommandHeaders;
 use crate::scope::{MissingKey, Scope};
 use crate::state::ApiState;
 

@@ -4,13 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use cauri_domain::time::Timestamp;
 use cauri_engine::AcceptGapError;
+use cauri_http::auth::layer::{Administer, Authorized};
+use cauri_http::problem::{Problem, kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::layer::{Administer, Authorized};
 use crate::body::JsonBody;
 use crate::headers::CommandHeaders;
-use crate::problem::{Problem, kind};
 use crate::state::ApiState;
 use crate::submit::stopped;
 

@@ -6,16 +6,16 @@ use cauri_domain::ids::EntryId;
 use cauri_domain::money::UncheckedMoney;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::ledger::StreamId;
+use cauri_http::auth::layer::Write;
+use cauri_http::problem::FieldProblem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::history::History;
-use crate::auth::layer::Write;
 use crate::command::{ApiCommand, Asked, Declaration, InBody};
 use crate::examples::{AWA, CANCELLED, COLLECTION, FEES, FLOAT, PAYOUT, RECEIVABLE, key, moves, xof};
 use crate::openapi::Example;
-use crate::problem::FieldProblem;
 
 /// What can be asked of an entry.
 pub(crate) const COMMANDS: &[Declaration] = &[

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use cauri_event_schemas::Position;
+use cauri_http::auth::layer::{Authorized, Read};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answer::token;
-use crate::auth::layer::{Authorized, Read};
 use crate::state::ApiState;
 
 /// The head of the journal.

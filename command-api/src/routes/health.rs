@@ -9,12 +9,12 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use cauri_http::auth::layer::bearer_of;
+use cauri_http::auth::role::Permission;
 
-use crate::auth::layer::bearer_of;
-use crate::auth::role::Permission;
+use crate::gauges;
 use crate::readiness::{Found, Readiness, Reason, look, reason, record};
 use crate::state::ApiState;
-use crate::telemetry;
 
 /// A balancer does not wait longer.
 const TIME_OUT: Duration = Duration::from_secs(2);
@@ -52,5 +52,5 @@ async fn found(state: &ApiState) -> Found {
 /// `GET /metrics`
 pub(super) async fn metrics(State(state): State<ApiState>) -> Response {
     record(&found(&state).await);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::scrape(&state)).into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], gauges::scrape(&state)).into_response()
 }

@@ -16,16 +16,16 @@ use cauri_domain::time::Timestamp;
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::{EventStore, StoreError, Unreadable};
+use cauri_http::auth::layer::{Authorized, Read};
+use cauri_http::problem::{Problem, kind};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::answer::{etag, json};
-use crate::auth::layer::{Authorized, Read};
 use crate::command::{Target, target_in};
 use crate::headers::CommandHeaders;
 use crate::openapi::{self, Example, Operation};
-use crate::problem::{Problem, kind};
 use crate::state::ApiState;
 
 /// What has a history that can be read, as the path names it.

@@ -2,13 +2,13 @@
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::journal::{ChangeRules, CloseJournal, JournalCommand};
+use cauri_http::auth::layer::Administer;
+use cauri_http::problem::FieldProblem;
 use serde_json::json;
 
-use crate::auth::layer::Administer;
 use crate::command::{ApiCommand, Asked, Declaration, InBody};
 use crate::examples::key;
 use crate::openapi::Example;
-use crate::problem::FieldProblem;
 
 /// What can be asked of the journal itself.
 pub(crate) const COMMANDS: &[Declaration] = &[Declaration::of::<ChangeRules>(), Declaration::of::<CloseJournal>()];

@@ -20,9 +20,9 @@ use axum::Router;
 use axum::routing::{get, post};
 use cauri_domain::account_set::SetName;
 use cauri_domain::ids::{AccountAddress, EntryId};
+use cauri_http::edge::EdgeLayer;
 
 use crate::command::{self, Declaration};
-use crate::edge::EdgeLayer;
 use crate::state::ApiState;
 
 /// The commands, in the order in which the description of the API has them and their examples run.
@@ -64,5 +64,5 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
         .merge(others)
         // The fallback must exist before the layer, so that the layer is around it too.
         .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
-        .layer(EdgeLayer::new(state))
+        .layer(EdgeLayer::new(state.telemetry.clone()))
 }

@@ -1,6 +1,6 @@
 //! `/v1/accounts`
 
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::role::Role;
 use serde_json::json;
 
 use crate::support::{Api, entry};

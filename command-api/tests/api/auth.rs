@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cauri_command_api::auth::issuer::DevIssuer;
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::issuer::DevIssuer;
+use cauri_http::auth::role::Role;
 use serde_json::json;
 
 use crate::support::{Api, entry, token};

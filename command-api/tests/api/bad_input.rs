@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use cauri_http::auth::role::Role;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::{Api, entry, token};
 use cauri_command_api::HttpLimits;
-use cauri_command_api::auth::role::Role;
 
 async fn wrong(body: &str, pointer: &str, detail: &str) {
     let api = Api::shop().await;

@@ -217,7 +217,7 @@ async fn large_bodies_have_so_much_memory_and_one_subject_half_of_it() {
         assert_eq!(turned_away.header("retry-after"), "1");
         // A small one of the same subject and a large one of another are read, and found to have no command.
         router.post("/v1/bulk").json(&json!([])).send().await.expect_problem(400, "validation_failed", "");
-        let ben = crate::support::token_of("ben", &[cauri_command_api::auth::role::Role::Operator]);
+        let ben = crate::support::token_of("ben", &[cauri_http::auth::role::Role::Operator]);
         router.post("/v1/bulk").token(&ben).text("application/json", large()).send().await.expect_problem(400, "validation_failed", "");
         sender.send(Ok(axum::body::Bytes::from_static(b"[]"))).unwrap();
         drop(sender);

@@ -1,6 +1,6 @@
 //! `/v1/clock`, and what a leap of the clock answers elsewhere.
 
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::role::Role;
 use serde_json::json;
 
 use crate::support::{Api, entry};

@@ -1,10 +1,11 @@
 //! What concerns every request: ids, security headers, load, panics.
 
+use cauri_http::auth::role::Role;
+use cauri_http::auth::token::Verifier;
+
 use crate::support::{Api, entry, verifier};
 use axum::Router;
 use axum::routing::get;
-use cauri_command_api::auth::role::Role;
-use cauri_command_api::auth::token::Verifier;
 use cauri_command_api::{ApiState, HttpLimits, router_with};
 
 #[tokio::test]
@@ -101,7 +102,7 @@ async fn bodies_that_do_not_arrive_take_no_turn_from_those_that_do() {
 #[tokio::test]
 async fn one_subject_has_so_many_requests_at_a_time_and_others_are_answered() {
     let mut api = Api::shop().await;
-    let keys = cauri_command_api::auth::jwks::Jwks::load(crate::support::key_set()).expect("keys");
+    let keys = cauri_http::auth::jwks::Jwks::load(crate::support::key_set()).expect("keys");
     let verifier = std::sync::Arc::new(Verifier::new(keys, &Default::default()).with_requests_per_subject(2));
     let state = ApiState::new(api.engine.clone(), verifier, HttpLimits::default(), Vec::new());
     api.router = cauri_command_api::router(state);

@@ -1,8 +1,8 @@
 //! `/healthz`, `/readyz`, `/metrics`
 
 use cauri_command_api::HttpLimits;
-use cauri_command_api::auth::role::Role;
 use cauri_command_api::readiness::{ReadyCheck, Reason, reason};
+use cauri_http::auth::role::Role;
 use serde_json::json;
 
 use crate::support::{Api, entry};

@@ -1,8 +1,8 @@
 //! Idempotency keys: whose they are, what needs one, and what an answer says of it.
 
 use cauri_command_api::HttpLimits;
-use cauri_command_api::auth::role::Role;
 use cauri_event_store::memory::Fault;
+use cauri_http::auth::role::Role;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Api, entry, transfer};

@@ -7,14 +7,14 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request};
 use axum::routing::get;
 use cauri_command_api::openapi::{COMMITTED, Example, answered, story};
+use cauri_http::auth::role::Role;
+use cauri_http::origin::Origins;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::support::{Api, token};
-use cauri_command_api::auth::role::Role;
-use cauri_command_api::origin::Origins;
 use tower::ServiceExt as _;
 
 /// The id that the recorded requests have, so that recorded problems do not change from run to run.

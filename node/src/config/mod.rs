@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cauri_command_api::HttpLimits;
-use cauri_command_api::auth::role::Role;
-use cauri_command_api::auth::token::Trust;
-use cauri_command_api::origin::Origin;
 use cauri_domain::money::Currency;
 use cauri_engine::EngineConfig;
+use cauri_http::auth::role::Role;
+use cauri_http::auth::token::Trust;
+use cauri_http::origin::Origin;
 use cauri_import::source::SourceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 

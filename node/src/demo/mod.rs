@@ -11,9 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cauri_command_api::auth::role::Role;
 use cauri_engine::{Mode, Outcome};
 use cauri_event_schemas::Position;
+use cauri_http::auth::role::Role;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 

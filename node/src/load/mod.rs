@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::role::Role;
 use cauri_import::check::{Check, Checked};
 use cauri_import::finding::{BadLine, Findings};
 use cauri_import::refused::{Kept, Refused, RefusedFile, RefusedFileError};

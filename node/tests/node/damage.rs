@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::role::Role;
 use cauri_node::token::issue;
 use rusqlite::Connection;
 use serde_json::{Value, json};

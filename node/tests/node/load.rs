@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::role::Role;
 use cauri_import::refused::{RefusedFile, RefusedFileError};
 use cauri_node::config::{Cli, Command, LoadArgs};
 use cauri_node::load::{LoadError, Summary, exit, load, plan};

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use cauri_command_api::auth::role::Role;
+use cauri_http::auth::role::Role;
 use cauri_node::node::{Node, NodeError};
 use cauri_node::token::issue;
 use serde_json::{Value, json};

@@ -5,17 +5,16 @@ use std::time::Instant;
 
 use async_graphql::parser::types::OperationType;
 use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::Response;
-use cauri_command_api::auth::challenge::AuthProblem;
-use cauri_command_api::auth::layer::AuthState;
-use cauri_command_api::auth::role::Permission;
-use cauri_command_api::auth::subjects::Subjects;
-use cauri_command_api::auth::token::Principal;
-use cauri_command_api::body::{Arrived, whole};
-use cauri_command_api::load::{BodyMemory, Pool};
-use cauri_command_api::origin::Origins;
+use cauri_http::auth::challenge::AuthProblem;
+use cauri_http::auth::layer::{AuthState, bearer_of};
+use cauri_http::auth::role::Permission;
+use cauri_http::auth::subjects::Subjects;
+use cauri_http::auth::token::Principal;
+use cauri_http::body::{Arrived, whole};
+use cauri_http::load::{BodyMemory, Pool};
+use cauri_http::origin::Origins;
 
 use super::media::{self, Media};
 use super::request::{Malformed, Parameters, is_json};
@@ -112,18 +111,7 @@ pub(crate) async fn graphql(State(api): State<Arc<Api>>, request: Request) -> Re
 
 /// Verifies the bearer token of the request.
 async fn let_in(auth: &AuthState, headers: &HeaderMap) -> Result<Principal, AuthProblem> {
-    auth.authorize(bearer_in(headers)?, Permission::Read).await
-}
-
-/// The value of `Authorization`, if there is one.
-pub(crate) fn bearer_in(headers: &HeaderMap) -> Result<Option<&str>, AuthProblem> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| AuthProblem::Malformed("the Authorization header is not ASCII")),
-        // Something before us may have judged the other one.
-        (Some(_), Some(_)) => Err(AuthProblem::Malformed("there is more than one Authorization header")),
-    }
+    auth.authorize(bearer_of(headers)?, Permission::Read).await
 }
 
 fn min_positions(headers: &HeaderMap) -> Result<Vec<String>, String> {

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use async_graphql::Variables;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use cauri_command_api::json;
-use cauri_command_api::problem::FieldProblem;
+use cauri_http::json;
+use cauri_http::problem::FieldProblem;
 use serde_json::{Map, Value};
 
 /// The parameters of a GraphQL request.

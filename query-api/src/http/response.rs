@@ -119,7 +119,7 @@ pub(crate) fn method_not_allowed(media: Media, allowed: &'static str) -> Respons
 }
 
 /// Somebody who is not let in.
-pub(crate) fn not_let_in(problem: cauri_command_api::auth::challenge::AuthProblem, media: Media) -> Response {
+pub(crate) fn not_let_in(problem: cauri_http::auth::challenge::AuthProblem, media: Media) -> Response {
     let error = QueryError::NotLetIn(problem);
     let mut out = http(error.code().status(), media, Answer::refused(error.into_server_error()).to_json());
     if let Ok(challenge) = HeaderValue::from_str(&problem.challenge()) {

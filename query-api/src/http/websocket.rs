@@ -20,11 +20,12 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use cauri_command_api::auth::role::Permission;
-use cauri_command_api::auth::subjects::Place;
-use cauri_command_api::auth::token::Principal;
-use cauri_command_api::json;
-use cauri_command_api::problem::FieldProblem;
+use cauri_http::auth::layer::bearer_of;
+use cauri_http::auth::role::Permission;
+use cauri_http::auth::subjects::Place;
+use cauri_http::auth::token::Principal;
+use cauri_http::json;
+use cauri_http::problem::FieldProblem;
 use futures::stream::{self, BoxStream, SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_stream::StreamMap;
 
-use super::handler::{Api, Prepared, bearer_in};
+use super::handler::{Api, Prepared};
 use super::media::Media;
 use super::request::{Malformed, Parameters};
 use super::response::{Answer, malformed, not_let_in, refused, turned_away};
@@ -126,7 +127,7 @@ pub(crate) async fn upgrade(
     if !offered.flat_map(|value| value.split(',')).any(|protocol| protocol.trim() == PROTOCOL) {
         return malformed(StatusCode::BAD_REQUEST, Media::Json, format!("the WebSocket protocol must be {PROTOCOL}"));
     }
-    let bearer = match bearer_in(&headers) {
+    let bearer = match bearer_of(&headers) {
         Ok(bearer) => bearer.map(str::to_owned),
         Err(problem) => return not_let_in(problem, Media::Json),
     };

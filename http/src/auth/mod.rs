@@ -1,4 +1,4 @@
-//! Authentication by signed token and authorization by role, for commands here and for queries in `query-api`.
+//! Authentication by signed token and authorization by role.
 //!
 //! A request passes [`layer::Authorized`], which asks the [`token::Verifier`], which asks the [`jwks::Jwks`]; what is
 //! refused is a [`challenge::AuthProblem`]. [`issuer::DevIssuer`] stands in for an identity provider on a laptop.

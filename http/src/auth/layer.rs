@@ -82,7 +82,7 @@ impl AuthState {
     }
 
     /// Whether the token is good by the keys as last read and grants `permission`. It waits for nothing.
-    pub(crate) fn knows(&self, bearer: &str, permission: Permission) -> bool {
+    pub fn knows(&self, bearer: &str, permission: Permission) -> bool {
         let principal = token_in(Some(bearer)).and_then(|token| self.0.verify_with_known_keys(token));
         principal.is_ok_and(|principal| principal.may(permission))
     }
@@ -122,7 +122,7 @@ impl AuthState {
 /// An extractor that gives the [`Principal`] of a request, if it has the permission `N` stands for.
 ///
 /// ```
-/// use cauri_command_api::auth::layer::{Authorized, AuthState, Write};
+/// use cauri_http::auth::layer::{Authorized, AuthState, Write};
 ///
 /// async fn submit(caller: Authorized<Write>) -> String {
 ///     caller.actor().to_string()
@@ -190,10 +190,13 @@ where
 
 /// Whose request it is, once that is known.
 #[derive(Clone, Debug)]
-pub(crate) struct Subject(pub(crate) Arc<str>);
+pub struct Subject(pub Arc<str>);
 
-/// The `Authorization` header, if there is one.
-pub(crate) fn bearer_of(headers: &HeaderMap) -> Result<Option<&str>, AuthProblem> {
+/// The `Authorization` header, if there is one with a bearer token.
+///
+/// # Errors
+/// When there are two, or when it is not ASCII.
+pub fn bearer_of(headers: &HeaderMap) -> Result<Option<&str>, AuthProblem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

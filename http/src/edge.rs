@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -26,19 +27,19 @@ use uuid::Uuid;
 use crate::headers::{X_REQUEST_ID, fresh_uuid};
 use crate::lingering::Lingering;
 use crate::problem::{Problem, kind};
-use crate::state::ApiState;
+use crate::telemetry::Telemetry;
 
 /// Where nobody matched: one label for whatever addresses are tried.
 const UNMATCHED: &str = "unmatched";
 
 /// Puts [`Edge`] around a route.
 #[derive(Clone)]
-pub struct EdgeLayer(ApiState);
+pub struct EdgeLayer(Arc<Telemetry>);
 
 impl EdgeLayer {
-    /// A layer that counts in and takes limits from `state`.
-    pub fn new(state: ApiState) -> Self {
-        Self(state)
+    /// A layer that counts requests and answers in `telemetry`.
+    pub fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self(telemetry)
     }
 }
 
@@ -46,7 +47,7 @@ impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner, state: self.0.clone() }
+        Edge { inner, telemetry: self.0.clone() }
     }
 }
 
@@ -54,7 +55,7 @@ impl<S> Layer<S> for EdgeLayer {
 #[derive(Clone)]
 pub struct Edge<S> {
     inner: S,
-    state: ApiState,
+    telemetry: Arc<Telemetry>,
 }
 
 impl<S> Service<Request> for Edge<S>
@@ -85,8 +86,8 @@ where
         parts.extensions.insert(RequestId::new(id.clone()));
         let request = Request::from_parts(parts, Lingering::around(body));
 
-        let state = self.state.clone();
-        let entered = state.enter();
+        let telemetry = self.telemetry.clone();
+        let entered = telemetry.enter();
         let inner = self.inner.call(request);
         let pattern = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
         // At `debug`: making a span costs a tenth of the request, and events of a request that matter carry its id themselves.
@@ -105,7 +106,7 @@ where
             finish(response.headers_mut(), status, id);
             let pattern = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
             let took = began.elapsed();
-            state.telemetry.answered(pattern, &method, status, took);
+            telemetry.answered(pattern, &method, status, took);
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             if status.is_server_error() {
                 let request_id = response.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();

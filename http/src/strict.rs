@@ -2,7 +2,8 @@
 //! that has a key twice.
 //!
 //! serde's derived readers also take an array for a struct, field by field. They refuse a field that is given twice;
-//! readers of maps, of free JSON and of what is passed over keep the last one without a word.
+//! readers of maps, of free JSON and of what is passed over keep the last one without a word. `serde_with` and `serde_ignored`
+//! help with a field or with what is passed over, one place at a time; no crate does it for a whole document.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -35,7 +36,7 @@ struct NewKey<'a, 'de, K> {
 /// The name of a member, borrowed from the text where it has no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+pub struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// What the error for a repeated key begins with; the pointer names the key.
 pub(crate) const REPEATED_KEY: &str = "duplicate key ";

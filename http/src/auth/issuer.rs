@@ -97,7 +97,7 @@ impl DevIssuer {
     /// When its files cannot be read or written, or when others than the owner may read the private key.
     pub fn open_or_create(dir: &Path) -> Result<Self, IssuerError> {
         let folder = dir.join(FOLDER);
-        cauri_event_store::files::create_private_dir(&folder).map_err(unusable(&folder))?;
+        private_folder(&folder).map_err(unusable(&folder))?;
         // Several processes may start at once (`cauri demo` starts three). Only one makes the key, the others wait
         // and read it. The lock is the kernel's, so a process that dies in here leaves none behind.
         let lock_path = folder.join(LOCK);
@@ -242,6 +242,14 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 #[cfg(not(unix))]
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
+}
+
+/// Makes the folder and its missing parents, for their owner only.
+fn private_folder(path: &Path) -> io::Result<()> {
+    let mut folder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.recursive(true).create(path)
 }
 
 fn unusable(path: &Path) -> impl Fn(io::Error) -> IssuerError {
