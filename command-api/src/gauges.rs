@@ -19,6 +19,7 @@ pub(crate) fn describe() {
     describe_counter!("cauri_engine_conflicts_total", "Batches decided again because another engine appended first");
     describe_gauge!("cauri_engine_accounts", "Accounts ever opened");
     describe_gauge!("cauri_engine_open_holds", "Holds that are neither posted, voided nor expired");
+    describe_gauge!("cauri_engine_put_off", "What fell due and was put off until the next start, because a rule failed over it");
     describe_gauge!("cauri_clock_gap_seconds", "How far the clock leapt ahead while nobody accepted it; no command is decided. 0 else");
     describe_gauge!("cauri_journal_ahead_seconds", "How far the last record is ahead of the clock; 0 if it is not");
     describe_gauge!("cauri_journal_position", "The last position of the journal");
@@ -53,6 +54,7 @@ pub(crate) fn scrape(state: &ApiState) -> String {
         counter!(name, "journal" => journal.clone()).absolute(count);
     }
     of_journal("cauri_engine_accounts").set(stats.state.accounts as f64);
+    of_journal("cauri_engine_put_off").set(stats.put_off as f64);
     of_journal("cauri_engine_open_holds").set(stats.state.open_holds as f64);
     of_journal("cauri_clock_gap_seconds").set(stats.clock.gap.map_or(0, |gap| gap.micros) as f64 / 1e6);
     of_journal("cauri_journal_ahead_seconds").set(stats.clock.journal_ahead_micros as f64 / 1e6);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cauri_engine::ClockStatus;
+use cauri_engine::{ClockStatus, SubmitError};
 use cauri_event_store::health::{Blocked, BlockedBy, IndexCondition};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,6 +40,10 @@ macro_rules! reasons {
 reasons! {
     ENGINE_STOPPED: "engine_stopped",
         "The engine has stopped and takes no commands. The log says why; restart the process.";
+    JOURNAL_NEWER: "journal_newer",
+        "A newer Cauri wrote to the journal what this one does not know, and the engine has stopped before it. Nothing is damaged. Upgrade this node.";
+    JOURNAL_CORRUPT: "journal_corrupt",
+        "The journal contradicts itself, and the engine has stopped. Run `cauri-replay verify`, restore from a copy.";
     DISK_FULL: "disk_full",
         "The disk of the journal is full. Nothing is acknowledged. Make room; appends are tried again every second.";
     JOURNAL_REPLACED: "journal_replaced",
@@ -138,7 +142,12 @@ pub(crate) type Found = Vec<(&'static str, Result<String, Reason>)>;
 pub(crate) fn look(state: &ApiState) -> Found {
     let health = state.engine.store().health();
     let engine = match health.blocked() {
-        _ if !state.engine.is_running() => Err(Reason::new(&reason::ENGINE_STOPPED, "has stopped")),
+        _ if !state.engine.is_running() => Err(match state.engine.ended_by() {
+            Some(SubmitError::Newer(what)) => Reason::new(&reason::JOURNAL_NEWER, what),
+            Some(SubmitError::Corrupt(what)) => Reason::new(&reason::JOURNAL_CORRUPT, what),
+            Some(other) => Reason::new(&reason::ENGINE_STOPPED, other.to_string()),
+            None => Reason::new(&reason::ENGINE_STOPPED, "has stopped"),
+        }),
         Some(Blocked { by, detail }) => {
             let kind = match by {
                 BlockedBy::DiskFull => reason::DISK_FULL,

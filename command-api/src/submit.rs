@@ -132,13 +132,8 @@ fn no_outcome(state: &ApiState, error: SubmitError) -> Problem {
             tracing::error!(why, "an append has no known outcome");
             Problem::outcome_unknown("storage did not say whether the command was written")
         }
-        SubmitError::Corrupt(what) => {
-            tracing::error!(what, "the journal contradicts itself; the engine has stopped");
-            Problem::of(&kind::JOURNAL_CORRUPT, what)
-        }
-        SubmitError::Newer(what) => {
-            tracing::error!(what, "a newer program wrote to the journal; the engine has stopped");
-            Problem::of(&kind::JOURNAL_NEWER, what)
-        }
+        // The engine logged it when it ended.
+        SubmitError::Corrupt(what) => Problem::of(&kind::JOURNAL_CORRUPT, what),
+        SubmitError::Newer(what) => Problem::of(&kind::JOURNAL_NEWER, what),
     }
 }

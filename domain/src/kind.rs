@@ -52,6 +52,8 @@ pub trait Kind: Sized + Send + 'static {
     type Mark: Copy + Debug + Send;
     /// A copy of the decision state for a snapshot, cheap to take.
     type Frozen: Serialize + DeserializeOwned + Send + 'static;
+    /// Something that falls due of its own accord.
+    type Due: Copy + Debug + Eq + Hash + Send;
     /// Figures of the decision state, for those who watch it.
     type Figures: Copy + Debug + Default + PartialEq + Send + 'static;
 
@@ -98,11 +100,11 @@ pub trait Kind: Sized + Send + 'static {
     /// At most how many bytes a command's records have, as far as that is known before it is decided.
     fn weight(&self, command: &Self::Command, loaded: &impl Loaded<Self>) -> usize;
 
-    /// When something next falls due.
-    fn next_due(&self) -> Option<Timestamp>;
+    /// What falls due and when, the earliest first.
+    fn due(&self) -> impl Iterator<Item = (Timestamp, Self::Due)>;
 
-    /// What fell due first, at or before `now`: the command to decide, and its id.
-    fn due(&self, now: Timestamp) -> Option<(CommandId, Self::Command)>;
+    /// The command to decide once it fell due, and its id.
+    fn when_due(due: Self::Due) -> (CommandId, Self::Command);
 
     /// This moment, to come back to.
     fn mark(&self) -> Self::Mark;

@@ -359,9 +359,7 @@ fn a_hold_expires_when_its_time_has_come_whatever_became_of_its_accounts() {
 fn holds_expire_in_the_order_of_their_times() {
     let mut ledger = Ledger::after(OPEN);
     ledger.accepts("hold h3 a->b 1 until +3s \n hold h1 a->b 1 until +1s \n hold h0 a->b 1 \n hold h2 a->b 1 until +2s");
-    assert_eq!(ledger.balances().next_expiry(), Some(at(1)));
-    assert_eq!(ledger.balances().expired_hold(at(0)), None);
-    assert_eq!(ledger.balances().expired_hold(at(9)), Some(entry_id("h1")));
+    assert_eq!(ledger.balances().expiries().collect::<Vec<_>>(), [(at(1), entry_id("h1"))]);
     let before = ledger.history.len();
     ledger.accepts("wait +9s");
     let expired: Vec<_> = ledger.history[before..].iter().map(|happened| format!("{happened:?}")).collect();
@@ -369,7 +367,7 @@ fn holds_expire_in_the_order_of_their_times() {
     for (expired, name) in expired.iter().zip(["h1", "h2", "h3"]) {
         assert!(expired.contains(&entry_id(name).to_string()), "{expired} is {name}");
     }
-    assert_eq!((ledger.balances().next_expiry(), ledger.balances().open_holds()), (None, 1));
+    assert_eq!((ledger.balances().expiries().next(), ledger.balances().open_holds()), (None, 1));
 }
 
 // Reverse.
@@ -555,7 +553,7 @@ fn an_event_that_fails_half_way_is_undone_by_a_roll_back() {
     ];
     for (id, event) in wrong {
         let mut balances = given(&script).balances();
-        let state = |balances: &Balances| (format!("{:?}", balances.freeze()), balances.next_expiry());
+        let state = |balances: &Balances| (format!("{:?}", balances.freeze()), balances.expiries().collect::<Vec<_>>());
         let (mark, before) = (balances.mark(), state(&balances));
         balances.apply_entry(&entry_id(id), &event).expect_err("no rule decides it");
         balances.roll_back(mark);

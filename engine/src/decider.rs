@@ -47,6 +47,10 @@ pub(crate) struct Decider<K: Kind> {
     in_flight: InFlight<K>,
     /// What was loaded for requests that are not decided yet.
     loaded: LoadedFor<K>,
+    /// What a rule said that failed over a command that is not decided yet.
+    failures: HashMap<CommandKey, String>,
+    /// What fell due and cannot be decided, because a rule fails over it.
+    put_off: HashSet<K::Due>,
 }
 
 struct LoadedFor<K: Kind> {
@@ -124,6 +128,16 @@ fn only_possible<S: StreamKey>(store: &dyn EventStore, asked: Vec<(usize, Asked<
     asked.into_iter().zip(possible).filter(|(_, possible)| *possible).map(|((index, asked), _)| (index, sought(asked))).collect()
 }
 
+/// Runs a rule over a command; where it panics, the error is what it said, and the log has it.
+fn guarded<C: KindCommand, T>(envelope: &CommandEnvelope<C>, rule: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(rule)).map_err(|panic| {
+        let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        tracing::error!(op = envelope.command.op(), key = %envelope.key, what, "a rule panicked; nothing of the command is done");
+        what
+    })
+}
+
 /// The decision state as a snapshot keeps it.
 #[derive(Serialize, Deserialize)]
 struct SnapshotShape<F> {
@@ -173,6 +187,8 @@ impl<K: Kind> Decider<K> {
             position: Position::ZERO,
             in_flight: InFlight::default(),
             loaded: LoadedFor::default(),
+            failures: HashMap::new(),
+            put_off: HashSet::new(),
         }
     }
 
@@ -215,9 +231,9 @@ impl<K: Kind> Decider<K> {
         self.position
     }
 
-    /// When something next falls due. In a closed journal nothing does.
-    fn next_due(&self) -> Option<Timestamp> {
-        self.state.next_due().filter(|_| self.journal.status == JournalStatus::Open)
+    /// What falls due next, and when. In a closed journal nothing does.
+    fn next_due(&self) -> Option<(Timestamp, K::Due)> {
+        self.state.due().find(|(_, due)| !self.put_off.contains(due)).filter(|_| self.journal.status == JournalStatus::Open)
     }
 
     /// The parameters of the journal's rules.
@@ -315,13 +331,13 @@ impl<K: Kind> Decider<K> {
     /// that nothing was written is not asked for; that stays true until the commands are decided, because what is
     /// decided after `as_of` stays in memory ([`Decider::forget`]).
     pub(crate) fn missing<'a>(
-        &self,
+        &mut self,
         store: &dyn EventStore,
         as_of: Position,
         commands: impl Iterator<Item = &'a EnvelopeOf<K>>,
     ) -> Vec<(usize, Sought<K::Stream>)> {
         let in_format_1 = store.format_1_until() > Position::ZERO;
-        let mut asked = Vec::new();
+        let (mut asked, mut failures) = (Vec::new(), Vec::new());
         for (index, envelope) in commands.enumerate() {
             if self.in_flight.command(&envelope.key).is_none_or(|decided| decided.at <= as_of) {
                 asked.push((index, Asked::Command(&envelope.key)));
@@ -329,29 +345,36 @@ impl<K: Kind> Decider<K> {
                     asked.push((index, Asked::WithoutCaller(CommandKey::without_caller(envelope.key.id.clone()))));
                 }
             }
-            self.needs(index, envelope, as_of, |_| false, &mut asked);
+            if let Err(what) = self.needs(index, envelope, as_of, |_| false, &mut asked) {
+                failures.push((envelope.key.clone(), what));
+            }
         }
+        self.failures.extend(failures);
         only_possible(store, asked)
     }
 
     /// What these commands need beyond what was `loaded` for them, now that it is known: what one aggregate holds may lead
     /// to another.
     pub(crate) fn still_missing<'a>(
-        &self,
+        &mut self,
         store: &dyn EventStore,
         as_of: Position,
         loaded: &HashSet<Sought<K::Stream>>,
         commands: impl Iterator<Item = (usize, &'a EnvelopeOf<K>)>,
     ) -> Vec<(usize, Sought<K::Stream>)> {
-        let mut asked = Vec::new();
+        let (mut asked, mut failures) = (Vec::new(), Vec::new());
         for (index, envelope) in commands {
             let is_loaded = |stream: &K::Stream| loaded.contains(&Sought::Aggregate(stream.clone()));
-            self.needs(index, envelope, as_of, is_loaded, &mut asked);
+            if let Err(what) = self.needs(index, envelope, as_of, is_loaded, &mut asked) {
+                failures.push((envelope.key.clone(), what));
+            }
         }
+        self.failures.extend(failures);
         only_possible(store, asked)
     }
 
-    /// Adds the streams that a command needs and that nothing in memory will answer for.
+    /// Adds the streams that a command needs and that nothing in memory will answer for; an error is what a rule said that
+    /// failed over it.
     fn needs(
         &self,
         index: usize,
@@ -359,8 +382,8 @@ impl<K: Kind> Decider<K> {
         as_of: Position,
         is_loaded: impl Fn(&K::Stream) -> bool,
         asked: &mut Vec<(usize, Asked<'_, K::Stream>)>,
-    ) {
-        self.state.needs(&envelope.command, &envelope.key, self, &mut |stream| {
+    ) -> Result<(), String> {
+        let mut need = |stream| {
             // Of other types there is nothing to load, however often they are named.
             let is_of_loaded_type = K::unwritten(&stream).is_some();
             // What became durable by then may be forgotten before the command is decided.
@@ -368,7 +391,8 @@ impl<K: Kind> Decider<K> {
             if is_of_loaded_type && !stays && self.state.resident(&stream).is_none() && !is_loaded(&stream) {
                 asked.push((index, Asked::Aggregate(stream)));
             }
-        });
+        };
+        guarded(envelope, || self.state.needs(&envelope.command, &envelope.key, self, &mut need))
     }
 
     /// Takes what was loaded for a request, until it is released.
@@ -384,6 +408,13 @@ impl<K: Kind> Decider<K> {
                     self.loaded.aggregates.insert(stream, Wanted { what: (aggregate, version), wanted: wanted + 1 });
                 }
             }
+        }
+    }
+
+    /// These commands are answered, whether or not they were decided.
+    pub(crate) fn forget_failures(&mut self, commands: &[EnvelopeOf<K>]) {
+        if !self.failures.is_empty() {
+            commands.iter().for_each(|command| drop(self.failures.remove(&command.key)));
         }
     }
 
@@ -413,11 +444,14 @@ impl<K: Kind> Decider<K> {
                 return Outcome::VersionMismatch { actual };
             }
         }
+        if let Some(what) = self.take_failure(envelope) {
+            return Outcome::Failed { what };
+        }
         let moment = self.moment(records.len());
-        let decided = catch_unwind(AssertUnwindSafe(|| {
+        let decided = guarded(envelope, || {
             let mut unit = Unit::begin(self, envelope, now, records);
             decide::<K, _>(&envelope.command, &mut unit)
-        }));
+        });
         let refusal = match decided {
             Ok(Ok(())) => {
                 let records = &records[moment.records..];
@@ -426,11 +460,8 @@ impl<K: Kind> Decider<K> {
                 return outcome;
             }
             Ok(Err(refusal)) => refusal,
-            Err(panic) => {
+            Err(what) => {
                 self.roll_back(&moment, records);
-                let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-                tracing::error!(op = envelope.command.op(), key = %envelope.key, what, "a rule panicked; the command was taken back");
                 return Outcome::Failed { what };
             }
         };
@@ -465,21 +496,29 @@ impl<K: Kind> Decider<K> {
     }
 
     /// At most how many bytes the records of a command have, as far as that is known before it is decided.
-    pub(crate) fn weight(&self, envelope: &EnvelopeOf<K>) -> usize {
-        self.state.weight(&envelope.command, self)
+    pub(crate) fn weight(&mut self, envelope: &EnvelopeOf<K>) -> usize {
+        guarded(envelope, || self.state.weight(&envelope.command, self)).unwrap_or_else(|what| {
+            self.failures.insert(envelope.key.clone(), what);
+            0
+        })
+    }
+
+    /// What a rule said that failed over the command before it could be decided.
+    fn take_failure(&mut self, envelope: &EnvelopeOf<K>) -> Option<String> {
+        if self.failures.is_empty() { None } else { self.failures.remove(&envelope.key) }
     }
 
     /// Whether something fell due at or before `now`.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.next_due().is_some_and(|at| at <= now)
+        self.next_due().is_some_and(|(at, _)| at <= now)
     }
 
     /// Decides what fell due first, at or before `now`: the weight of its records; `None` if nothing did.
+    ///
+    /// Where a rule fails over it, nothing of it is done, and it is put off until the next start: everything else goes on.
     pub(crate) fn decide_due(&mut self, now: Timestamp, records: &mut Vec<RecordOf<K>>) -> Option<usize> {
-        if !self.is_due(now) {
-            return None;
-        }
-        let (id, command) = self.state.due(now)?;
+        let (_, due) = self.next_due().filter(|(at, _)| *at <= now)?;
+        let (id, command) = K::when_due(due);
         let envelope = CommandEnvelope {
             command,
             key: CommandKey::without_caller(id),
@@ -491,10 +530,24 @@ impl<K: Kind> Decider<K> {
             traceparent: None,
             expected_version: None,
         };
-        let weight = self.weight(&envelope);
-        let mut unit = Unit::begin(self, &envelope, now, records);
-        decide::<K, _>(&envelope.command, &mut unit).expect("what fell due can be decided");
+        let moment = self.moment(records.len());
+        let decided = guarded(&envelope, || {
+            let weight = self.state.weight(&envelope.command, self);
+            let mut unit = Unit::begin(self, &envelope, now, records);
+            decide::<K, _>(&envelope.command, &mut unit).expect("what fell due can be decided");
+            weight
+        });
+        let weight = decided.unwrap_or_else(|_| {
+            self.roll_back(&moment, records);
+            self.put_off.insert(due);
+            0
+        });
         Some(weight)
+    }
+
+    /// How many things fell due and were put off.
+    pub(crate) fn put_off(&self) -> usize {
+        self.put_off.len()
     }
 
     /// The refusal that a command was answered with before.

@@ -113,6 +113,8 @@ pub struct EngineStats<F> {
     pub batches: u64,
     /// Batches that had to be decided again because another engine appended first.
     pub conflicts: u64,
+    /// Things that fell due and were put off until the next start, because a rule failed over them.
+    pub put_off: usize,
     /// How the clock and the journal stand to each other.
     pub clock: ClockStatus,
 }
@@ -162,30 +164,30 @@ impl<K: Kind> Engine<K> {
     }
 
     /// Submits commands and gives the place where their outcomes will arrive.
-    pub fn enqueue(&self, commands: Vec<EnvelopeOf<K>>, mode: Mode) -> Result<oneshot::Receiver<Reply<K>>, Rejected> {
+    pub fn enqueue(&self, commands: Vec<EnvelopeOf<K>>, mode: Mode) -> Result<oneshot::Receiver<Reply<K>>, SubmitError> {
         let count = commands.len();
         if count > MAX_COMMANDS {
-            return Err(Rejected::TooMany { count, most: MAX_COMMANDS });
+            return Err(Rejected::TooMany { count, most: MAX_COMMANDS }.into());
         }
         if let Some(own) = K::OWN_COMMANDS
             && commands.iter().any(|command| command.key.id.as_str().starts_with(own))
         {
-            return Err(Rejected::ReservedId(own));
+            return Err(Rejected::ReservedId(own).into());
         }
         if self.shared.gauges.stopped.load(Ordering::Relaxed) {
-            return Err(Rejected::Stopped);
+            return Err(self.ended_by().unwrap_or(Rejected::Stopped.into()));
         }
         let (places, capacity) = (places(&commands), self.shared.queue_capacity);
         let queued = self.shared.gauges.queued.fetch_add(places, Ordering::Relaxed);
         // One submission always fits into an empty queue, however many transfers it has.
         if queued > 0 && queued + places > capacity {
             self.shared.gauges.queued.fetch_sub(places, Ordering::Relaxed);
-            return Err(Rejected::QueueFull { queued, capacity });
+            return Err(Rejected::QueueFull { queued, capacity }.into());
         }
         let (reply, answer) = oneshot::channel();
         if self.shared.input.send(Input::Request(Request::new(commands, places, mode, reply))).is_err() {
             self.shared.gauges.queued.fetch_sub(places, Ordering::Relaxed);
-            return Err(Rejected::Stopped);
+            return Err(self.ended_by().unwrap_or(Rejected::Stopped.into()));
         }
         Ok(answer)
     }
@@ -206,6 +208,11 @@ impl<K: Kind> Engine<K> {
             && self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
+    /// What ended it, where nobody told it to stop: the journal contradicts itself, or a newer program wrote to it.
+    pub fn ended_by(&self) -> Option<SubmitError> {
+        self.shared.gauges.ended_by.get().cloned()
+    }
+
     /// Figures.
     pub fn stats(&self) -> EngineStats<K::Figures> {
         let gauges = &self.shared.gauges;
@@ -217,6 +224,7 @@ impl<K: Kind> Engine<K> {
             refused: gauges.refused.load(Ordering::Relaxed),
             batches: gauges.batches.load(Ordering::Relaxed),
             conflicts: gauges.conflicts.load(Ordering::Relaxed),
+            put_off: gauges.put_off.load(Ordering::Relaxed),
             clock: self.clock(),
         }
     }

@@ -9,7 +9,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -97,7 +97,10 @@ pub(crate) struct Gauges<F> {
     pub(crate) refused: AtomicU64,
     pub(crate) batches: AtomicU64,
     pub(crate) conflicts: AtomicU64,
+    pub(crate) put_off: AtomicUsize,
     pub(crate) stopped: AtomicBool,
+    /// What ended the engine, where nobody told it to stop: what callers are told from then on.
+    pub(crate) ended_by: OnceLock<SubmitError>,
     pub(crate) clock: Arc<Mutex<ClockStatus>>,
 }
 
@@ -257,6 +260,8 @@ impl<K: Kind> Sequencer<K> {
         let ended = self.work();
         if let Err(error) = &ended {
             tracing::error!(journal = self.store.name(), %error, "the engine stops");
+            // It ends once.
+            let _ = self.gauges.ended_by.set(told(error));
         }
         self.gauges.stopped.store(true, Ordering::SeqCst);
         if let Some(writer) = self.writer.take() {
@@ -639,8 +644,9 @@ impl<K: Kind> Sequencer<K> {
         }
     }
 
-    /// What was loaded for a request is not needed any more.
+    /// What was loaded for a request, and what was noted of its commands, is not needed any more.
     fn release(&mut self, request: &Request<K>) {
+        self.decider.forget_failures(&request.commands);
         if let Some((_, sought)) = &request.loaded {
             self.decider.release(sought.iter());
         }
@@ -790,6 +796,7 @@ impl<K: Kind> Sequencer<K> {
     /// These could not even be decided; nothing of them was written.
     fn fail(&mut self, requests: Vec<Request<K>>, error: StoreError) -> Result<(), StoreError> {
         for request in requests {
+            self.decider.forget_failures(&request.commands);
             self.gauges.queued.fetch_sub(request.places, Ordering::Relaxed);
             let _ = request.reply.send(Err(told(&error)));
         }
@@ -804,6 +811,7 @@ impl<K: Kind> Sequencer<K> {
 
     fn publish_gauges(&self) {
         *self.gauges.state.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.state().figures();
+        self.gauges.put_off.store(self.decider.put_off(), Ordering::Relaxed);
     }
 }
 

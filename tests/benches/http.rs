@@ -23,35 +23,56 @@ use crate::measure::{self, Subject, side_by_side};
 
 const CONNECTIONS: usize = 32;
 
+/// Cauri's routes on a port, and a token for them.
+pub struct Served {
+    pub address: std::net::SocketAddr,
+    pub token: String,
+}
+
+impl Served {
+    /// Serves the engine of `bench` in `runtime`.
+    pub fn start(bench: &Bench, runtime: &tokio::runtime::Runtime) -> Self {
+        let issuer = DevIssuer::open_or_create(bench.dir.path()).expect("an issuer");
+        let token = issuer.issue("bench", &[Role::Operator], Duration::from_secs(3_600)).expect("a token");
+        let keys = Jwks::load(JwksSource::from(issuer.jwks_path())).expect("keys");
+        let verifier = Arc::new(Verifier::new(keys, &Trust::default()));
+        let state = ApiState::new(bench.engine.clone(), verifier, HttpLimits::default(), Vec::new());
+        Self { address: runtime.block_on(serve(cauri_command_api::router(state))), token }
+    }
+}
+
+/// As a server has it.
+pub fn server() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// What the callers run in.
+pub fn client() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// Entries between random accounts of 10,000.
+pub fn bodies(random: &mut fastrand::Rng, count: usize) -> Vec<Bytes> {
+    let body = |_| {
+        let debit = random.u64(..10_000);
+        let (debit, credit) = (crate::load::address(debit), crate::load::address((debit + 1 + random.u64(..9_999)) % 10_000));
+        let amount = 1 + random.u64(..100);
+        format!(r#"{{"transfers":[{{"debit":"{debit}","credit":"{credit}","amount":{{"amount":"{amount}","currency":"XOF"}}}}]}}"#).into()
+    };
+    (0..count).map(body).collect()
+}
+
 pub fn run() {
     let requests = measure::number("BENCH_REQUESTS", 60_000);
     let bench = Bench::with_accounts(10_000, EngineConfig::default());
-    let issuer = DevIssuer::open_or_create(bench.dir.path()).expect("an issuer");
-    let token = issuer.issue("bench", &[Role::Operator], Duration::from_secs(3_600)).expect("a token");
-    let keys = Jwks::load(JwksSource::from(issuer.jwks_path())).expect("keys");
-    let verifier = Arc::new(Verifier::new(keys, &Trust::default()));
-    let state = ApiState::new(bench.engine.clone(), verifier, HttpLimits::default(), Vec::new());
-
-    let server = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let client = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let cauri = server.block_on(serve(cauri_command_api::router(state)));
+    let (server, client) = (server(), client());
+    let Served { address: cauri, token } = Served::start(&bench, &server);
     let echo = |Json(body): Json<serde_json::Value>| async move { (axum::http::StatusCode::CREATED, Json(body)) };
     let echo = server.block_on(serve(axum::Router::new().route("/v1/entries", post(echo))));
 
     let (mut at_cauri, mut at_echo) = (Vec::new(), Vec::new());
     let mut random = fastrand::Rng::with_seed(11);
-    let mut bodies = || -> Vec<Bytes> {
-        (0..requests)
-            .map(|_| {
-                let debit = random.u64(..10_000);
-                let (debit, credit) = (crate::load::address(debit), crate::load::address((debit + 1 + random.u64(..9_999)) % 10_000));
-                let amount = 1 + random.u64(..100);
-                format!(r#"{{"transfers":[{{"debit":"{debit}","credit":"{credit}","amount":{{"amount":"{amount}","currency":"XOF"}}}}]}}"#)
-                    .into()
-            })
-            .collect()
-    };
-    let (for_echo, for_cauri) = (bodies(), bodies());
+    let (for_echo, for_cauri) = (bodies(&mut random, requests), bodies(&mut random, requests));
     side_by_side(
         "POST /v1/entries from 32 connections, one entry a request",
         &mut [
@@ -102,8 +123,8 @@ async fn send(sender: &mut http1::SendRequest<Full<Bytes>>, token: &str, body: B
     start.elapsed()
 }
 
-/// Each connection sends as soon as it was answered; requests per second.
-async fn drive(address: std::net::SocketAddr, token: &str, bodies: &[Bytes], latencies: &mut Vec<Duration>) -> f64 {
+/// Each of 32 connections sends as soon as it was answered; requests per second.
+pub async fn drive(address: std::net::SocketAddr, token: &str, bodies: &[Bytes], latencies: &mut Vec<Duration>) -> f64 {
     let mut senders = Vec::new();
     for _ in 0..CONNECTIONS {
         senders.push(connect(address).await);

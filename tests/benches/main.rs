@@ -1,6 +1,7 @@
 //! Benchmarks: each beside the peer or raw limit that it is measured against, in one run.
 //! `cargo xtask bench [NAME …]` runs them; figures go to `docs/performance.md`.
 
+mod beside;
 mod bulk;
 mod cold;
 mod growth;
@@ -30,15 +31,20 @@ const BENCHMARKS: &[(&str, fn())] = &[
     ("soak", soak::run),
 ];
 
+/// Those that need a program which is not Cauri's: run when they are named.
+const NAMED_ONLY: &[(&str, fn())] = &[("beside", beside::run)];
+
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = wanted.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name)) {
-        let names: Vec<&str> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+    let all = || BENCHMARKS.iter().chain(NAMED_ONLY);
+    if let Some(unknown) = wanted.iter().find(|name| all().all(|(known, _)| known != name)) {
+        let names: Vec<&str> = all().map(|(name, _)| *name).collect();
         eprintln!("`{unknown}` is no benchmark; there are {}", names.join(", "));
         std::process::exit(2);
     }
-    for (name, run) in BENCHMARKS {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+    let named_only = |name: &str| NAMED_ONLY.iter().any(|(named, _)| *named == name);
+    for (name, run) in all() {
+        if (wanted.is_empty() && !named_only(name)) || wanted.iter().any(|wanted| wanted == name) {
             run();
         }
     }

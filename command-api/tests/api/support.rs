@@ -16,7 +16,7 @@ use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Engine, EngineConfig, ManualClock};
 use cauri_event_schemas::Position;
-use cauri_event_store::EventStore as _;
+use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
 use cauri_http::auth::issuer::DevIssuer;
 use cauri_http::auth::jwks::{Jwks, JwksSource};
@@ -70,11 +70,22 @@ impl Api {
     }
 
     pub fn with(limits: HttpLimits, configure: impl FnOnce(&mut EngineConfig), checks: Vec<ReadyCheck>) -> Self {
-        let store = MemoryStore::exclusive("ledger");
+        Self::on(MemoryStore::exclusive("ledger"), |store| Arc::new(store), limits, configure, checks)
+    }
+
+    /// Behind it is what `seen` makes of the store.
+    pub fn on(
+        store: MemoryStore,
+        seen: impl FnOnce(MemoryStore) -> Arc<dyn EventStore>,
+        limits: HttpLimits,
+        configure: impl FnOnce(&mut EngineConfig),
+        checks: Vec<ReadyCheck>,
+    ) -> Self {
         let clock = ManualClock::at(BEGIN.parse::<Timestamp>().unwrap());
-        let mut config = EngineConfig { clock: Arc::new(clock.clone()), ..EngineConfig::default() };
+        let seen = seen(store.clone());
+        let mut config = EngineConfig { clock: Arc::new(clock.clone()), ..EngineConfig::for_store(&*seen) };
         configure(&mut config);
-        let engine = Engine::start(Arc::new(store.clone()), config).unwrap();
+        let engine = Engine::start(seen, config).unwrap();
         let state = ApiState::new(engine.clone(), verifier(), limits, checks);
         Self { router: router(state), engine, store, clock }
     }
@@ -115,12 +126,12 @@ impl Api {
         records.iter().map(|record| serde_json::from_slice(record.as_record().bytes()).unwrap()).collect()
     }
 
-    /// The same router on a port.
     /// The consistency token of the journal's head.
     pub fn token(&self) -> String {
         ConsistencyToken::new("ledger", &self.engine.store().follow().head()).to_string()
     }
 
+    /// The same router on a port.
     pub async fn serve(&self) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

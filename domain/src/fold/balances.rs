@@ -356,14 +356,10 @@ impl Balances {
         }
     }
 
-    /// The open hold that expired first, at or before `now`.
-    pub fn expired_hold(&self, now: Timestamp) -> Option<EntryId> {
-        self.expiries.first().filter(|(at, _)| *at <= now.as_micros()).map(|(_, id)| *id)
-    }
-
-    /// When the next open hold expires.
-    pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.expiries.first().and_then(|(at, _)| Timestamp::from_micros(*at))
+    /// When open holds expire, the earliest first.
+    pub fn expiries(&self) -> impl Iterator<Item = (Timestamp, EntryId)> {
+        // They were timestamps before they were numbers.
+        self.expiries.iter().filter_map(|(at, id)| Some((Timestamp::from_micros(*at)?, *id)))
     }
 
     /// What an account holds beyond what open holds claim, and on which side; `None` if nothing.

@@ -99,6 +99,7 @@ impl Kind for Ledger {
     type Aggregate = LedgerAggregate;
     type Mark = LedgerMark;
     type Frozen = FrozenLedger;
+    type Due = EntryId;
     type Figures = LedgerFigures;
 
     fn empty(rules: Rules) -> Self {
@@ -204,14 +205,13 @@ impl Kind for Ledger {
         RECORD_BYTES + transfers * TRANSFER_BYTES + command.pairs() * PAIR_BYTES
     }
 
-    fn next_due(&self) -> Option<Timestamp> {
-        self.balances.next_expiry()
+    fn due(&self) -> impl Iterator<Item = (Timestamp, EntryId)> {
+        self.balances.expiries()
     }
 
-    fn due(&self, now: Timestamp) -> Option<(CommandId, LedgerCommand)> {
-        let id = self.balances.expired_hold(now)?;
-        let command = format!("{HOLD_EXPIRY}{id}").parse().expect("a prefix and a UUID are visible ASCII characters");
-        Some((command, LedgerCommand::entry(id, EntryAction::ExpireHold)))
+    fn when_due(hold: EntryId) -> (CommandId, LedgerCommand) {
+        let command = format!("{HOLD_EXPIRY}{hold}").parse().expect("a prefix and a UUID are visible ASCII characters");
+        (command, LedgerCommand::entry(hold, EntryAction::ExpireHold))
     }
 
     fn mark(&self) -> LedgerMark {

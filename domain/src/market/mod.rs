@@ -9,6 +9,8 @@ pub mod event;
 pub mod ids;
 mod stream;
 
+use std::convert::Infallible;
+
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -139,6 +141,7 @@ impl Kind for Market {
     type Aggregate = MarketAggregate;
     type Mark = Mark;
     type Frozen = FrozenMarket;
+    type Due = Infallible;
     type Figures = MarketFigures;
 
     fn empty(rules: Rules) -> Self {
@@ -220,12 +223,12 @@ impl Kind for Market {
         }
     }
 
-    fn next_due(&self) -> Option<Timestamp> {
-        None
+    fn due(&self) -> impl Iterator<Item = (Timestamp, Infallible)> {
+        std::iter::empty()
     }
 
-    fn due(&self, _: Timestamp) -> Option<(CommandId, MarketCommand)> {
-        None
+    fn when_due(never: Infallible) -> (CommandId, MarketCommand) {
+        match never {}
     }
 
     fn mark(&self) -> Mark {

@@ -36,6 +36,11 @@ pub const REFUSES_NOTHING: u8 = 5;
 pub const DECLARES_ALL_ALIKE: u8 = 6;
 /// A command for the journal is taken for one for the counter.
 pub const KNOWS_NO_JOURNAL: u8 = 7;
+/// At [`DUE_AT`] two things fall due, and a rule panics over the first.
+const PANICS_WHEN_DUE: u8 = 8;
+
+/// See [`PANICS_WHEN_DUE`].
+const DUE_AT: u64 = 13;
 
 /// Counts. Its changes are undone by a log of what was there before.
 ///
@@ -52,6 +57,10 @@ pub enum CounterCommand<const FAULT: u8 = SOUND> {
     Add(u64),
     /// Adds, and then a rule panics.
     AddAndPanic(u64),
+    /// The rule panics that says what it needs.
+    NeedAndPanic,
+    /// The rule panics that says what it weighs.
+    WeighAndPanic,
     /// Is refused after it added.
     AddAndRefuse(u64),
     Journal(JournalCommand),
@@ -167,6 +176,7 @@ impl<const FAULT: u8> Kind for Counter<FAULT> {
     type Aggregate = ();
     type Mark = usize;
     type Frozen = (u64, StreamVersion);
+    type Due = u64;
     type Figures = u64;
 
     fn empty(_: Rules) -> Self {
@@ -182,7 +192,9 @@ impl<const FAULT: u8> Kind for Counter<FAULT> {
         }
     }
 
-    fn needs(&self, _: &CounterCommand<FAULT>, _: &CommandKey, _: &impl Loaded<Self>, _: &mut impl FnMut(CounterStream)) {}
+    fn needs(&self, command: &CounterCommand<FAULT>, _: &CommandKey, _: &impl Loaded<Self>, _: &mut impl FnMut(CounterStream)) {
+        assert!(*command != CounterCommand::NeedAndPanic, "this rule is wrong");
+    }
 
     fn unwritten(_: &CounterStream) -> Option<()> {
         None
@@ -226,21 +238,24 @@ impl<const FAULT: u8> Kind for Counter<FAULT> {
                 return Err(Refusal::new(RefusalCode::AboveCeiling, "too much"));
             }
             // Not reached, but by a fault.
-            CounterCommand::Journal(_) => add(0),
+            CounterCommand::Journal(_) | CounterCommand::NeedAndPanic | CounterCommand::WeighAndPanic => add(0),
         }
         Ok(())
     }
 
-    fn weight(&self, _: &CounterCommand<FAULT>, _: &impl Loaded<Self>) -> usize {
+    fn weight(&self, command: &CounterCommand<FAULT>, _: &impl Loaded<Self>) -> usize {
+        assert!(*command != CounterCommand::WeighAndPanic, "this rule is wrong");
         1_000
     }
 
-    fn next_due(&self) -> Option<Timestamp> {
-        None
+    fn due(&self) -> impl Iterator<Item = (Timestamp, u64)> {
+        let due: &[u64] = if FAULT == PANICS_WHEN_DUE && self.sum == DUE_AT { &[1, 2] } else { &[] };
+        due.iter().map(|due| (Timestamp::MIN, *due))
     }
 
-    fn due(&self, _: Timestamp) -> Option<(CommandId, CounterCommand<FAULT>)> {
-        None
+    fn when_due(due: u64) -> (CommandId, CounterCommand<FAULT>) {
+        let command = if due == 1 { CounterCommand::AddAndPanic(100) } else { CounterCommand::Add(due) };
+        (format!("due-{due}").parse().expect("an id"), command)
     }
 
     fn mark(&self) -> usize {
@@ -304,21 +319,45 @@ fn a_rule_that_panics_fails_its_command_alone_and_leaves_nothing_behind() {
     let store = MemoryStore::exclusive("counter");
     let engine = engine::<Counter>(&store, |_| {});
     let add = |key: &str, count| envelope::<Counter>(key, CounterCommand::Add(count));
-    let panics = envelope::<Counter>("p", CounterCommand::AddAndPanic(100));
-    let outcomes = engine.submit_blocking(vec![add("a", 1), panics.clone(), add("b", 2)], Mode::Each).expect("outcomes").outcomes;
-    assert!(matches!(&outcomes[1], Outcome::Failed { what } if what == "this rule is wrong"), "{:?}", outcomes[1]);
-    assert_eq!((accepted(&outcomes[0]).version.get(), accepted(&outcomes[2]).version.get()), (1, 2));
-    assert_eq!(head(&store).position.get(), 2, "it is in no record");
-    figures_become(&engine, 3);
-    // Its key was not used: what is corrected may be sent under it.
-    assert!(!accepted(&one(&engine, add("p", 4))).replayed);
-    // In an atomic submission nothing at all is done.
-    let group = vec![add("c", 8), envelope::<Counter>("q", CounterCommand::AddAndPanic(100))];
-    let outcomes = engine.submit_blocking(group, Mode::Atomic).expect("outcomes").outcomes;
-    assert!(matches!(outcomes[..], [Outcome::NotApplied { because_of: 1 }, Outcome::Failed { .. }]), "{outcomes:?}");
-    assert_eq!(head(&store).position.get(), 3);
-    figures_become(&engine, 7);
+    let (mut records, mut sum) = (0, 0);
+    let panic = [CounterCommand::AddAndPanic(100), CounterCommand::NeedAndPanic, CounterCommand::WeighAndPanic];
+    for (number, panics) in panic.into_iter().enumerate() {
+        let key = |key: &str| format!("{key}-{number}");
+        let (first, wrong, last) = (add(&key("a"), 1), envelope::<Counter>(&key("p"), panics.clone()), add(&key("b"), 2));
+        let outcomes = engine.submit_blocking(vec![first, wrong, last], Mode::Each).expect("outcomes").outcomes;
+        assert!(matches!(&outcomes[1], Outcome::Failed { what } if what == "this rule is wrong"), "{:?}", outcomes[1]);
+        assert_eq!((accepted(&outcomes[0]).version.get(), accepted(&outcomes[2]).version.get()), (records + 1, records + 2));
+        (records, sum) = (records + 2, sum + 3);
+        assert_eq!(head(&store).position.get(), records, "it is in no record");
+        figures_become(&engine, sum);
+        // Its key was not used: what is corrected may be sent under it.
+        assert!(!accepted(&one(&engine, add(&key("p"), 4))).replayed);
+        (records, sum) = (records + 1, sum + 4);
+        // In an atomic submission nothing at all is done.
+        let group = vec![add(&key("c"), 8), envelope::<Counter>(&key("q"), panics.clone()), envelope::<Counter>(&key("r"), panics.clone())];
+        let outcomes = engine.submit_blocking(group, Mode::Atomic).expect("outcomes").outcomes;
+        let because_of_it = Outcome::NotApplied { because_of: 1 };
+        assert!(matches!(&outcomes[1], Outcome::Failed { .. }), "{outcomes:?}");
+        assert_eq!((&outcomes[0], &outcomes[2]), (&because_of_it, &because_of_it));
+        assert!(!accepted(&one(&engine, add(&key("r"), 16))).replayed, "nothing is kept of what was not decided");
+        (records, sum) = (records + 1, sum + 16);
+        assert_eq!(head(&store).position.get(), records);
+        figures_become(&engine, sum);
+    }
     assert!(engine.is_running());
+}
+
+#[test]
+fn what_fell_due_and_a_rule_panics_over_is_put_off_and_everything_else_goes_on() {
+    let store = MemoryStore::exclusive("counter");
+    let engine = engine::<Counter<PANICS_WHEN_DUE>>(&store, |_| {});
+    let add = |key: &str, count| envelope::<Counter<PANICS_WHEN_DUE>>(key, CounterCommand::Add(count));
+    accepted(&one(&engine, add("a", DUE_AT)));
+    // What fell due second is done, and nothing of what fell due first.
+    figures_become(&engine, DUE_AT + 2);
+    assert_eq!((head(&store).position.get(), engine.stats().put_off), (2, 1));
+    assert!(engine.is_running());
+    assert_eq!(accepted(&one(&engine, add("b", 1))).version.get(), 3);
 }
 
 #[test]

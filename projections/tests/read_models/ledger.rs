@@ -194,7 +194,8 @@ impl Ledger {
 
     /// Ends every hold whose time has passed, as the engine does before it decides anything later.
     pub fn expire(&mut self) {
-        while let Some(id) = self.balances.expired_hold(self.now) {
+        let due = |ledger: &Self| ledger.balances.expiries().next().filter(|(at, _)| *at <= ledger.now);
+        while let Some((_, id)) = due(self) {
             let command = self.command();
             self.entry_of(&command, id, EntryAction::ExpireHold).unwrap();
         }
