@@ -394,7 +394,7 @@ fn respond(
     let position = token(state, &head);
     let replayed = results.iter().filter(|result| result.replayed == Some(true)).count();
     let stopped_by =
-        outcomes.into_iter().enumerate().find(|(_, outcome)| matches!(outcome, Outcome::Refused(_) | Outcome::VersionMismatch { .. }));
+        outcomes.into_iter().enumerate().find(|(_, outcome)| !matches!(outcome, Outcome::Accepted(_) | Outcome::NotApplied { .. }));
     let mut response = match stopped_by {
         Some((index, outcome)) if atomic => {
             not_applied(headers, place, index, outcome, asked_for[index].expected_version, &position, &results)
