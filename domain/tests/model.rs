@@ -676,7 +676,7 @@ fn minor(tenths: i128, euro: bool) -> i128 {
 }
 
 /// The decision state as a snapshot holds it, with the look-ups that a snapshot leaves out.
-fn state(balances: &Balances) -> (Value, Option<Timestamp>, Vec<Option<usize>>) {
+fn state(balances: &Balances) -> (Value, Vec<(Timestamp, EntryId)>, Vec<Option<usize>>) {
     let numbers = ACCOUNTS.iter().map(|name| balances.number(&address(name)).map(|number| number.index()));
     (serde_json::to_value(balances.freeze()).expect("JSON"), balances.expiries().collect::<Vec<_>>(), numbers.collect())
 }

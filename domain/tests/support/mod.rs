@@ -235,7 +235,8 @@ impl Ledger {
 
     /// Decides everything that fell due, as the engine does before anything else.
     fn expire(&mut self) {
-        while let Some((_, due)) = self.state.due().next().filter(|(at, _)| *at <= self.now) {
+        let due = |ledger: &Self| ledger.state.due().next().filter(|(at, _)| *at <= ledger.now);
+        while let Some((_, due)) = due(self) {
             let (id, command) = ledger::Ledger::when_due(due);
             self.decide(&command, &CommandKey::without_caller(id)).expect("what fell due can be decided");
         }

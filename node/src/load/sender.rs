@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use cauri_http::problem::kind;
 use cauri_import::finding::BadLine;
 use cauri_import::refused::{NOT_APPLIED, Refused, RefusedFile};
 use cauri_import::row::Item;
@@ -317,10 +318,16 @@ impl<'a> Sender<'a> {
                 *place = Some(result);
             }
         }
-        let known: Vec<ItemResult> = results.into_iter().flatten().collect();
+        let mut known: Vec<ItemResult> = results.into_iter().flatten().collect();
         if known.len() != items.len() {
             let detail = format!("{} results for {} commands", known.len(), items.len());
             return Err(LoadError::Strange { status: 200, detail });
+        }
+        for result in &mut known {
+            // A rule of the server failed over it, and nothing of it was done: kept, to be sent again once that is corrected.
+            if result.status == "failed" {
+                (result.status, result.code) = ("refused".to_owned(), kind::RULE_FAILED.code.to_owned());
+            }
         }
         // An attempt that was refused in an earlier load is over; the next one is what is asked for now.
         let over = |result: &ItemResult| self.retry && result.is_refused() && result.replayed && result.is_remembered();
@@ -525,6 +532,16 @@ mod tests {
             assert!(matches!(&error, LoadError::GaveUp { detail, .. } if detail == "the clock leapt"), "{error}");
             assert!((1..=11).contains(&given) && took < Duration::from_secs(10), "{given} answers in {took:?}");
         }
+    }
+
+    #[test]
+    fn what_a_rule_of_the_server_failed_over_is_kept_to_be_sent_again() {
+        const FAILED: &str = r#"{"results":[{"index":0,"status":"failed","detail":"a rule failed over this command"}]}"#;
+        let (done, summary, answers, _) = sent(&[(200, "", FAILED)], Duration::from_secs(60));
+        done.expect("the load goes on");
+        assert_eq!((summary.not_done, summary.new, answers), (0, 0, 1));
+        let under = &summary.refused["rule_failed"];
+        assert_eq!((under.count, under.replayed, under.line, under.detail.as_str()), (1, 0, 1, "a rule failed over this command"));
     }
 
     #[test]
