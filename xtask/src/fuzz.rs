@@ -21,7 +21,7 @@ const CAURI: &str = "CAURI_SEED";
 /// Every random suite of the workspace: name, file, target (`lib` or a test target), filters, variable of the seed.
 /// A new one is a line here. `cargo xtask tidy` finds files that draw at random and are not listed.
 const SUITES: &[(&str, &str, &str, &str, &str)] = &[
-    ("model", "domain/tests/model.rs", "rules", "model::", PROPTEST),
+    ("model", "domain/tests/model/mod.rs", "rules", "model::", PROPTEST),
     ("sets", "domain/tests/account_sets.rs", "rules", "account_sets::", PROPTEST),
     ("chunks", "domain/src/fold/chunks.rs", "lib", "fold::chunks::", PROPTEST),
     ("instants", "domain/tests/time.rs", "rules", "time::", PROPTEST),

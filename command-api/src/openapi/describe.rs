@@ -4,7 +4,6 @@ use cauri_domain::RefusalCode;
 use cauri_http::problem::{PROBLEM_JSON, PROBLEMS};
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
 
 use super::JSON;
 use super::operation::{Body, Operation, Reply};

@@ -4,19 +4,26 @@
 //! every hold has been posted, voided or has expired, and the providers settle. Fees are 1 %, the tax on them 10 %, a
 //! provider costs 0.5 %, all rounded down to the franc.
 
-use std::collections::{BTreeMap, VecDeque};
+mod chart;
+mod commands;
+mod kind;
+
+use std::collections::VecDeque;
 
 use cauri_domain::LedgerCommand;
-use cauri_domain::account::{AccountAction, AccountKind, FreezeAccount, OpenAccount};
+use cauri_domain::account::{AccountAction, FreezeAccount};
 use cauri_domain::entry::{EntryAction, HoldTerms, PostEntry, PostHold, ReverseEntry, TransferAmount, TransferRequest, VoidHold};
 use cauri_domain::ids::{AccountAddress, CommandKey, EntryId};
-use cauri_domain::limits::{LimitAmount, UncheckedLimits};
-use cauri_domain::money::{Currency, Money, UncheckedMoney};
-use cauri_domain::text::{Key, ShortText};
+use cauri_domain::money::{Currency, Money};
+use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_engine::CommandEnvelope;
 use rust_decimal::Decimal;
 
+pub use kind::Kind;
+
+use self::chart::{CEILING, Chart, PROVIDERS};
+use self::commands::{charge, command_key, dimensions, francs, instant, shop_of, text, transfer};
 use super::random::SplitMix;
 
 /// A shorter day has no room for all that happens in one.
@@ -32,77 +39,7 @@ const SLICES: usize = 45;
 /// The most commands of one submission.
 const MOST: usize = 8_189;
 
-const PROVIDERS: [&str; 4] = ["wave", "mtn", "orange", "moov"];
-const COUNTRIES: [&str; 4] = ["CI", "SN", "BJ", "TG"];
-const SHOPS: [&str; 16] = [
-    "awa", "ben", "cisse", "dossou", "efua", "fanta", "gbaka", "hadja", "issa", "jomo", "kone", "lamine", "mariam", "ndeye", "oumou",
-    "papis",
-];
 const AMOUNTS: [i64; 14] = [500, 1_000, 1_000, 1_500, 2_000, 2_000, 2_500, 5_000, 5_000, 7_500, 10_000, 15_000, 25_000, 50_000];
-const CEILING: i64 = 2_000_000;
-const CEILING_UNIDENTIFIED: i64 = 200_000;
-const FLOAT: i64 = 2_000_000_000;
-
-/// What a command of the day is, in a person's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// An account is opened.
-    Opening,
-    /// Capital comes in and goes to the providers' floats.
-    Funding,
-    /// A customer pays a merchant through a provider.
-    Collection,
-    /// The same, split between three merchants, 70/25/5.
-    SplitCollection,
-    /// A customer puts money into a wallet.
-    CashIn,
-    /// A customer pays a merchant from a wallet.
-    WalletPayment,
-    /// A customer sends money to another one.
-    WalletTransfer,
-    /// A merchant's money is held for a payout.
-    PayoutHeld,
-    /// The provider paid: the hold is posted, sometimes in part.
-    PayoutPosted,
-    /// The provider did not pay: the hold is voided.
-    PayoutVoided,
-    /// A merchant gives money back.
-    Refund,
-    /// An operator undoes a collection.
-    Reversal,
-    /// An account is frozen or unfrozen.
-    Investigation,
-    /// A client that got no answer asks again, with the same key.
-    Retry,
-    /// A client uses a key twice, for two things.
-    KeyReused,
-    /// A provider pays what it owes to the bank.
-    Settlement,
-}
-
-impl Kind {
-    /// The kind as it stands in the summary.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Opening => "accounts opened",
-            Kind::Funding => "capital and floats",
-            Kind::Collection => "collections",
-            Kind::SplitCollection => "split collections",
-            Kind::CashIn => "cash in",
-            Kind::WalletPayment => "wallet payments",
-            Kind::WalletTransfer => "wallet transfers",
-            Kind::PayoutHeld => "payouts held",
-            Kind::PayoutPosted => "payouts posted",
-            Kind::PayoutVoided => "payouts voided",
-            Kind::Refund => "refunds",
-            Kind::Reversal => "reversals",
-            Kind::Investigation => "freezes and unfreezes",
-            Kind::Retry => "retries of the same command",
-            Kind::KeyReused => "keys used twice",
-            Kind::Settlement => "settlements",
-        }
-    }
-}
 
 /// What is given to the engine at one moment.
 pub struct Slice {
@@ -133,29 +70,6 @@ pub struct Day {
     collections: VecDeque<Collected>,
     recent: VecDeque<CommandEnvelope<LedgerCommand>>,
     settled: bool,
-}
-
-/// The accounts, and what the day knows of them: enough to ask for what mostly is possible.
-struct Chart {
-    customers: Vec<Wallet>,
-    merchants: Vec<Wallet>,
-    receivable: Vec<AccountAddress>,
-    float: Vec<AccountAddress>,
-    cost: Vec<AccountAddress>,
-    bank: AccountAddress,
-    capital: AccountAddress,
-    collection_fees: AccountAddress,
-    payout_fees: AccountAddress,
-    wallet_fees: AccountAddress,
-    tax: AccountAddress,
-}
-
-struct Wallet {
-    address: AccountAddress,
-    ceiling: Option<i64>,
-    available: i64,
-    frozen_until: usize,
-    country: &'static str,
 }
 
 /// A payout that waits for its provider.
@@ -646,152 +560,6 @@ impl Slice {
     fn at(seconds: i64) -> Self {
         Self { at: instant(seconds), commands: Vec::new(), kinds: Vec::new() }
     }
-}
-
-impl Wallet {
-    fn is_frozen(&self, slice: usize) -> bool {
-        self.frozen_until > slice
-    }
-}
-
-impl Chart {
-    fn of_size(length: usize, random: &mut SplitMix) -> Self {
-        let customers = (0..(length / 40).clamp(20, 20_000)).map(|number| {
-            let identified = !random.per_mille(200);
-            Wallet {
-                address: address(&format!("customers:c{number:05}:wallet")),
-                ceiling: Some(if identified { CEILING } else { CEILING_UNIDENTIFIED }),
-                available: 0,
-                frozen_until: 0,
-                country: random.pick(&COUNTRIES),
-            }
-        });
-        let customers = customers.collect();
-        let merchants = (0..(length / 2_000).clamp(6, 400)).map(|number| Wallet {
-            address: address(&match number / SHOPS.len() {
-                0 => format!("merchants:{}:available", SHOPS[number % SHOPS.len()]),
-                round => format!("merchants:{}-{round}:available", SHOPS[number % SHOPS.len()]),
-            }),
-            ceiling: None,
-            available: 0,
-            frozen_until: 0,
-            country: random.pick(&COUNTRIES),
-        });
-        Self {
-            customers,
-            merchants: merchants.collect(),
-            receivable: PROVIDERS.iter().map(|provider| address(&format!("providers:{provider}:receivable"))).collect(),
-            float: PROVIDERS.iter().map(|provider| address(&format!("providers:{provider}:float"))).collect(),
-            cost: PROVIDERS.iter().map(|provider| address(&format!("expenses:providers:{provider}"))).collect(),
-            bank: address("banks:ecobank:ringfenced"),
-            capital: address("equity:capital"),
-            collection_fees: address("income:fees:collection"),
-            payout_fees: address("income:fees:payout"),
-            wallet_fees: address("income:fees:wallet"),
-            tax: address("liabilities:taxes:taf"),
-        }
-    }
-
-    fn opening_len(&self) -> usize {
-        // Six accounts of the house, three of each provider; one entry of capital, one of each float.
-        self.customers.len() + self.merchants.len() + 6 + 3 * PROVIDERS.len() + 1 + PROVIDERS.len()
-    }
-
-    fn opening(&self) -> VecDeque<(Kind, LedgerCommand)> {
-        let none = UncheckedLimits::none;
-        let mut accounts = vec![
-            open(&self.bank, AccountKind::Asset, "5211", none()),
-            open(&self.capital, AccountKind::Equity, "1011", none()),
-            open(&self.collection_fees, AccountKind::Income, "7061", none()),
-            open(&self.payout_fees, AccountKind::Income, "7062", none()),
-            open(&self.wallet_fees, AccountKind::Income, "7063", none()),
-            open(&self.tax, AccountKind::Liability, "4421", none()),
-        ];
-        for index in 0..PROVIDERS.len() {
-            accounts.push(open(&self.receivable[index], AccountKind::Asset, "4711", UncheckedLimits::floor_zero()));
-            accounts.push(open(&self.float[index], AccountKind::Asset, "5221", UncheckedLimits::floor_zero()));
-            accounts.push(open(&self.cost[index], AccountKind::Expense, "6318", none()));
-        }
-        accounts.extend(
-            self.merchants.iter().map(|wallet| open(&wallet.address, AccountKind::Liability, "4671", UncheckedLimits::floor_zero())),
-        );
-        for wallet in &self.customers {
-            let ceiling = wallet.ceiling.map(|ceiling| LimitAmount::InAccountCurrency(ceiling.into()));
-            let limits = UncheckedLimits { ceiling, ..UncheckedLimits::floor_zero() };
-            accounts.push(open(&wallet.address, AccountKind::Liability, "4191", limits));
-        }
-        let mut opening: VecDeque<(Kind, LedgerCommand)> =
-            accounts.into_iter().map(|open| (Kind::Opening, LedgerCommand::open_account(open))).collect();
-        let mut fund = |debit: &AccountAddress, credit: &AccountAddress, amount: i64, reference: &str| {
-            let post = PostEntry {
-                effective_at: Some(instant(OPENING)),
-                reference: Some(text(reference)),
-                transfers: vec![transfer(debit, credit, amount)],
-                ..PostEntry::default()
-            };
-            // The id is made when the command has one.
-            opening.push_back((Kind::Funding, LedgerCommand::entry(EntryId::from_u128(0), EntryAction::Post(post))));
-        };
-        fund(&self.bank, &self.capital, FLOAT * 5, "capital");
-        for (index, provider) in PROVIDERS.into_iter().enumerate() {
-            fund(&self.float[index], &self.bank, FLOAT, &format!("float of {provider}"));
-        }
-        debug_assert_eq!(opening.len(), self.opening_len());
-        opening
-    }
-}
-
-fn open(address: &AccountAddress, kind: AccountKind, chart_code: &str, limits: UncheckedLimits) -> OpenAccount {
-    let limits = (limits != UncheckedLimits::none()).then_some(limits);
-    OpenAccount {
-        address: address.clone(),
-        chart_code: Some(text(chart_code)),
-        currency: Currency::XOF,
-        kind,
-        limits,
-        metadata: BTreeMap::new(),
-        owner: None,
-    }
-}
-
-fn transfer(debit: &AccountAddress, credit: &AccountAddress, amount: i64) -> TransferRequest {
-    TransferRequest { debit: debit.clone(), credit: credit.clone(), amount: TransferAmount::Exactly(francs(amount)), reason: None }
-}
-
-/// A transfer of a charge, unless it was rounded down to nothing.
-fn charge(transfers: &mut Vec<TransferRequest>, debit: &AccountAddress, credit: &AccountAddress, amount: i64) {
-    if amount > 0 {
-        transfers.push(transfer(debit, credit, amount));
-    }
-}
-
-fn francs(amount: i64) -> UncheckedMoney {
-    UncheckedMoney { amount: amount.into(), currency: Currency::XOF }
-}
-
-fn instant(seconds: i64) -> Timestamp {
-    Timestamp::UNIX_EPOCH.saturating_add_secs(seconds)
-}
-
-/// The shop in a merchant's address.
-fn shop_of(address: &AccountAddress) -> String {
-    address.as_str().split(':').nth(1).unwrap_or_default().to_owned()
-}
-
-fn dimensions(pairs: &[(&str, &str)]) -> BTreeMap<Key, ShortText> {
-    pairs.iter().map(|(key, value)| (key.parse().expect("a key of this file"), text(value))).collect()
-}
-
-fn text(text: &str) -> ShortText {
-    text.parse().expect("a short text of this file")
-}
-
-fn address(text: &str) -> AccountAddress {
-    text.parse().expect("an address of this file")
-}
-
-fn command_key(text: &str) -> CommandKey {
-    text.parse().expect("a command key of this file")
 }
 
 #[cfg(test)]
