@@ -70,8 +70,14 @@ pub(crate) struct Loaded<K: Kind> {
     pub(crate) found: Result<Vec<Found<K>>, StoreError>,
 }
 
-/// The threads that load.
+/// The threads that load, which the first load starts: a journal whose state is in memory needs none.
 pub(crate) struct Loaders<K: Kind> {
+    store: Arc<dyn EventStore>,
+    loaded: Sender<Input<K>>,
+    threads: Option<Threads<K>>,
+}
+
+struct Threads<K: Kind> {
     /// Parts of large requests.
     parts: Sender<Job<K>>,
     /// Small requests, which go first.
@@ -80,8 +86,44 @@ pub(crate) struct Loaders<K: Kind> {
 }
 
 impl<K: Kind> Loaders<K> {
-    /// Starts the threads; what they load goes into `loaded`.
-    pub(crate) fn start(store: &Arc<dyn EventStore>, loaded: &Sender<Input<K>>) -> Result<Self, StoreError> {
+    /// What they load goes into `loaded`.
+    pub(crate) fn new(store: Arc<dyn EventStore>, loaded: Sender<Input<K>>) -> Self {
+        Self { store, loaded, threads: None }
+    }
+
+    /// Has everything loaded that a request needs: in how many parts it will arrive.
+    ///
+    /// # Errors
+    /// When the threads cannot be started.
+    pub(crate) fn load(&mut self, request: u64, as_of: Position, mut sought: Vec<Sought<K::Stream>>) -> Result<usize, StoreError> {
+        let threads = match self.threads.take() {
+            Some(threads) => self.threads.insert(threads),
+            None => self.threads.insert(Threads::start(&self.store, &self.loaded)?),
+        };
+        let jobs = if sought.len() <= A_JOB { &threads.whole } else { &threads.parts };
+        let mut parts = 0;
+        while !sought.is_empty() {
+            let rest = sought.split_off(sought.len().min(A_JOB));
+            // The threads live as long as their owner.
+            let _ = jobs.send(Job { request, as_of, sought });
+            (sought, parts) = (rest, parts + 1);
+        }
+        Ok(parts)
+    }
+
+    /// Ends the threads; what they are loading is of no use to anybody.
+    pub(crate) fn finish(self) {
+        let Some(Threads { parts, whole, threads }) = self.threads else { return };
+        drop((parts, whole));
+        for thread in threads {
+            // Its panic, if any, was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<K: Kind> Threads<K> {
+    fn start(store: &Arc<dyn EventStore>, loaded: &Sender<Input<K>>) -> Result<Self, StoreError> {
         // Bounded by the queue of the engine: what it does not take is not loaded for.
         let ((parts, large), (whole, small)) = (crossbeam_channel::unbounded(), crossbeam_channel::unbounded());
         let threads = (0..THREADS).map(|number| {
@@ -106,28 +148,6 @@ impl<K: Kind> Loaders<K> {
         let threads = threads.collect::<Result<_, _>>();
         let threads = threads.map_err(|error| Failure::NotDone(format!("cannot start a thread that loads: {error}")))?;
         Ok(Self { parts, whole, threads })
-    }
-
-    /// Has everything loaded that a request needs: in how many parts it will arrive.
-    pub(crate) fn load(&self, request: u64, as_of: Position, mut sought: Vec<Sought<K::Stream>>) -> usize {
-        let jobs = if sought.len() <= A_JOB { &self.whole } else { &self.parts };
-        let mut parts = 0;
-        while !sought.is_empty() {
-            let rest = sought.split_off(sought.len().min(A_JOB));
-            // The threads live as long as their owner.
-            let _ = jobs.send(Job { request, as_of, sought });
-            (sought, parts) = (rest, parts + 1);
-        }
-        parts
-    }
-
-    /// Ends the threads; what they are loading is of no use to anybody.
-    pub(crate) fn finish(self) {
-        drop((self.parts, self.whole));
-        for thread in self.threads {
-            // Its panic, if any, was reported when it happened.
-            let _ = thread.join();
-        }
     }
 }
 

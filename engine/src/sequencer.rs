@@ -230,7 +230,7 @@ impl<K: Kind> Sequencer<K> {
             inline,
         };
         if sequencer.config.coordination == Coordination::Exclusive {
-            sequencer.loaders = Some(Loaders::start(&sequencer.store, &completions)?);
+            sequencer.loaders = Some(Loaders::new(sequencer.store.clone(), completions.clone()));
         }
         if sequencer.config.coordination != Coordination::Turns {
             sequencer.writer = Some(sequencer.start_writer(completions)?);
@@ -513,7 +513,7 @@ impl<K: Kind> Sequencer<K> {
                 ready.push_back(request);
             } else if self.loaders.is_some() && !are_few {
                 self.ahead.add(&request, &self.journal_name);
-                self.load(request, as_of, HashSet::new(), of_request);
+                self.load(request, as_of, HashSet::new(), of_request)?;
             } else {
                 match self.load_now(&mut request, as_of, of_request) {
                     Ok(()) => ready.push_back(request),
@@ -532,13 +532,22 @@ impl<K: Kind> Sequencer<K> {
         as_of: Position,
         arrived: HashSet<Sought<K::Stream>>,
         missing: Vec<(usize, Sought<K::Stream>)>,
-    ) {
-        let Some(loaders) = &self.loaders else { return };
+    ) -> Result<(), StoreError> {
+        let Some(loaders) = &mut self.loaders else { return Ok(()) };
         let (unresolved, sought) = each_once(missing);
         let number = self.next_loading;
         self.next_loading += 1;
-        let parts = loaders.load(number, as_of, sought);
-        self.loading.insert(number, Loading { request, as_of, arrived, unresolved, parts, is_void: false, failed: None });
+        match loaders.load(number, as_of, sought) {
+            Ok(parts) => {
+                self.loading.insert(number, Loading { request, as_of, arrived, unresolved, parts, is_void: false, failed: None });
+                Ok(())
+            }
+            Err(error) => {
+                self.ahead.remove(&request, &self.journal_name);
+                self.decider.release(arrived.iter());
+                self.fail(vec![request], error)
+            }
+        }
     }
 
     /// Loads in this thread what is missing for a request.
@@ -596,7 +605,7 @@ impl<K: Kind> Sequencer<K> {
             request.loaded = Some((as_of, arrived));
             self.waiting.push_front(request);
         } else {
-            self.load(request, as_of, arrived, missing);
+            self.load(request, as_of, arrived, missing)?;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ fn a_full_queue_turns_commands_away_and_does_not_grow() {
         number += 1;
         match engine.enqueue(vec![post(&format!("k{number}"), "a", "b", 1)], Mode::Each) {
             Ok(answer) => taken.push(answer),
-            Err(Rejected::QueueFull { queued, capacity }) => {
+            Err(SubmitError::Rejected(Rejected::QueueFull { queued, capacity })) => {
                 assert!(queued <= 10 && capacity == 10);
                 turned_away += 1;
             }
@@ -174,7 +174,7 @@ fn an_entry_takes_as_many_places_of_the_queue_as_it_has_transfers() {
     let large = |key: &str| vec![post_entry(key, entry_of(vec![transfer("a", "b", 1); 8]))];
     taken.push(engine.enqueue(large("third"), Mode::Each).expect("a place"));
     assert_eq!(engine.stats().queued, 8);
-    assert_eq!(engine.enqueue(large("fourth"), Mode::Each).err(), Some(Rejected::QueueFull { queued: 8, capacity: 10 }));
+    assert_eq!(engine.enqueue(large("fourth"), Mode::Each).err(), Some(Rejected::QueueFull { queued: 8, capacity: 10 }.into()));
     taken.push(engine.enqueue(vec![post("fifth", "a", "b", 1)], Mode::Each).expect("two places are left"));
     store.faults().open_gate();
     for answer in taken {

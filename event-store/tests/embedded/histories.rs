@@ -104,9 +104,12 @@ fn snapshots_of_a_lost_history_are_dropped_where_the_index_itself_is_of_this_one
     // As a process leaves it that kept snapshots and was killed before its index reached as far.
     let index = Connection::open(dir.path().join("index.sqlite")).expect("an index");
     for position in [15, 20_000] {
-        index
-            .execute("INSERT INTO snapshots SELECT ?1, zeroblob(32), checksum, state FROM snapshots WHERE position = 20", [position])
-            .expect("a snapshot");
+        for copy in [
+            "INSERT INTO snapshots SELECT ?1, zeroblob(32), chunks FROM snapshots WHERE position = 20",
+            "INSERT INTO snapshot_chunks SELECT ?1, number, checksum, state FROM snapshot_chunks WHERE position = 20",
+        ] {
+            index.execute(copy, [position]).expect("a snapshot");
+        }
     }
     drop(index);
     let store = open(dir.path());

@@ -309,6 +309,27 @@ fn a_reader_needs_no_index() {
 }
 
 #[test]
+fn a_snapshot_may_be_larger_than_a_value_of_the_database_and_is_whole_or_not_there() {
+    let dir = closed_journal();
+    let store = open(dir.path());
+    let head = |position| Head { position, root: store.root_at(position).expect("a root").expect("a position of the journal") };
+    // Bytes that do not pack well.
+    let byte = |number: u32| (number.wrapping_mul(2_654_435_761) >> 24) as u8;
+    let large = |position| Snapshot {
+        head: head(Position::new(position)),
+        state: (0..40_000_000).map(|number| byte(number + position as u32)).collect(),
+    };
+    let (older, newer) = (large(2), large(4));
+    for snapshot in [&older, &newer, &newer] {
+        store.save_snapshot(snapshot).expect("kept");
+    }
+    assert!(store.latest_snapshot().expect("an answer").as_ref() == Some(&newer));
+    drop(store);
+    sql(dir.path(), "index.sqlite", "DELETE FROM snapshot_chunks WHERE position = 4 AND number = 2");
+    assert!(open(dir.path()).latest_snapshot().expect("an answer").as_ref() == Some(&older), "the newer one lacks a chunk");
+}
+
+#[test]
 fn a_snapshot_of_a_damaged_file_is_one_that_is_not_there() {
     let dir = closed_journal();
     let (older, newer) = {
@@ -324,10 +345,10 @@ fn a_snapshot_of_a_damaged_file_is_one_that_is_not_there() {
         store.save_snapshot(&Snapshot { head: older, state: b"older".to_vec() }).expect("a snapshot");
         store.save_snapshot(&Snapshot { head: newer, state: b"newer".to_vec() }).expect("a snapshot");
     }
-    sql(dir.path(), "index.sqlite", "UPDATE snapshots SET state = zeroblob(length(state)) WHERE position = 4");
+    sql(dir.path(), "index.sqlite", "UPDATE snapshot_chunks SET state = zeroblob(length(state)) WHERE position = 4");
     let left = open(dir.path()).latest_snapshot().expect("an answer");
     assert_eq!(left, Some(Snapshot { head: older, state: b"older".to_vec() }));
-    sql(dir.path(), "index.sqlite", "UPDATE snapshots SET checksum = checksum + 1");
+    sql(dir.path(), "index.sqlite", "UPDATE snapshot_chunks SET checksum = checksum + 1");
     let store = open(dir.path());
     assert_eq!(store.latest_snapshot().expect("an answer"), None);
     check(&store);

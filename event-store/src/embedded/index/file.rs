@@ -12,14 +12,16 @@ use crate::merkle::Hash;
 use crate::port::Head;
 
 /// The shape of the tables below (`PRAGMA user_version`); a file of another is built again.
-const SHAPE: i64 = 3;
+const SHAPE: i64 = 4;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS runs (run INTEGER PRIMARY KEY, level INTEGER NOT NULL, checksum INTEGER NOT NULL,
         first_keys BLOB NOT NULL, filter BLOB NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS chunks (chunk INTEGER PRIMARY KEY, pairs BLOB NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS snapshots (position INTEGER PRIMARY KEY, root BLOB NOT NULL, checksum INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS snapshots (position INTEGER PRIMARY KEY, root BLOB NOT NULL, chunks INTEGER NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS snapshot_chunks (position INTEGER, number INTEGER, checksum INTEGER NOT NULL, state BLOB NOT NULL,
+        PRIMARY KEY (position, number)) STRICT;
 ";
 
 /// Opens the file for writing, and makes it where there is none.

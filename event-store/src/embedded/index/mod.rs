@@ -10,6 +10,7 @@ mod audit;
 mod file;
 mod rebuild;
 mod run;
+mod snapshots;
 mod upkeep;
 
 use std::hash::Hasher as _;
@@ -22,7 +23,7 @@ use std::thread::JoinHandle;
 use cauri_domain::ids::{Caller, CommandId};
 use cauri_event_schemas::{Metadata, Position};
 use hashbrown::HashTable;
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode};
 use siphasher::sip::SipHasher13;
 
 pub use self::audit::IndexAudit;
@@ -64,8 +65,6 @@ impl Default for IndexSize {
 
 /// How many keys' places in a table are brought into the cache before they are written.
 const TOUCHED_AT_ONCE: usize = 64;
-/// Snapshots that are kept.
-const SNAPSHOTS_KEPT: i64 = 2;
 /// A file of this name says that the index was found damaged: the next start builds it again.
 const DAMAGED: &str = "index.damaged";
 /// How many times its usual size a table in memory may reach while its writing is paused or the index is being rebuilt.
@@ -219,7 +218,7 @@ impl Index {
         let start = || {
             let connection = file::open(&path)?;
             let index = Self::start(&path, &connection, journal, around)?;
-            drop_foreign_snapshots(&connection, journal);
+            snapshots::drop_foreign(&connection, journal);
             let upkeep = Upkeep::new(index.shared.clone(), connection)?;
             Ok((index, upkeep))
         };
@@ -493,65 +492,17 @@ impl Index {
     /// Keeps a snapshot and drops old ones.
     pub(super) fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
         self.shared.space.beyond_reserve().map_err(|shortage| failed("the snapshot is not kept", shortage))?;
-        let state = zstd::bulk::compress(&snapshot.state, 1).map_err(|error| failed("cannot pack the snapshot", error))?;
-        let save = || -> rusqlite::Result<()> {
+        let save = || {
             let mut connection = open_beside(&self.shared.path)?;
-            let transaction = connection.transaction()?;
-            let position = snapshot.head.position.get() as i64;
-            transaction.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4)",
-                params![position, snapshot.head.root.0, i64::from(crc32fast::hash(&state)), state],
-            )?;
-            transaction.execute(
-                "DELETE FROM snapshots WHERE position NOT IN (SELECT position FROM snapshots ORDER BY position DESC LIMIT ?1)",
-                [SNAPSHOTS_KEPT],
-            )?;
-            transaction.commit()
+            snapshots::save(&mut connection, snapshot)
         };
-        save().map_err(|error| failed("cannot keep the snapshot", error))
+        save().map_err(|error: rusqlite::Error| failed("cannot keep the snapshot", error))
     }
 
     /// The newest snapshot whose bytes are whole.
     pub(super) fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
-        type Row = (i64, Vec<u8>, i64, Vec<u8>);
-        let read = |connection: &Connection| -> rusqlite::Result<Vec<Row>> {
-            connection
-                .prepare("SELECT position, root, checksum, state FROM snapshots ORDER BY position DESC")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                .collect()
-        };
         // A snapshot is a cache: one that cannot be read is one that is not there.
-        let rows = self.shared.read(read).unwrap_or_default();
-        for (position, root, checksum, state) in rows {
-            let whole = i64::from(crc32fast::hash(&state)) == checksum;
-            let state = zstd::stream::decode_all(state.as_slice());
-            if let (true, Ok(state), Some(root)) = (whole, state, Hash::from_slice(&root)) {
-                return Ok(Some(Snapshot { head: Head { position: Position::new(position.unsigned_abs()), root }, state }));
-            }
-            tracing::warn!(position, "a damaged snapshot is passed over");
-        }
-        Ok(None)
-    }
-}
-
-/// Drops snapshots of another history. Those beyond the head would otherwise be kept instead of newer ones before it.
-fn drop_foreign_snapshots(connection: &Connection, journal: &JournalFile) {
-    let heads = || -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
-        let mut select = connection.prepare("SELECT position, root FROM snapshots")?;
-        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-    };
-    // A snapshot is a cache: one that cannot be read is one that is not there.
-    for (position, root) in heads().unwrap_or_default() {
-        // Whoever reads a journal that is damaged there meets the same error.
-        let Ok(found) = journal.root_at(Position::new(position.unsigned_abs())) else { continue };
-        if found.is_some() && found == Hash::from_slice(&root) {
-            continue;
-        }
-        tracing::warn!(position, "a snapshot of another history of the journal is dropped");
-        if let Err(error) = connection.execute("DELETE FROM snapshots WHERE position = ?1", [position]) {
-            // The engine compares a snapshot again before it uses it.
-            tracing::warn!(%error, position, "the snapshot was not dropped");
-        }
+        Ok(self.shared.read(snapshots::latest).unwrap_or_default())
     }
 }
 
