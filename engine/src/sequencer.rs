@@ -857,15 +857,15 @@ fn usable_snapshot(store: &dyn EventStore) -> Result<Option<Snapshot>, StoreErro
 
 /// Folds everything after the decider's position up to `head`.
 fn replay_tail<K: Kind>(store: &dyn EventStore, decider: &mut Decider<K>, head: Head) -> Result<(), StoreError> {
+    let mut events = Vec::new();
     while decider.position() < head.position {
         let next = decider.position().next();
         let Some(batch) = store.read_checked(next)? else {
             return Err(Corruption::new(next, format!("the journal ends before its head, {head}")).into());
         };
         for record in batch.records().filter(|record| record.position() >= next) {
-            for event in record.decode::<K>()? {
-                decider.replay(&event)?;
-            }
+            record.decode_into::<K>(&mut events)?;
+            events.drain(..).try_for_each(|event| decider.replay(&event))?;
         }
         let moment = decider.moment(0);
         decider.forget(&moment, decider.position());

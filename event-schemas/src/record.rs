@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::fingerprint::Fingerprint;
 use crate::json::{escape_from, write_text};
-use crate::registry::{self, UndecodableEvent};
+use crate::registry::{self, Current, UndecodableEvent};
 
 /// The actor of what nobody asked for: holds that expire.
 pub const ENGINE: &str = "engine";
@@ -272,16 +272,28 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// When this program knows no such stream, event or version, or the payload is damaged.
     pub fn decode<K: Kind>(self) -> Result<Vec<Recorded<K::Stream, K::Event>>, UndecodableEvent> {
+        let mut recorded = Vec::with_capacity(1);
+        self.decode_into::<K>(&mut recorded)?;
+        Ok(recorded)
+    }
+
+    /// The same for whoever reads many: what it stands for is added to `recorded`, and nothing where it fails.
+    ///
+    /// # Errors
+    /// As [`Envelope::decode`].
+    pub fn decode_into<K: Kind>(self, recorded: &mut Vec<Recorded<K::Stream, K::Event>>) -> Result<(), UndecodableEvent> {
         let stream = self.stream_key::<K::Stream>()?;
-        let events = registry::decode::<K::Event>(&self.event_type, self.schema, self.data)?;
+        let current = registry::decode::<K::Event>(&self.event_type, self.schema, self.data)?;
         let metadata = Arc::new(self.metadata);
-        let (position, version, recorded_at, mut stream) = (self.position, self.version, self.recorded_at, Some(stream));
-        let count = events.len();
-        let recorded = events.into_iter().enumerate().filter_map(|(index, event)| {
-            let stream = if index + 1 == count { stream.take() } else { stream.clone() }?;
-            Some(Recorded { position, stream, version, event, metadata: metadata.clone(), recorded_at })
-        });
-        Ok(recorded.collect())
+        let (position, version, recorded_at) = (self.position, self.version, self.recorded_at);
+        match current {
+            Current::Event(event) => recorded.push(Recorded { position, stream, version, event, metadata, recorded_at }),
+            Current::Upcast(events) => recorded.extend(events.into_iter().map(|event| {
+                let (stream, metadata) = (stream.clone(), metadata.clone());
+                Recorded { position, stream, version, event, metadata, recorded_at }
+            })),
+        }
+        Ok(())
     }
 }
 

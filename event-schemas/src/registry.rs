@@ -55,13 +55,22 @@ pub fn find(name: &str) -> Option<EventType> {
     event_types().into_iter().find(|known| known.name == name)
 }
 
+/// What a stored payload stands for today.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Current<E> {
+    /// The event that it is.
+    Event(E),
+    /// What an upcast made of an older one.
+    Upcast(Vec<E>),
+}
+
 /// Understands a payload as the events of today that it stands for.
 ///
 /// # Errors
 /// When the set has no such type or version, or the payload is damaged.
-pub fn decode<E: EventSet>(name: &str, schema: u32, data: &RawValue) -> Result<Vec<E>, UndecodableEvent> {
+pub fn decode<E: EventSet>(name: &str, schema: u32, data: &RawValue) -> Result<Current<E>, UndecodableEvent> {
     match E::decode(name, schema, data.get()) {
-        Decoded::Event(event) => Ok(vec![event]),
+        Decoded::Event(event) => Ok(Current::Event(event)),
         Decoded::Wrong(error) => Err(wrong(name, schema, data, &error)),
         Decoded::OtherVersion(current) if schema > current => {
             Err(UndecodableEvent::newer(name, schema, format!("this version of Cauri knows versions 1 to {current}")))
@@ -69,7 +78,7 @@ pub fn decode<E: EventSet>(name: &str, schema: u32, data: &RawValue) -> Result<V
         Decoded::OtherVersion(current) if schema == 0 => {
             Err(UndecodableEvent::new(name, schema, format!("this version of Cauri knows versions 1 to {current}")))
         }
-        Decoded::OtherVersion(_) => upcast::to_current(name, schema, data),
+        Decoded::OtherVersion(_) => upcast::to_current(name, schema, data).map(Current::Upcast),
         Decoded::Unknown => Err(UndecodableEvent::newer(name, schema, "this version of Cauri knows no such event type")),
     }
 }

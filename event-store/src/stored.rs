@@ -143,6 +143,14 @@ impl<'a> Record<'a> {
         self.envelope()?.decode::<K>().map_err(|error| Unreadable::at(self.position, &error))
     }
 
+    /// The same for whoever reads many: what it stands for is added to `recorded`, and nothing where it fails.
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    pub fn decode_into<K: Kind>(&self, recorded: &mut Vec<Recorded<K::Stream, K::Event>>) -> Result<(), Unreadable> {
+        self.envelope()?.decode_into::<K>(recorded).map_err(|error| Unreadable::at(self.position, &error))
+    }
+
     /// The same record with bytes of its own.
     pub fn to_owned(&self) -> OwnedRecord {
         OwnedRecord { position: self.position, bytes: self.bytes.into() }

@@ -143,7 +143,7 @@ impl Journal {
             }
             events.reserve(batch.records().len().min(CHUNK));
             for record in batch.records().filter(|record| record.position() >= next) {
-                events.append(&mut record.decode::<Ledger>().map_err(StoreError::from)?);
+                record.decode_into::<Ledger>(events).map_err(StoreError::from)?;
                 *end = (record.position(), batch.root().filter(|_| record.position() == batch.last()));
                 if events.len() >= CHUNK {
                     self.hand_on(std::mem::take(events), *end)?;
