@@ -336,7 +336,7 @@ impl JournalFile {
 
     fn connect(&self) -> rusqlite::Result<Connection> {
         let connection = connect_read_only(&self.path)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
+        super::prepare_reader(&connection)?;
         Ok(connection)
     }
 

@@ -15,6 +15,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cauri_event_schemas::{Position, StreamVersion};
 use rusqlite::{Connection, ErrorCode};
@@ -37,8 +38,13 @@ use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 /// The format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// Connections for reading that are kept for the next reader; more than this many are closed again.
-const READERS_KEPT: usize = 16;
+/// How many connections for readers are kept for the next: as many as an engine has threads that load, and a few more. To
+/// open one takes as long as a few reads.
+const READERS_KEPT: usize = 32;
+
+/// Bytes of pages that a connection for readers keeps. What they read is mostly read once, and whatever many of them keep
+/// is taken from the system's own cache, which all of them share.
+const READERS_CACHE: i64 = 256 << 10;
 
 /// How many bytes of blocks stay unpacked for look-ups and reads by stream.
 const CACHED_BYTES: usize = 32 << 20;
@@ -49,6 +55,13 @@ fn keep(readers: &Mutex<Vec<Connection>>, connection: Connection) {
     if readers.len() < READERS_KEPT {
         readers.push(connection);
     }
+}
+
+/// Prepares a connection for readers.
+fn prepare_reader(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(10))?;
+    // A negative size is in KiB.
+    connection.pragma_update(None, "cache_size", -(READERS_CACHE >> 10))
 }
 
 /// A journal in a directory of its own.

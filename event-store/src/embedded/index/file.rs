@@ -7,6 +7,7 @@ use cauri_event_schemas::Position;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
+use crate::embedded::prepare_reader;
 use crate::files::{beside, connect_read_only, create_private, tighten_database};
 use crate::merkle::Hash;
 use crate::port::Head;
@@ -70,7 +71,7 @@ pub(super) fn leave_log(connection: &Connection) -> rusqlite::Result<()> {
 /// Opens the file for reading, beside whoever writes it.
 pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect_read_only(path)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+    prepare_reader(&connection)?;
     check_shape(&connection)?;
     Ok(connection)
 }
