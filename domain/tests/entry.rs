@@ -359,7 +359,8 @@ fn a_hold_expires_when_its_time_has_come_whatever_became_of_its_accounts() {
 fn holds_expire_in_the_order_of_their_times() {
     let mut ledger = Ledger::after(OPEN);
     ledger.accepts("hold h3 a->b 1 until +3s \n hold h1 a->b 1 until +1s \n hold h0 a->b 1 \n hold h2 a->b 1 until +2s");
-    assert_eq!(ledger.balances().expiries().collect::<Vec<_>>(), [(at(1), entry_id("h1"))]);
+    let all = [(at(1), entry_id("h1")), (at(2), entry_id("h2")), (at(3), entry_id("h3"))];
+    assert_eq!(ledger.balances().expiries().collect::<Vec<_>>(), all);
     let before = ledger.history.len();
     ledger.accepts("wait +9s");
     let expired: Vec<_> = ledger.history[before..].iter().map(|happened| format!("{happened:?}")).collect();
