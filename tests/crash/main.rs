@@ -8,6 +8,7 @@
 
 mod child;
 mod diary;
+mod market;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

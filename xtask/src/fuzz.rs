@@ -42,11 +42,13 @@ const SUITES: &[(&str, &str, &str, &str, &str)] = &[
     ("damage", "replay-tools/tests/damage.rs", "damage", "a_flipped_bit", PROPTEST),
     ("lockstep", "tests/simulation/lockstep.rs", "simulation", "one_caller", CAURI),
     ("callers", "tests/simulation/threads.rs", "simulation", "many_callers", CAURI),
+    ("quotes", "tests/simulation/market.rs", "simulation", "a_market", CAURI),
     ("import", "import/src/key.rs", "lib", "key::", PROPTEST),
     ("readback", "tests/fuzz/main.rs", "fuzz", "", CAURI),
     ("images", "crash-images/tests/embedded_store.rs", "embedded_store", "", CAURI),
     ("powercut", "crash-images/tests/engine_and_read_models.rs", "engine_and_read_models", "", CAURI),
     ("crash", "tests/crash/main.rs", "crash", "what_was_acknowledged", CAURI),
+    ("feeds", "tests/crash/market.rs", "crash", "quotes_that", CAURI),
 ];
 
 /// A quick suite is repeated with further seeds for so long before it is the next one's turn.
