@@ -3,11 +3,13 @@
 //! Two threads a journal. The sequencer decides against state that includes everything it decided before; the
 //! writer makes batches durable and answers. While one batch is written the next is decided and grows, so a
 //! slow disk makes larger batches instead of a longer queue. What a request names that is not in memory is loaded
-//! meanwhile (`loading.rs`), and requests for other things are decided before it. Where several engines share a
+//! meanwhile (`pending_loads.rs`), and requests for other things are decided before it. Where several engines share a
 //! journal they take turns, and the sequencer loads and writes itself: see the others' tail, decide, append, answer.
 
+mod pending_loads;
+mod recovery;
+
 use std::collections::{HashSet, VecDeque};
-use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -17,15 +19,17 @@ use cauri_domain::kind::Kind;
 use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
-use cauri_event_store::{Corruption, EventStore, Failure, Head, Snapshot, StoreError};
+use cauri_event_store::{Corruption, EventStore, Failure, Head, StoreError};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
+use self::pending_loads::Loading;
+use self::recovery::{replay_tail, usable_snapshot};
 use crate::decider::{Decider, EnvelopeOf, Moment, OutcomeOf, RecordOf};
 use crate::engine::{Coordination, EngineConfig};
 use crate::leap::{AcceptGapError, ClockGap, ClockStatus, ClockWatch};
-use crate::loading::{Found, Loaded, Loaders, Sought, load};
+use crate::loading::{Loaded, Loaders, Sought};
 use crate::precedence::{Ahead, Passed};
 use crate::snapshots::SnapshotThread;
 use crate::submission::{Answer, Mode, Outcome, Rejected, SubmitError};
@@ -140,22 +144,6 @@ pub(crate) struct Sequencer<K: Kind> {
     failed_at: Option<Instant>,
     /// When the store last looked after its files.
     tended_at: Instant,
-}
-
-/// A request that something is being loaded for.
-struct Loading<K: Kind> {
-    request: Request<K>,
-    /// The durable position that is shown.
-    as_of: Position,
-    /// What has arrived.
-    arrived: HashSet<Sought<K::Stream>>,
-    /// The commands that something was missing for: what they need is asked again.
-    unresolved: Vec<usize>,
-    /// How many parts are still to come.
-    parts: usize,
-    /// What became durable since is not kept any more: it has to be loaded again.
-    is_void: bool,
-    failed: Option<StoreError>,
 }
 
 /// The batch that is being decided.
@@ -485,149 +473,6 @@ impl<K: Kind> Sequencer<K> {
         taken
     }
 
-    /// Begins to load what these requests need: the ones that need nothing more. Those that must be decided after one that
-    /// has to wait go back to the front of the queue.
-    fn load_missing(&mut self, taken: VecDeque<Request<K>>) -> Result<VecDeque<Request<K>>, StoreError> {
-        let as_of = self.durable_head.position;
-        let fresh = || taken.iter().filter(|request| request.loaded.is_none());
-        let missing = self.decider.missing(&*self.store, as_of, fresh().flat_map(|request| request.commands.iter()));
-        if missing.is_empty() {
-            return Ok(taken);
-        }
-        let (mut missing, mut first) = (missing.into_iter().peekable(), 0);
-        let (mut ready, mut passed_over) = (VecDeque::with_capacity(taken.len()), Passed::default());
-        for request in taken {
-            let mut of_request = Vec::new();
-            if request.loaded.is_none() {
-                let end = first + request.commands.len();
-                while let Some((index, sought)) = missing.next_if(|(index, _)| *index < end) {
-                    of_request.push((index - first, sought));
-                }
-                first = end;
-            }
-            let Some(mut request) = passed_over.if_free(request, &self.ahead, &self.journal_name) else { continue };
-            // A large request meets a false answer of the store's memory now and then: to look those few up takes less time
-            // than to have the request wait, and others with it.
-            let are_few = SELDOM * of_request.len() <= request.commands.len();
-            if of_request.is_empty() {
-                ready.push_back(request);
-            } else if self.loaders.is_some() && !are_few {
-                self.ahead.add(&request, &self.journal_name);
-                self.load(request, as_of, HashSet::new(), of_request)?;
-            } else {
-                match self.load_now(&mut request, as_of, of_request) {
-                    Ok(()) => ready.push_back(request),
-                    Err(error) => self.fail(vec![request], error)?,
-                }
-            }
-        }
-        passed_over.back_to(&mut self.waiting);
-        Ok(ready)
-    }
-
-    /// Has loaded what is missing for a request, for which other things have arrived before.
-    fn load(
-        &mut self,
-        request: Request<K>,
-        as_of: Position,
-        arrived: HashSet<Sought<K::Stream>>,
-        missing: Vec<(usize, Sought<K::Stream>)>,
-    ) -> Result<(), StoreError> {
-        let Some(loaders) = &mut self.loaders else { return Ok(()) };
-        let (unresolved, sought) = each_once(missing);
-        let number = self.next_loading;
-        self.next_loading += 1;
-        match loaders.load(number, as_of, sought) {
-            Ok(parts) => {
-                self.loading.insert(number, Loading { request, as_of, arrived, unresolved, parts, is_void: false, failed: None });
-                Ok(())
-            }
-            Err(error) => {
-                self.ahead.remove(&request, &self.journal_name);
-                self.decider.release(arrived.iter());
-                self.fail(vec![request], error)
-            }
-        }
-    }
-
-    /// Loads in this thread what is missing for a request.
-    fn load_now(
-        &mut self,
-        request: &mut Request<K>,
-        as_of: Position,
-        mut missing: Vec<(usize, Sought<K::Stream>)>,
-    ) -> Result<(), StoreError> {
-        let mut arrived = HashSet::new();
-        while !missing.is_empty() {
-            let (unresolved, sought) = each_once(missing);
-            let found = load::<K>(&*self.store, as_of, sought).inspect_err(|_| self.decider.release(arrived.iter()))?;
-            arrived.extend(found.iter().map(Found::sought));
-            self.decider.take_loaded(found);
-            let again = unresolved.iter().map(|index| (*index, &request.commands[*index]));
-            missing = self.decider.still_missing(&*self.store, as_of, &arrived, again);
-        }
-        request.loaded = Some((as_of, arrived));
-        Ok(())
-    }
-
-    /// A part of what a request needs has arrived.
-    fn take_loaded(&mut self, Loaded { request: number, found }: Loaded<K>) -> Result<(), StoreError> {
-        let Some(loading) = self.loading.get_mut(&number) else { return Ok(()) };
-        loading.parts -= 1;
-        match found {
-            Ok(found) if !loading.is_void => {
-                loading.arrived.extend(found.iter().map(Found::sought));
-                self.decider.take_loaded(found);
-            }
-            Ok(_) => {}
-            Err(error) => loading.failed = Some(error),
-        }
-        if loading.parts > 0 {
-            return Ok(());
-        }
-        let Some(loading) = self.loading.remove(&number) else { return Ok(()) };
-        let Loading { mut request, as_of, arrived, unresolved, is_void, failed, .. } = loading;
-        if is_void {
-            self.ahead.remove(&request, &self.journal_name);
-            self.waiting.push_front(request);
-            return Ok(());
-        }
-        if let Some(error) = failed {
-            self.ahead.remove(&request, &self.journal_name);
-            self.decider.release(arrived.iter());
-            return self.fail(vec![request], error);
-        }
-        let again = unresolved.iter().map(|index| (*index, &request.commands[*index]));
-        let missing = self.decider.still_missing(&*self.store, as_of, &arrived, again);
-        if missing.is_empty() {
-            // From here on its place at the front keeps it before the others.
-            self.ahead.remove(&request, &self.journal_name);
-            request.loaded = Some((as_of, arrived));
-            self.waiting.push_front(request);
-        } else {
-            self.load(request, as_of, arrived, missing)?;
-        }
-        Ok(())
-    }
-
-    /// The oldest position that something shows which was loaded, or is being loaded, for a request that is not decided yet.
-    fn oldest_loaded(&self) -> Position {
-        let loading = self.loading.values().filter(|loading| !loading.is_void).map(|loading| loading.as_of);
-        let ready = self.waiting.iter().filter_map(|request| request.loaded.as_ref().map(|(as_of, _)| *as_of));
-        loading.chain(ready).min().unwrap_or(Position::new(u64::MAX))
-    }
-
-    /// What was loaded so far does not show what is durable now: it is loaded again.
-    fn load_again(&mut self) {
-        self.decider.drop_loaded();
-        for request in &mut self.waiting {
-            request.loaded = None;
-        }
-        for loading in self.loading.values_mut() {
-            loading.is_void = true;
-        }
-    }
-
     /// The time to decide at, which never goes back; none while a leap of the clock is not accepted.
     fn look_at_clock(&mut self) -> Result<Timestamp, ClockGap> {
         let now = self.clock.look(self.decider.last_recorded_at(), self.decider.rules())?;
@@ -824,15 +669,6 @@ impl<K: Kind> Sequencer<K> {
     }
 }
 
-/// The commands that something is missing for, and what is missing, each once.
-fn each_once<S: Clone + Eq + Hash>(missing: Vec<(usize, Sought<S>)>) -> (Vec<usize>, Vec<Sought<S>>) {
-    let mut commands: Vec<usize> = missing.iter().map(|(index, _)| *index).collect();
-    commands.dedup();
-    let mut seen = HashSet::new();
-    let each = missing.into_iter().filter_map(|(_, sought)| seen.insert(sought.clone()).then_some(sought));
-    (commands, each.collect())
-}
-
 impl<K: Kind> OpenBatch<K> {
     /// It takes no more.
     fn is_full(&self) -> bool {
@@ -842,33 +678,4 @@ impl<K: Kind> OpenBatch<K> {
     fn is_empty(&self) -> bool {
         self.records.is_empty() && self.answers.is_empty()
     }
-}
-
-/// The newest snapshot, if it belongs to this journal's history.
-fn usable_snapshot(store: &dyn EventStore) -> Result<Option<Snapshot>, StoreError> {
-    let Some(snapshot) = store.latest_snapshot()? else { return Ok(None) };
-    // One at position 0 says nothing, and every history has the root there.
-    let same_history = snapshot.head.position > Position::ZERO && store.root_at(snapshot.head.position)? == Some(snapshot.head.root);
-    if !same_history {
-        tracing::warn!(position = %snapshot.head.position, "a snapshot of another history is ignored");
-    }
-    Ok(same_history.then_some(snapshot))
-}
-
-/// Folds everything after the decider's position up to `head`.
-fn replay_tail<K: Kind>(store: &dyn EventStore, decider: &mut Decider<K>, head: Head) -> Result<(), StoreError> {
-    let mut events = Vec::new();
-    while decider.position() < head.position {
-        let next = decider.position().next();
-        let Some(batch) = store.read_checked(next)? else {
-            return Err(Corruption::new(next, format!("the journal ends before its head, {head}")).into());
-        };
-        for record in batch.records().filter(|record| record.position() >= next) {
-            record.decode_into::<K>(&mut events)?;
-            events.drain(..).try_for_each(|event| decider.replay(&event))?;
-        }
-        let moment = decider.moment(0);
-        decider.forget(&moment, decider.position());
-    }
-    Ok(())
 }
