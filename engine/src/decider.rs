@@ -106,7 +106,7 @@ fn only_possible<S: StreamKey>(store: &dyn EventStore, asked: Vec<(usize, Asked<
         }
         ends.push(names.len());
     }
-    // They are UTF-8, which this tells in half the time of a lossy conversion.
+    // They are UTF-8: checked as a whole, and not piece by piece as the lossy conversion does.
     let names = str::from_utf8(&names).map_or_else(|_| String::from_utf8_lossy(&names), Cow::Borrowed);
     let mut start = 0;
     let lookups: Vec<Lookup<'_>> = asked

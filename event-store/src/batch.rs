@@ -186,7 +186,7 @@ impl Batch {
         match name {
             StreamName::InLines(range) => {
                 let name = &self.lines[range.clone()];
-                // It is UTF-8, which this tells in half the time of a lossy conversion.
+                // It is UTF-8: checked as a whole, and not piece by piece as the lossy conversion does.
                 str::from_utf8(name).map_or_else(|_| String::from_utf8_lossy(name), Cow::Borrowed)
             }
             StreamName::Own(name) => Cow::Borrowed(name),

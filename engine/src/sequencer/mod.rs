@@ -569,6 +569,8 @@ impl<K: Kind> Sequencer<K> {
         while !self.open.is_full() {
             let Some(weight) = self.decider.decide_due(now, &mut self.open.records) else { return true };
             self.open.weight += weight;
+            // At once: what is put off writes nothing that would become durable.
+            self.gauges.put_off.store(self.decider.put_off(), Ordering::Relaxed);
         }
         !self.decider.is_due(now)
     }
@@ -665,7 +667,6 @@ impl<K: Kind> Sequencer<K> {
 
     fn publish_gauges(&self) {
         *self.gauges.state.lock().unwrap_or_else(PoisonError::into_inner) = self.decider.state().figures();
-        self.gauges.put_off.store(self.decider.put_off(), Ordering::Relaxed);
     }
 }
 

@@ -39,6 +39,9 @@ pub const KNOWS_NO_JOURNAL: u8 = 7;
 /// At [`DUE_AT`] two things fall due, and a rule panics over the first.
 const PANICS_WHEN_DUE: u8 = 8;
 
+/// Something fell due before the first event, and a rule panics over it.
+const PANICS_LATER: u8 = 9;
+
 /// See [`PANICS_WHEN_DUE`].
 const DUE_AT: u64 = 13;
 
@@ -249,8 +252,12 @@ impl<const FAULT: u8> Kind for Counter<FAULT> {
     }
 
     fn due(&self) -> impl Iterator<Item = (Timestamp, u64)> {
-        let due: &[u64] = if FAULT == PANICS_WHEN_DUE && self.sum == DUE_AT { &[1, 2] } else { &[] };
-        due.iter().map(|due| (Timestamp::MIN, *due))
+        let due: &[(Timestamp, u64)] = match FAULT {
+            PANICS_WHEN_DUE if self.sum == DUE_AT => &[(Timestamp::MIN, 1), (Timestamp::MIN, 2)],
+            PANICS_LATER => &[(Timestamp::UNIX_EPOCH, 1)],
+            _ => &[],
+        };
+        due.iter().copied()
     }
 
     fn when_due(due: u64) -> (CommandId, CounterCommand<FAULT>) {
@@ -358,6 +365,19 @@ fn what_fell_due_and_a_rule_panics_over_is_put_off_and_everything_else_goes_on()
     assert_eq!((head(&store).position.get(), engine.stats().put_off), (2, 1));
     assert!(engine.is_running());
     assert_eq!(accepted(&one(&engine, add("b", 1))).version.get(), 3);
+}
+
+#[test]
+fn what_is_put_off_is_counted_at_once_though_nothing_is_written() {
+    let store = MemoryStore::exclusive("counter");
+    let engine = engine::<Counter<PANICS_LATER>>(&store, |_| {});
+    let began = std::time::Instant::now();
+    while engine.stats().put_off == 0 {
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "it is not counted");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert_eq!((head(&store).position.get(), engine.stats().put_off), (0, 1));
+    assert!(engine.is_running());
 }
 
 #[test]

@@ -38,8 +38,8 @@ use crate::stored::{CheckedBatch, OwnedRecord, StoredBatch};
 /// The format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// How many connections for readers are kept for the next: as many as an engine has threads that load, and a few more. To
-/// open one takes as long as a few reads.
+/// How many connections for readers are kept for the next: as many as an engine has threads that load, and a few more. One
+/// that is opened reads the schema first.
 const READERS_KEPT: usize = 32;
 
 /// Bytes of pages that a connection for readers keeps. What they read is mostly read once, and whatever many of them keep

@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind as it stands in the summary.
+    /// The name of the kind in the summary.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Opening => "accounts opened",
