@@ -54,6 +54,9 @@ impl Default for HttpLimits {
     }
 }
 
+/// Has a read model built anew, by name; an error says that there is none with this name, and which there are.
+pub type Rebuild = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
 /// Histories that are read at once: each unpacks batches of the journal, on a thread of its own.
 const JOURNAL_READS: usize = 16;
 
@@ -71,6 +74,8 @@ pub struct Shared {
     pub limits: HttpLimits,
     /// What else must be well.
     pub ready_checks: Vec<ReadyCheck>,
+    /// Has a read model built anew.
+    pub rebuild: Rebuild,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// A turn for each request with commands that has arrived.
@@ -89,7 +94,13 @@ impl ApiState {
     /// Commands go to `engine` from callers that `verifier` knows, within `limits`.
     ///
     /// Installs the process's recorder of metrics, so that the first request counts.
-    pub fn new(engine: Engine<Ledger>, verifier: Arc<Verifier>, limits: HttpLimits, ready_checks: Vec<ReadyCheck>) -> Self {
+    pub fn new(
+        engine: Engine<Ledger>,
+        verifier: Arc<Verifier>,
+        limits: HttpLimits,
+        ready_checks: Vec<ReadyCheck>,
+        rebuild: Rebuild,
+    ) -> Self {
         cauri_http::telemetry::recorder();
         crate::gauges::describe();
         let bulk_permits = Arc::new(Semaphore::new(limits.bulk_in_flight.max(1)));
@@ -101,6 +112,7 @@ impl ApiState {
             body_memory: BodyMemory::new(limits.body_memory),
             limits,
             ready_checks,
+            rebuild,
             telemetry: Arc::default(),
             bulk_permits,
             journal_reads: Arc::new(Semaphore::new(JOURNAL_READS)),

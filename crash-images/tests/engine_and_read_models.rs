@@ -17,6 +17,7 @@ use cauri_event_schemas::ledger::Recorded;
 use cauri_event_store::conformance::material;
 use cauri_event_store::embedded::{EmbeddedStore, IndexSize};
 use cauri_event_store::{EventStore, Unreadable};
+use cauri_projections::GroupId;
 use cauri_projections::digest::digest_of_replay;
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_tests::ask::Asked;
@@ -53,7 +54,7 @@ fn store_in(root: &Path) -> Arc<EmbeddedStore> {
 }
 
 fn runner_in(root: &Path, store: Arc<EmbeddedStore>) -> Runner {
-    Runner::start(store, &root.join("read-models/ledger.sqlite"), RunnerConfig::default()).expect("a runner")
+    Runner::start(store, &root.join("read-models/ledger"), RunnerConfig::default()).expect("a runner")
 }
 
 fn engine_on(store: Arc<EmbeddedStore>) -> Engine<Ledger> {
@@ -86,7 +87,7 @@ impl Day {
                 recorder.note(answered.len() as u64);
             }
             let head = store.head().expect("a head").position;
-            assert!(runner.read_store().expect("a read store").wait_for_blocking(head, LONG), "{:?}", runner.status());
+            assert!(runner.read_store().wait_for_blocking(&GroupId::ALL, head, LONG), "{:?}", runner.status());
             engine.stop();
             runner.stop();
         }
@@ -128,8 +129,8 @@ impl Day {
         submit(&engine, &opening());
         material::check(&*store);
         let head = store.head().expect("a head").position;
-        let reads = runner.read_store().expect("a read store");
-        assert!(reads.wait_for_blocking(head, LONG), "the read models do not catch up: {:?}", runner.status());
+        let reads = runner.read_store();
+        assert!(reads.wait_for_blocking(&GroupId::ALL, head, LONG), "the read models do not catch up: {:?}", runner.status());
         let moment = reads.snapshot().expect("a moment");
         for expected in digest_of_replay(events(&*store), head).expect("a replay") {
             let found = moment.digest(expected.name).expect("a digest").expect("a read model");

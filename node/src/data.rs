@@ -29,12 +29,12 @@ impl DataDir {
         self.0.join("journals").join(JOURNAL)
     }
 
-    /// The file of the read models.
+    /// The directory of the journal's read models: a file for each group of them.
     pub fn read_models(&self) -> PathBuf {
-        self.read_models_dir().join(format!("{JOURNAL}.sqlite"))
+        self.read_models_dir().join(JOURNAL)
     }
 
-    /// The directory of the read models.
+    /// The directory of all read models.
     pub fn read_models_dir(&self) -> PathBuf {
         self.0.join("read-models")
     }

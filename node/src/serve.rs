@@ -168,7 +168,7 @@ fn keep(node: &Node, traffic: Arc<Traffic>) {
             if let Some(recorder) = telemetry::recorder() {
                 recorder.run_upkeep();
             }
-            let shown = runner.status().read_models.iter().map(|model| model.position.get()).fold(0, u64::wrapping_add);
+            let shown = runner.status().read_models().map(|model| model.position.get()).fold(0, u64::wrapping_add);
             let activity = Activity { head: store.follow().head().position, shown, begun: traffic.begun() };
             if idleness.begins(activity, traffic.under_way()) {
                 // A panic of it was reported when it happened.

@@ -1,12 +1,13 @@
 //! Digests: what a read model's rows say, as one hash, so that a live one can be compared with a replay.
 //!
 //! The digest is SHA-256 over a text. For each table of the read model, in a fixed order, a line `table`, a tab and
-//! the table's name without its generation; then each row in the order of its key as one line, its columns in
+//! the table's name; then each row in the order of its key as one line, its columns in
 //! order, separated by tabs: integers in decimal, blobs as lower-case hexadecimal digits, nulls as `\N`, texts as
-//! they are with `\`, tab and line feed written `\\`, `\t` and `\n`. So it does not depend on batches, restarts,
-//! the generation or how SQLite lays out its pages, and anyone can compute it with the `sqlite3` shell.
+//! they are with `\`, tab and line feed written `\\`, `\t` and `\n`. So it does not depend on batches, restarts
+//! or how a store lays out its pages, and anyone can compute it with the `sqlite3` shell.
 
 use std::fmt;
+use std::sync::Arc;
 
 use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::Recorded;
@@ -15,10 +16,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use sha2::{Digest as _, Sha256};
 
-use crate::READ_MODELS;
-use crate::catalog::{in_transaction, open_temporary};
-use crate::feed::{Feed, Member};
-use crate::projector::{Generation, ReadModel};
+use crate::GROUPS;
+use crate::feed::Feed;
+use crate::file::{in_transaction, open_temporary};
+use crate::projector::{Group, ModelError, ReadModel};
 
 /// Events of one transaction of a replay.
 const REPLAY_BATCH: usize = 50_000;
@@ -64,18 +65,25 @@ pub fn digest_of_replay<E>(
     events: impl IntoIterator<Item = Result<Recorded, E>>,
     upto: Position,
 ) -> Result<Vec<ModelDigest>, ReplayError<E>> {
-    replay(&READ_MODELS, events, upto)
+    replay(&GROUPS, events, upto)
 }
 
 fn replay<E>(
-    models: &[ReadModel],
+    groups: &'static [Group],
     events: impl IntoIterator<Item = Result<Recorded, E>>,
     upto: Position,
 ) -> Result<Vec<ModelDigest>, ReplayError<E>> {
     let failure = |error: rusqlite::Error| ReplayError::Failure(error.to_string());
-    let db = open_temporary().map_err(failure)?;
-    let members: rusqlite::Result<Vec<Member>> = models.iter().map(|model| Member::create(&db, *model)).collect();
-    let mut feed = Feed::of(members.map_err(failure)?);
+    let begun: rusqlite::Result<Vec<(Connection, Feed, &Group)>> = groups
+        .iter()
+        .map(|group| {
+            let db = open_temporary()?;
+            group.models.iter().try_for_each(|model| model.create(&db))?;
+            let feed = Feed::load(&db, group, false, Position::ZERO, None)?;
+            Ok((db, feed, group))
+        })
+        .collect();
+    let mut begun = begun.map_err(failure)?;
     let mut batch: Vec<Recorded> = Vec::new();
     for event in events {
         let event = event.map_err(ReplayError::Journal)?;
@@ -83,42 +91,46 @@ fn replay<E>(
             break;
         }
         if batch.len() >= REPLAY_BATCH && batch.last().is_some_and(|last| last.position != event.position) {
-            write(&db, &mut feed, std::mem::take(&mut batch)).map_err(failure)?;
+            write(&mut begun, std::mem::take(&mut batch)).map_err(failure)?;
         }
         batch.push(event);
     }
-    write(&db, &mut feed, batch).map_err(failure)?;
+    write(&mut begun, batch).map_err(failure)?;
     let mut digests = Vec::new();
-    for member in &mut feed.members {
-        let completed = in_transaction(&db, |db| member.complete(db));
-        completed.map_err(|error| ReplayError::Failure(error.to_string()))?;
-        digests.push(ModelDigest {
-            name: member.model.name,
-            revision: member.model.revision,
-            position: member.position,
-            digest: digest(&db, &member.model, member.generation, &|| false).map_err(failure)?,
-            stopped: member.stopped.as_ref().map(|stopped| (stopped.position, stopped.reason.clone())),
-        });
+    for (db, feed, group) in &mut begun {
+        in_transaction(db, |db| feed.complete(db)).map_err(|error: ModelError| ReplayError::Failure(error.to_string()))?;
+        for model in group.models {
+            digests.push(ModelDigest {
+                name: model.name,
+                revision: model.revision,
+                position: feed.position(),
+                digest: digest(db, model, &|| false).map_err(failure)?,
+                stopped: feed.stopped().map(|stopped| (stopped.at.position, stopped.at.reason.clone())),
+            });
+        }
     }
     Ok(digests)
 }
 
-fn write(db: &Connection, feed: &mut Feed, events: Vec<Recorded>) -> rusqlite::Result<()> {
-    feed.stage(events);
-    in_transaction(db, |db| feed.write(db))?;
-    drop(feed.release());
+fn write(begun: &mut [(Connection, Feed, &Group)], events: Vec<Recorded>) -> rusqlite::Result<()> {
+    let events = Arc::new(events);
+    for (db, feed, _) in begun {
+        feed.stage(events.clone());
+        in_transaction(db, |db| feed.write(db))?;
+        drop(feed.release());
+    }
     Ok(())
 }
 
-/// The digest of a generation's rows, unless nobody wants it any more.
-pub(crate) fn digest(db: &Connection, model: &ReadModel, generation: Generation, unwanted: &dyn Fn() -> bool) -> rusqlite::Result<Hash> {
+/// The digest of a read model's rows, unless nobody wants it any more.
+pub(crate) fn digest(db: &Connection, model: &ReadModel, unwanted: &dyn Fn() -> bool) -> rusqlite::Result<Hash> {
     let mut hasher = Sha256::new();
     let mut text: Vec<u8> = Vec::with_capacity(1 << 17);
     for table in model.tables {
         text.extend_from_slice(b"table\t");
         text.extend_from_slice(table.name.as_bytes());
         text.push(b'\n');
-        let mut statement = db.prepare(&format!("SELECT * FROM {} ORDER BY {}", generation.table(table.name), table.key))?;
+        let mut statement = db.prepare(&table.select_all())?;
         let columns = statement.column_count();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

@@ -23,10 +23,9 @@ use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
 use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::account_balances::stray;
-use crate::insert::{empty, execute_each, insert};
-use crate::projector::{Changes, Generation, ModelError, Projector, Reads, Table, Unprojectable};
+use crate::projector::{Changes, ModelError, Projector, Reads, Unprojectable, stray};
 use crate::stored::{entry_id, json_or_default, number, parsed, unknown};
+use crate::table::{Column, Index, Table, empty, execute_each};
 
 /// State as stored.
 pub(crate) const POSTED: i64 = 0;
@@ -43,6 +42,87 @@ pub(crate) const REVERSED: i64 = 5;
 
 /// A zone covers 2 to the power of this many positions.
 pub(crate) const ZONE_BITS: u32 = 12;
+
+static ENTRIES: Table = Table {
+    name: "entries",
+    columns: &[
+        Column::integer("position"),
+        Column::bytes("id"),
+        Column::integer("state"),
+        Column::integer("effective_at"),
+        Column::integer("posted_effective_at").or_null(),
+        Column::integer("expires_at").or_null(),
+        Column::integer("recorded_at"),
+        Column::text("reference").or_null(),
+        Column::text("dimensions").or_null(),
+        Column::text("annotations").or_null(),
+        Column::text("transfers"),
+        Column::bytes("reverses").or_null(),
+        Column::bytes("reversed_by").or_null(),
+        Column::integer("last_position"),
+        Column::integer("version"),
+    ],
+    key: &["position"],
+    indexes: &[
+        Index { name: "entries_id", columns: &["id"], unique: true, only: None },
+        Index { name: "entries_reference", columns: &["reference"], unique: false, only: Some("reference IS NOT NULL") },
+        // All but `posted`, which most are.
+        Index { name: "entries_state", columns: &["state"], unique: false, only: Some("state <> 0") },
+    ],
+};
+
+static STEPS: Table = Table {
+    name: "entry_steps",
+    columns: &[
+        Column::integer("position"),
+        Column::integer("entry"),
+        Column::integer("state").or_null(),
+        Column::integer("effective_at").or_null(),
+        Column::integer("recorded_at"),
+        Column::text("reason").or_null(),
+    ],
+    key: &["position"],
+    indexes: &[Index { name: "entry_steps_entry", columns: &["entry"], unique: false, only: None }],
+};
+
+static DIMENSION_KEYS: Table =
+    Table { name: "entry_dimension_keys", columns: &[Column::integer("key_no"), Column::text("name")], key: &["key_no"], indexes: &[] };
+
+static DIMENSIONS: Table = Table {
+    name: "entry_dimensions",
+    columns: &[Column::integer("key_no"), Column::text("value"), Column::integer("position")],
+    key: &["key_no", "value", "position"],
+    indexes: &[],
+};
+
+static ANNOTATIONS: Table = Table {
+    name: "entry_annotations",
+    columns: &[Column::text("key"), Column::text("value"), Column::integer("position")],
+    key: &["key", "value", "position"],
+    indexes: &[],
+};
+
+static ZONES: Table = Table {
+    name: "entry_zones",
+    columns: &[Column::integer("zone"), Column::integer("min_effective_at"), Column::integer("max_effective_at")],
+    key: &["zone"],
+    indexes: &[],
+};
+
+/// Events that find their entry by its id, until the index of ids is there.
+static WAITING: Table = Table {
+    name: "entry_waiting",
+    columns: &[
+        Column::integer("position"),
+        Column::bytes("id"),
+        Column::integer("version"),
+        Column::integer("recorded_at"),
+        Column::text("type"),
+        Column::text("data"),
+    ],
+    key: &["position"],
+    indexes: &[],
+};
 
 /// The projector.
 pub(crate) struct Entries;
@@ -62,6 +142,7 @@ pub(crate) struct EntryChanges {
     steps: Vec<Step>,
     /// Positions by pair, ascending: few pairs recur in many entries, and sorting the pairs is cheap.
     dimensions: HashMap<(u32, ShortText), Vec<u64>>,
+    /// Zones that changed; the last one may go on.
     zones: Vec<Zone>,
     /// JSON of the rows that wait, one after the other: one buffer instead of two strings a row.
     json: String,
@@ -129,8 +210,8 @@ struct Zone {
 
 impl Projector for Entries {
     const NAME: &'static str = "entries";
-    const REVISION: u32 = 2;
-    const COMPATIBLE_SINCE: u32 = 2;
+    const REVISION: u32 = 3;
+    const COMPATIBLE_SINCE: u32 = 3;
     const READS: Reads = Reads::Only(&[
         "entry.posted",
         "entry.held",
@@ -363,85 +444,10 @@ fn push_text(json: &mut String, text: &str) {
 }
 
 impl Changes for EntryChanges {
-    const TABLES: &'static [Table] = &[
-        Table { name: "entries", key: "position" },
-        Table { name: "entry_steps", key: "position" },
-        Table { name: "entry_dimension_keys", key: "key_no" },
-        Table { name: "entry_dimensions", key: "key_no, value, position" },
-        Table { name: "entry_annotations", key: "key, value, position" },
-        Table { name: "entry_zones", key: "zone" },
-        Table { name: "entry_waiting", key: "position" },
-    ];
+    const TABLES: &'static [&'static Table] = &[&ENTRIES, &STEPS, &DIMENSION_KEYS, &DIMENSIONS, &ANNOTATIONS, &ZONES, &WAITING];
 
-    fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()> {
-        let [entries, steps, keys, dimensions, annotations, zones, waiting] =
-            ["entries", "entry_steps", "entry_dimension_keys", "entry_dimensions", "entry_annotations", "entry_zones", "entry_waiting"]
-                .map(|name| generation.table(name));
-        db.execute_batch(&format!(
-            "CREATE TABLE {entries} (
-                position INTEGER PRIMARY KEY,
-                id BLOB NOT NULL,
-                state INTEGER NOT NULL,
-                effective_at INTEGER NOT NULL,
-                posted_effective_at INTEGER,
-                expires_at INTEGER,
-                recorded_at INTEGER NOT NULL,
-                reference TEXT,
-                dimensions TEXT,
-                annotations TEXT,
-                transfers TEXT NOT NULL,
-                reverses BLOB,
-                reversed_by BLOB,
-                last_position INTEGER NOT NULL,
-                version INTEGER NOT NULL
-            ) STRICT;
-            CREATE TABLE {steps} (
-                position INTEGER PRIMARY KEY,
-                entry INTEGER NOT NULL,
-                state INTEGER,
-                effective_at INTEGER,
-                recorded_at INTEGER NOT NULL,
-                reason TEXT
-            ) STRICT;
-            CREATE TABLE {keys} (key_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-            CREATE TABLE {dimensions} (
-                key_no INTEGER NOT NULL,
-                value TEXT NOT NULL,
-                position INTEGER NOT NULL,
-                PRIMARY KEY (key_no, value, position)
-            ) STRICT, WITHOUT ROWID;
-            CREATE TABLE {annotations} (
-                key TEXT NOT NULL,
-                value TEXT NOT NULL,
-                position INTEGER NOT NULL,
-                PRIMARY KEY (key, value, position)
-            ) STRICT, WITHOUT ROWID;
-            CREATE TABLE {zones} (
-                zone INTEGER PRIMARY KEY,
-                min_effective_at INTEGER NOT NULL,
-                max_effective_at INTEGER NOT NULL
-            ) STRICT;
-            CREATE TABLE {waiting} (
-                position INTEGER PRIMARY KEY,
-                id BLOB NOT NULL,
-                version INTEGER NOT NULL,
-                recorded_at INTEGER NOT NULL,
-                type TEXT NOT NULL,
-                data TEXT NOT NULL
-            ) STRICT"
-        ))
-    }
-
-    fn complete(db: &Connection, generation: Generation) -> Result<(), ModelError> {
-        let (entries, steps) = (generation.table("entries"), generation.table("entry_steps"));
-        db.execute_batch(&format!(
-            "CREATE UNIQUE INDEX {entries}_id ON {entries} (id);
-             CREATE INDEX {entries}_reference ON {entries} (reference) WHERE reference IS NOT NULL;
-             CREATE INDEX {steps}_entry ON {steps} (entry)"
-        ))?;
-        let waiting = generation.table("entry_waiting");
-        let sql = format!("SELECT id, position, version, recorded_at, type, data FROM {waiting} ORDER BY id, position");
-        let mut statement = db.prepare(&sql)?;
+    fn complete(db: &Connection) -> Result<(), ModelError> {
+        let mut statement = db.prepare("SELECT id, position, version, recorded_at, type, data FROM entry_waiting ORDER BY id, position")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let later = Later {
@@ -451,43 +457,37 @@ impl Changes for EntryChanges {
                 recorded_at: row.get(3)?,
                 event: waiting_event(row)?,
             };
-            apply(db, generation, &later)?;
+            apply(db, &later)?;
         }
         drop(rows);
         drop(statement);
-        // Last, so that reversals do not move its rows about.
-        db.execute_batch(&format!(
-            "DELETE FROM {waiting};
-             CREATE INDEX {entries}_state ON {entries} (state) WHERE state <> {POSTED}"
-        ))?;
+        db.execute_batch("DELETE FROM entry_waiting")?;
         Ok(())
     }
 
-    fn load(db: &Connection, generation: Generation, completed: bool) -> rusqlite::Result<Self> {
+    fn load(db: &Connection, completed: bool) -> rusqlite::Result<Self> {
         let mut changes = Self { completed, ..Self::default() };
-        let entries = generation.table("entries");
         // `state <> 0` lets the partial index be used once it is there.
-        let mut statement = db.prepare(&format!("SELECT id, position FROM {entries} WHERE state <> {POSTED} AND state = {HELD}"))?;
+        let mut statement = db.prepare(&format!("SELECT id, position FROM entries WHERE state <> {POSTED} AND state = {HELD}"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             changes.open_holds.insert(entry_id(row, 0)?, number(row, 1)?);
         }
-        let mut statement = db.prepare(&format!("SELECT key_no, name FROM {}", generation.table("entry_dimension_keys")))?;
+        let mut statement = db.prepare("SELECT key_no, name FROM entry_dimension_keys")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             changes.dimension_keys.insert(parsed(row, 1)?, row.get(0)?);
         }
+        let last = "SELECT zone, min_effective_at, max_effective_at FROM entry_zones ORDER BY zone DESC LIMIT 1";
+        let last =
+            db.query_row(last, [], |row| Ok(Zone { zone: number(row, 0)?, min_effective_at: row.get(1)?, max_effective_at: row.get(2)? }));
+        changes.zones.extend(last.optional()?);
         Ok(changes)
     }
 
-    fn set_completed(&mut self) {
-        self.completed = true;
-    }
-
-    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError> {
+    fn write(&mut self, db: &Connection) -> Result<(), ModelError> {
         let json = &self.json;
-        let entries = generation.table("entries");
-        insert(db, &entries, 15, "", &self.written, |row, bind| {
+        ENTRIES.insert(db, &self.written, |row, bind| {
             bind.number(row.position)?;
             bind.blob(row.id.as_bytes())?;
             bind.int(row.state)?;
@@ -506,10 +506,8 @@ impl Changes for EntryChanges {
         })?;
         execute_each(
             db,
-            &format!(
-                "UPDATE {entries} SET state = ?2, posted_effective_at = ?3, transfers = coalesce(?4, transfers), last_position = ?5, version = ?6
-                 WHERE position = ?1"
-            ),
+            "UPDATE entries SET state = ?2, posted_effective_at = ?3, transfers = coalesce(?4, transfers), last_position = ?5, version = ?6
+             WHERE position = ?1",
             &self.resolved,
             |row, bind| {
                 bind.number(row.entry)?;
@@ -520,11 +518,11 @@ impl Changes for EntryChanges {
                 bind.number(row.version)
             },
         )?;
-        insert_steps(db, generation, &self.steps)?;
+        insert_steps(db, &self.steps)?;
         if self.completed {
-            self.later.iter().try_for_each(|later| apply(db, generation, later))?;
+            self.later.iter().try_for_each(|later| apply(db, later))?;
         } else {
-            insert(db, &generation.table("entry_waiting"), 6, "", &self.later, |row, bind| {
+            WAITING.insert(db, &self.later, |row, bind| {
                 bind.number(row.position)?;
                 bind.blob(row.id.as_bytes())?;
                 bind.number(row.version)?;
@@ -535,7 +533,7 @@ impl Changes for EntryChanges {
                 bind.text(&String::from_utf8_lossy(&data))
             })?;
         }
-        insert(db, &generation.table("entry_dimension_keys"), 2, "", &self.new_keys, |(key_no, key), bind| {
+        DIMENSION_KEYS.insert(db, &self.new_keys, |(key_no, key), bind| {
             bind.number(u64::from(*key_no))?;
             bind.text(key.as_str())
         })?;
@@ -545,32 +543,23 @@ impl Changes for EntryChanges {
             .into_iter()
             .flat_map(|((key_no, value), positions)| positions.iter().map(move |position| (*key_no, value.as_str(), *position)))
             .collect();
-        insert(db, &generation.table("entry_dimensions"), 3, "", &dimensions, |(key_no, value, position), bind| {
+        DIMENSIONS.insert(db, &dimensions, |(key_no, value, position), bind| {
             bind.number(u64::from(*key_no))?;
             bind.text(value)?;
             bind.number(*position)
         })?;
-        insert(
-            db,
-            &generation.table("entry_zones"),
-            3,
-            "ON CONFLICT (zone) DO UPDATE SET
-                min_effective_at = min(min_effective_at, excluded.min_effective_at),
-                max_effective_at = max(max_effective_at, excluded.max_effective_at)",
-            &self.zones,
-            |row, bind| {
-                bind.number(row.zone)?;
-                bind.int(row.min_effective_at)?;
-                bind.int(row.max_effective_at)
-            },
-        )?;
+        ZONES.replace(db, &self.zones, |row, bind| {
+            bind.number(row.zone)?;
+            bind.int(row.min_effective_at)?;
+            bind.int(row.max_effective_at)
+        })?;
         empty(&mut self.written);
         empty(&mut self.resolved);
         empty(&mut self.later);
         empty(&mut self.steps);
         empty(&mut self.new_keys);
         self.dimensions = HashMap::new();
-        empty(&mut self.zones);
+        self.zones.drain(..self.zones.len().saturating_sub(1));
         self.json = String::new();
         Ok(())
     }
@@ -591,35 +580,33 @@ fn waiting_event(row: &Row<'_>) -> rusqlite::Result<EntryEvent> {
 }
 
 /// Applies an event to the entry that has its id.
-fn apply(db: &Connection, generation: Generation, later: &Later) -> Result<(), ModelError> {
+fn apply(db: &Connection, later: &Later) -> Result<(), ModelError> {
     let contradiction = |reason: &str| Unprojectable::new(Position::new(later.position), format!("entry {} {reason}", later.id));
     match &later.event {
         EntryEvent::Reversed(reversed) => {
             let sql = format!(
-                "UPDATE {} SET state = {REVERSED}, reversed_by = ?2, {LAST}
-                 WHERE id = ?1 AND state IN ({POSTED}, {HOLD_POSTED}) RETURNING position",
-                generation.table("entries")
+                "UPDATE entries SET state = {REVERSED}, reversed_by = ?2, {LAST}
+                 WHERE id = ?1 AND state IN ({POSTED}, {HOLD_POSTED}) RETURNING position"
             );
             let parameters = (later.id.as_bytes(), reversed.by.as_bytes(), later.position as i64, later.version as i64);
             let entry: Option<i64> = db.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0)).optional()?;
             let entry = entry.ok_or_else(|| contradiction("moved nothing that could be reversed"))? as u64;
             let (position, recorded_at, reason) = (later.position, later.recorded_at, reversed.reason.clone());
-            insert_steps(db, generation, &[Step { position, entry, state: Some(REVERSED), effective_at: None, recorded_at, reason }])?;
+            insert_steps(db, &[Step { position, entry, state: Some(REVERSED), effective_at: None, recorded_at, reason }])?;
             Ok(())
         }
         EntryEvent::Annotated(annotated) => {
-            let entries = generation.table("entries");
-            let sql = format!("SELECT position, annotations FROM {entries} WHERE id = ?1");
-            let found = db.prepare_cached(&sql)?.query_row([later.id.as_bytes()], |row| Ok((number(row, 0)?, json_or_default(row, 1)?)));
+            let sql = "SELECT position, annotations FROM entries WHERE id = ?1";
+            let found = db.prepare_cached(sql)?.query_row([later.id.as_bytes()], |row| Ok((number(row, 0)?, json_or_default(row, 1)?)));
             let (entry, mut pairs): (u64, BTreeMap<Key, ShortText>) =
                 found.optional()?.ok_or_else(|| contradiction("was never written"))?;
-            annotate(db, generation, entry, &mut pairs, annotated)?;
+            annotate(db, entry, &mut pairs, annotated)?;
             let annotations = (!pairs.is_empty()).then(|| serde_json::to_string(&pairs)).transpose();
             let annotations = annotations.map_err(|error| contradiction(&error.to_string()))?;
-            let sql = format!("UPDATE {entries} SET annotations = ?2, {LAST} WHERE id = ?1");
+            let sql = format!("UPDATE entries SET annotations = ?2, {LAST} WHERE id = ?1");
             db.prepare_cached(&sql)?.execute((later.id.as_bytes(), annotations, later.position as i64, later.version as i64))?;
             let (position, recorded_at, reason) = (later.position, later.recorded_at, annotated.reason.clone());
-            insert_steps(db, generation, &[Step { position, entry, state: None, effective_at: None, recorded_at, reason }])?;
+            insert_steps(db, &[Step { position, entry, state: None, effective_at: None, recorded_at, reason }])?;
             Ok(())
         }
         EntryEvent::Posted(_)
@@ -631,21 +618,14 @@ fn apply(db: &Connection, generation: Generation, later: &Later) -> Result<(), M
 }
 
 /// Sets and removes pairs of the entry whose first event stands at a position.
-fn annotate(
-    db: &Connection,
-    generation: Generation,
-    entry: u64,
-    pairs: &mut BTreeMap<Key, ShortText>,
-    annotated: &EntryAnnotated,
-) -> rusqlite::Result<()> {
-    let annotations = generation.table("entry_annotations");
-    let mut delete = db.prepare_cached(&format!("DELETE FROM {annotations} WHERE key = ?1 AND value = ?2 AND position = ?3"))?;
+fn annotate(db: &Connection, entry: u64, pairs: &mut BTreeMap<Key, ShortText>, annotated: &EntryAnnotated) -> rusqlite::Result<()> {
+    let mut delete = db.prepare_cached("DELETE FROM entry_annotations WHERE key = ?1 AND value = ?2 AND position = ?3")?;
     for key in annotated.removed.iter().chain(annotated.set.keys()) {
         if let Some(value) = pairs.remove(key) {
             delete.execute((key.as_str(), value.as_str(), entry as i64))?;
         }
     }
-    let mut insert = db.prepare_cached(&format!("INSERT INTO {annotations} (key, value, position) VALUES (?1, ?2, ?3)"))?;
+    let mut insert = db.prepare_cached("INSERT INTO entry_annotations (key, value, position) VALUES (?1, ?2, ?3)")?;
     for (key, value) in &annotated.set {
         insert.execute((key.as_str(), value.as_str(), entry as i64))?;
         pairs.insert(key.clone(), value.clone());
@@ -653,8 +633,8 @@ fn annotate(
     Ok(())
 }
 
-fn insert_steps(db: &Connection, generation: Generation, steps: &[Step]) -> rusqlite::Result<()> {
-    insert(db, &generation.table("entry_steps"), 6, "", steps, |row, bind| {
+fn insert_steps(db: &Connection, steps: &[Step]) -> rusqlite::Result<()> {
+    STEPS.insert(db, steps, |row, bind| {
         bind.number(row.position)?;
         bind.number(row.entry)?;
         bind.optional_int(row.state)?;

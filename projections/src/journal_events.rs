@@ -5,8 +5,7 @@
 //! Writes: `journal_events`, clustered by position; `journal_event_types` and `journal_stream_types`, the types of events and
 //! of streams by number of first appearance; `journal_event_zones`, the set of types among every 4,096 positions, so that a
 //! rare type is found without reading what lies between. When complete: an index by stream, but for entries. The events of
-//! an entry are found through the read model `entries`, which knows their positions; its id is stored as 16 bytes, and that
-//! of every other stream as text.
+//! an entry are found through the read model `entries`, which knows their positions.
 //!
 //! Rebuild: any time. Needs nothing in memory.
 
@@ -17,16 +16,52 @@ use cauri_domain::ids::EntryId;
 use cauri_event_schemas::Metadata;
 use cauri_event_schemas::ledger::{Recorded, StreamId};
 use hashbrown::HashMap;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::entries::ZONE_BITS;
-use crate::insert::{empty, insert};
-use crate::projector::{Changes, Generation, ModelError, Projector, Reads, Table, Unprojectable};
+use crate::projector::{Changes, ModelError, Projector, Reads, Unprojectable};
+use crate::stored::number;
+use crate::table::{Column, Index, Table, empty};
 
 /// The type of the streams whose ids are stored as bytes.
 const ENTRY: &str = "entry";
-/// True of every row but an entry's: what the index by stream is of.
-pub(crate) const NAMED_BY_TEXT: &str = "typeof(stream) = 'text'";
+
+static TYPES: Table =
+    Table { name: "journal_event_types", columns: &[Column::integer("type_no"), Column::text("name")], key: &["type_no"], indexes: &[] };
+
+static STREAM_TYPES: Table = Table {
+    name: "journal_stream_types",
+    columns: &[Column::integer("stream_type_no"), Column::text("name")],
+    key: &["stream_type_no"],
+    indexes: &[],
+};
+
+static EVENTS: Table = Table {
+    name: "journal_events",
+    columns: &[
+        Column::integer("position"),
+        Column::integer("type_no"),
+        Column::integer("stream_type_no"),
+        // One of the two: an entry's id as 16 bytes, that of every other stream as text.
+        Column::bytes("entry").or_null(),
+        Column::text("stream").or_null(),
+        Column::integer("version"),
+        Column::integer("schema"),
+        Column::integer("recorded_at"),
+        Column::text("command"),
+        Column::text("actor"),
+    ],
+    key: &["position"],
+    indexes: &[Index {
+        name: "journal_events_stream",
+        columns: &["stream_type_no", "stream"],
+        unique: false,
+        only: Some("stream IS NOT NULL"),
+    }],
+};
+
+static ZONES: Table =
+    Table { name: "journal_event_zones", columns: &[Column::integer("zone"), Column::integer("types")], key: &["zone"], indexes: &[] };
 
 /// The projector.
 pub(crate) struct JournalEvents;
@@ -41,6 +76,7 @@ pub(crate) struct JournalEventChanges {
     /// Cache: the number of the type that the last event had.
     last_type: Option<(&'static str, u32)>,
     listed: Vec<Listed>,
+    /// Zones that changed; the last one may go on.
     zones: Vec<(u64, i64)>,
     last_position: u64,
 }
@@ -71,8 +107,8 @@ pub(crate) fn type_bit(type_no: u32) -> i64 {
 
 impl Projector for JournalEvents {
     const NAME: &'static str = "journal_events";
-    const REVISION: u32 = 2;
-    const COMPATIBLE_SINCE: u32 = 2;
+    const REVISION: u32 = 3;
+    const COMPATIBLE_SINCE: u32 = 3;
     const READS: Reads = Reads::Every;
     type Changes = JournalEventChanges;
 
@@ -147,93 +183,58 @@ impl JournalEventChanges {
 }
 
 impl Changes for JournalEventChanges {
-    const TABLES: &'static [Table] = &[
-        Table { name: "journal_event_types", key: "type_no" },
-        Table { name: "journal_stream_types", key: "stream_type_no" },
-        Table { name: "journal_events", key: "position" },
-        Table { name: "journal_event_zones", key: "zone" },
-    ];
+    const TABLES: &'static [&'static Table] = &[&TYPES, &STREAM_TYPES, &EVENTS, &ZONES];
 
-    fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()> {
-        let [types, stream_types, events, zones] =
-            ["journal_event_types", "journal_stream_types", "journal_events", "journal_event_zones"].map(|name| generation.table(name));
-        db.execute_batch(&format!(
-            "CREATE TABLE {types} (type_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-            CREATE TABLE {stream_types} (stream_type_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-            CREATE TABLE {events} (
-                position INTEGER PRIMARY KEY,
-                type_no INTEGER NOT NULL,
-                stream_type_no INTEGER NOT NULL,
-                stream ANY NOT NULL,
-                version INTEGER NOT NULL,
-                schema INTEGER NOT NULL,
-                recorded_at INTEGER NOT NULL,
-                command TEXT NOT NULL,
-                actor TEXT NOT NULL
-            ) STRICT;
-            CREATE TABLE {zones} (zone INTEGER PRIMARY KEY, types INTEGER NOT NULL) STRICT"
-        ))
-    }
-
-    fn complete(db: &Connection, generation: Generation) -> Result<(), ModelError> {
-        let events = generation.table("journal_events");
-        db.execute_batch(&format!("CREATE INDEX {events}_stream ON {events} (stream_type_no, stream) WHERE {NAMED_BY_TEXT}"))?;
-        Ok(())
-    }
-
-    fn load(db: &Connection, generation: Generation, _completed: bool) -> rusqlite::Result<Self> {
+    fn load(db: &Connection, _completed: bool) -> rusqlite::Result<Self> {
         let mut changes = Self::default();
-        let mut statement = db.prepare(&format!("SELECT type_no, name FROM {}", generation.table("journal_event_types")))?;
+        let mut statement = db.prepare("SELECT type_no, name FROM journal_event_types")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             changes.types.insert(row.get(1)?, row.get(0)?);
         }
-        let mut statement = db.prepare(&format!("SELECT stream_type_no, name FROM {}", generation.table("journal_stream_types")))?;
+        let mut statement = db.prepare("SELECT stream_type_no, name FROM journal_stream_types")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             changes.stream_types.insert(row.get(1)?, row.get(0)?);
         }
+        let last = "SELECT zone, types FROM journal_event_zones ORDER BY zone DESC LIMIT 1";
+        changes.zones.extend(db.query_row(last, [], |row| Ok((number(row, 0)?, row.get(1)?))).optional()?);
         Ok(changes)
     }
 
-    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError> {
-        insert(db, &generation.table("journal_event_types"), 2, "", &self.new_types, |(type_no, name), bind| {
+    fn write(&mut self, db: &Connection) -> Result<(), ModelError> {
+        TYPES.insert(db, &self.new_types, |(type_no, name), bind| {
             bind.number(u64::from(*type_no))?;
             bind.text(name)
         })?;
-        insert(db, &generation.table("journal_stream_types"), 2, "", &self.new_stream_types, |(number, name), bind| {
+        STREAM_TYPES.insert(db, &self.new_stream_types, |(number, name), bind| {
             bind.number(u64::from(*number))?;
             bind.text(name)
         })?;
-        insert(db, &generation.table("journal_events"), 9, "", &self.listed, |row, bind| {
+        EVENTS.insert(db, &self.listed, |row, bind| {
             bind.number(row.position)?;
             bind.number(row.type_no.into())?;
             bind.number(row.stream_type_no.into())?;
-            match &row.stream {
-                Id::Entry(id) => bind.blob(id.as_bytes())?,
-                Id::Text(id) => bind.text(id)?,
-            }
+            let (entry, stream) = match &row.stream {
+                Id::Entry(id) => (Some(&id.as_bytes()[..]), None),
+                Id::Text(id) => (None, Some(id.as_str())),
+            };
+            bind.optional_blob(entry)?;
+            bind.optional_text(stream)?;
             bind.number(row.version)?;
             bind.number(row.schema.into())?;
             bind.int(row.recorded_at)?;
             bind.text(row.metadata.command.as_str())?;
             bind.text(row.metadata.actor.as_str())
         })?;
-        insert(
-            db,
-            &generation.table("journal_event_zones"),
-            2,
-            "ON CONFLICT (zone) DO UPDATE SET types = types | excluded.types",
-            &self.zones,
-            |(zone, types), bind| {
-                bind.number(*zone)?;
-                bind.int(*types)
-            },
-        )?;
+        ZONES.replace(db, &self.zones, |(zone, types), bind| {
+            bind.number(*zone)?;
+            bind.int(*types)
+        })?;
         empty(&mut self.new_types);
         empty(&mut self.new_stream_types);
         empty(&mut self.listed);
-        self.zones.clear();
+        self.zones.drain(..self.zones.len().saturating_sub(1));
         Ok(())
     }
 }

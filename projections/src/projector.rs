@@ -1,22 +1,40 @@
-//! What a read model is: a pure projector, the rows it changes, and their tables.
+//! What a read model is: a pure projector, the rows it changes, and their tables; and which read models stand together.
 
 use std::fmt;
 
 use cauri_event_schemas::Position;
-use cauri_event_schemas::ledger::Recorded;
+use cauri_event_schemas::ledger::{Recorded, StreamId};
 use rusqlite::Connection;
+
+use crate::table::Table;
+
+/// Read models that one answer joins in one object: one transaction, one position, one file, one writer.
+///
+/// A group is what is built, rebuilt, stopped and waited for. Groups know nothing of each other.
+pub(crate) struct Group {
+    /// Its name, which begins its files' names.
+    pub(crate) name: &'static str,
+    /// Its read models.
+    pub(crate) models: &'static [ReadModel],
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 /// A pure function from events to changes of rows. It reads no clock, file or table: what it needs to know of
 /// earlier events stands in its changes, which are the same after any restart and after any cut into batches.
 pub(crate) trait Projector: 'static {
-    /// The read model's name: what the catalog, the metrics and the manual call it.
+    /// The read model's name: what the metrics and the manual call it.
     const NAME: &'static str;
-    /// Raise it when the same events shall give other rows: the tables are then rebuilt beside the live ones.
+    /// Raise it when the same events shall give other rows: the group is then rebuilt beside the live one.
     const REVISION: u32;
     /// The oldest revision whose tables today's program can still read and go on with while it builds new ones.
     const COMPATIBLE_SINCE: u32;
-    /// The types of event that change its rows. A test gives it every type there is and sees that it reads these and no
-    /// other; `docs/reference/read-models.md` is made of them.
+    /// The types of event that change its rows; it is given no others. A test gives it every type there is and sees that it
+    /// reads all of these; `docs/reference/read-models.md` is made of them.
     const READS: Reads;
     /// What events change, until it is written.
     type Changes: Changes;
@@ -46,47 +64,25 @@ impl Reads {
 
 /// Rows waiting to be written, and what the next event needs to know of all earlier ones.
 pub(crate) trait Changes: fmt::Debug + Sized + Send + 'static {
-    /// The read model's tables with the order of their keys; a digest goes through them in this order.
-    const TABLES: &'static [Table];
+    /// The read model's tables; a digest goes through them in this order.
+    const TABLES: &'static [&'static Table];
 
-    /// Makes the tables, without what only [`Changes::complete`] adds.
-    fn create(db: &Connection, generation: Generation) -> rusqlite::Result<()>;
+    /// What a build put off because it needs the indexes, which are there now; `load` follows.
+    fn complete(_db: &Connection) -> Result<(), ModelError> {
+        Ok(())
+    }
 
-    /// Makes secondary indexes and does what a rebuild put off because it needs them.
-    fn complete(db: &Connection, generation: Generation) -> Result<(), ModelError>;
-
-    /// The changes as they stand at the checkpoint: nothing waits, everything earlier is known.
-    fn load(db: &Connection, generation: Generation, completed: bool) -> rusqlite::Result<Self>;
+    /// The changes as they stand at the checkpoint: nothing waits, everything earlier is known. `completed`: the indexes are
+    /// there, and nothing is put off any more.
+    fn load(db: &Connection, completed: bool) -> rusqlite::Result<Self>;
 
     /// Writes what waits, sorted by key.
-    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError>;
-
-    /// [`Changes::complete`] was done: what was put off until then is done at once from now on.
-    fn set_completed(&mut self) {}
+    fn write(&mut self, db: &Connection) -> Result<(), ModelError>;
 }
 
-/// A table of a read model.
-pub(crate) struct Table {
-    /// Its name without the generation.
-    pub(crate) name: &'static str,
-    /// Its key's columns.
-    pub(crate) key: &'static str,
-}
-
-/// Which build of a read model: its tables' names end in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Which build of a group: its file's name has the number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Generation(pub(crate) u32);
-
-impl Generation {
-    /// The name of a table of this generation. An integer is all that is ever put into a name.
-    pub(crate) fn table(self, name: &'static str) -> String {
-        format!("{name}_g{}", self.0)
-    }
-
-    pub(crate) fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
 
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,6 +104,11 @@ impl Unprojectable {
     pub(crate) fn new(position: Position, reason: impl Into<String>) -> Self {
         Self { position, reason: reason.into() }
     }
+}
+
+/// An event in a stream of another aggregate.
+pub(crate) fn stray(position: Position, event: &str, stream: &StreamId) -> Unprojectable {
+    Unprojectable::new(position, format!("`{event}` stands in the stream {stream}"))
 }
 
 /// Rows that cannot be written.
@@ -157,9 +158,7 @@ pub(crate) trait AnyProjector: fmt::Debug + Send {
     /// Adds what an event changes.
     fn project(&mut self, event: &Recorded) -> Result<(), Unprojectable>;
     /// Writes what waits.
-    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError>;
-    /// See [`Changes::set_completed`].
-    fn set_completed(&mut self);
+    fn write(&mut self, db: &Connection) -> Result<(), ModelError>;
 }
 
 struct ChangesOf<P: Projector>(P::Changes);
@@ -175,12 +174,8 @@ impl<P: Projector> AnyProjector for ChangesOf<P> {
         P::project(event, &mut self.0)
     }
 
-    fn write(&mut self, db: &Connection, generation: Generation) -> Result<(), ModelError> {
-        self.0.write(db, generation)
-    }
-
-    fn set_completed(&mut self) {
-        self.0.set_completed();
+    fn write(&mut self, db: &Connection) -> Result<(), ModelError> {
+        self.0.write(db)
     }
 }
 
@@ -196,13 +191,11 @@ pub(crate) struct ReadModel {
     /// The oldest revision that this program can read and go on with.
     pub(crate) compatible_since: u32,
     /// Its tables.
-    pub(crate) tables: &'static [Table],
-    /// See [`Changes::create`].
-    pub(crate) create: fn(&Connection, Generation) -> rusqlite::Result<()>,
+    pub(crate) tables: &'static [&'static Table],
     /// See [`Changes::complete`].
-    pub(crate) complete: fn(&Connection, Generation) -> Result<(), ModelError>,
+    pub(crate) complete_rows: fn(&Connection) -> Result<(), ModelError>,
     /// See [`Changes::load`].
-    pub(crate) load: fn(&Connection, Generation, bool) -> rusqlite::Result<Box<dyn AnyProjector>>,
+    pub(crate) load: fn(&Connection, bool) -> rusqlite::Result<Box<dyn AnyProjector>>,
 }
 
 impl ReadModel {
@@ -213,20 +206,25 @@ impl ReadModel {
             reads: P::READS,
             compatible_since: P::COMPATIBLE_SINCE,
             tables: P::Changes::TABLES,
-            create: P::Changes::create,
-            complete: P::Changes::complete,
-            load: |db, generation, completed| Ok(Box::new(ChangesOf::<P>(P::Changes::load(db, generation, completed)?))),
+            complete_rows: P::Changes::complete,
+            load: |db, completed| Ok(Box::new(ChangesOf::<P>(P::Changes::load(db, completed)?))),
         }
+    }
+
+    /// Makes its tables.
+    pub(crate) fn create(&self, db: &Connection) -> rusqlite::Result<()> {
+        self.tables.iter().try_for_each(|table| table.create(db))
+    }
+
+    /// Makes its indexes, and does what waited for them.
+    pub(crate) fn complete(&self, db: &Connection) -> Result<(), ModelError> {
+        self.tables.iter().try_for_each(|table| table.create_indexes(db))?;
+        (self.complete_rows)(db)
     }
 
     /// Whether tables of this revision can be read and gone on with.
     pub(crate) fn knows(&self, revision: u32) -> bool {
         (self.compatible_since..=self.revision).contains(&revision)
-    }
-
-    /// Drops the tables of a generation.
-    pub(crate) fn drop_tables(&self, db: &Connection, generation: Generation) -> rusqlite::Result<()> {
-        self.tables.iter().try_for_each(|table| db.execute_batch(&format!("DROP TABLE IF EXISTS {}", generation.table(table.name))))
     }
 }
 
@@ -235,7 +233,6 @@ impl fmt::Debug for ReadModel {
         f.write_str(self.name)
     }
 }
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -247,7 +244,7 @@ mod tests {
     use cauri_event_schemas::{Metadata, StreamVersion};
 
     use super::*;
-    use crate::READ_MODELS;
+    use crate::GROUPS;
 
     fn metadata() -> Metadata {
         let actor = example::text("operator:awa");
@@ -258,8 +255,8 @@ mod tests {
     /// Whether an event, the first of a journal, changes something, or contradicts what should have been before it.
     fn is_read(model: &ReadModel, event: &<Ledger as Kind>::Event) -> bool {
         let db = Connection::open_in_memory().expect("a database");
-        (model.create)(&db, Generation(1)).expect("tables");
-        let mut projector = (model.load)(&db, Generation(1), false).expect("changes");
+        model.create(&db).expect("tables");
+        let mut projector = (model.load)(&db, false).expect("changes");
         let before = format!("{projector:?}");
         let recorded = Recorded {
             position: Position::new(1),
@@ -274,9 +271,9 @@ mod tests {
 
     #[test]
     fn every_projector_reads_the_types_that_it_names_and_no_other() {
-        for model in READ_MODELS {
+        for model in GROUPS.iter().flat_map(|group| group.models) {
             let examples = <Ledger as Kind>::Event::examples();
-            let mut read: Vec<&str> = examples.iter().filter(|event| is_read(&model, event)).map(EventSet::name).collect();
+            let mut read: Vec<&str> = examples.iter().filter(|event| is_read(model, event)).map(EventSet::name).collect();
             read.sort_unstable();
             read.dedup();
             let types = <Ledger as Kind>::Event::types();

@@ -4,7 +4,7 @@
 //! async-graphql 7.1 and 7.2 give fields in the order in which they happened to finish, and leave out those that
 //! failed, whatever their type says (its change 1746). A test here tells when that is mended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use async_graphql::indexmap::IndexMap;
@@ -28,8 +28,8 @@ enum Type {
 }
 
 impl Shape {
-    /// The shape of a validated operation.
-    pub(crate) fn of(document: &ExecutableDocument, operation_name: Option<&str>, registry: &Registry) -> Option<Self> {
+    /// The shape of a validated operation, and the types of the objects in it.
+    pub(crate) fn of(document: &ExecutableDocument, operation_name: Option<&str>, registry: &Registry) -> Option<(Self, BTreeSet<String>)> {
         let mut operations = document.operations.iter();
         let operation: &OperationDefinition = match operation_name {
             None => &operations.next()?.1.node,
@@ -40,7 +40,9 @@ impl Shape {
             OperationType::Mutation => registry.mutation_type.as_deref(),
             OperationType::Subscription => registry.subscription_type.as_deref(),
         };
-        Some(Outline { document, registry }.object(&[&operation.selection_set.node], root?))
+        let mut outline = Outline { document, registry, types: BTreeSet::new() };
+        let shape = outline.object(&[&operation.selection_set.node], root?);
+        Some((shape, outline.types))
     }
 
     /// Completes what was executed.
@@ -135,11 +137,15 @@ impl Failed {
 struct Outline<'a> {
     document: &'a ExecutableDocument,
     registry: &'a Registry,
+    types: BTreeSet<String>,
 }
 
 impl<'a> Outline<'a> {
     /// Selections of one response key are one field of the answer.
-    fn object(&self, sets: &[&'a SelectionSet], type_name: &str) -> Shape {
+    fn object(&mut self, sets: &[&'a SelectionSet], type_name: &str) -> Shape {
+        if !self.types.contains(type_name) {
+            self.types.insert(type_name.to_owned());
+        }
         let mut order: Vec<&'a Name> = Vec::new();
         let mut fields: HashMap<&'a str, Vec<&'a Field>> = HashMap::new();
         for set in sets {
@@ -179,7 +185,7 @@ impl<'a> Outline<'a> {
         }
     }
 
-    fn ty(&self, text: &str, children: &[&'a SelectionSet]) -> Type {
+    fn ty(&mut self, text: &str, children: &[&'a SelectionSet]) -> Type {
         match MetaTypeName::create(text) {
             MetaTypeName::NonNull(inner) => Type::NonNull(Box::new(self.ty(inner, children))),
             MetaTypeName::List(inner) => Type::List(Box::new(self.ty(inner, children))),
@@ -261,7 +267,7 @@ mod tests {
         async fn execute(&self, ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
             let mut response = next.run(ctx, operation_name).await;
             let document = ctx.data_unchecked::<ExecutableDocument>();
-            let shape = Shape::of(document, operation_name, &ctx.schema_env.registry).expect("a shape");
+            let (shape, _) = Shape::of(document, operation_name, &ctx.schema_env.registry).expect("a shape");
             shape.complete(&mut response);
             response
         }

@@ -24,6 +24,8 @@ pub(crate) struct Judged {
     pub(crate) min_positions: Vec<String>,
     /// What its root fields have as `knownAt`, where it is a position.
     pub(crate) known_at: Vec<u64>,
+    /// A root field says `consistent: true`.
+    pub(crate) consistent: bool,
 }
 
 /// Why a document is not even looked at by the library.
@@ -77,10 +79,10 @@ pub(crate) fn judge(query: &str, operation_name: Option<&str>, variables: &Varia
             return Err(QueryError::bad_input(format_args!("the variable `${name}` of type `{ty}` is needed")).into());
         }
     }
-    let mut asked = Asked { document: &document, operation, variables, min_positions: Vec::new(), known_at: Vec::new() };
+    let mut asked = Asked { document: &document, operation, variables, min_positions: Vec::new(), known_at: Vec::new(), consistent: false };
     asked.collect(&operation.selection_set.node);
-    let (kind, min_positions, known_at) = (operation.ty, asked.min_positions, asked.known_at);
-    Ok(Judged { kind, min_positions, known_at, document })
+    let (kind, Asked { min_positions, known_at, consistent, .. }) = (operation.ty, asked);
+    Ok(Judged { kind, min_positions, known_at, consistent, document })
 }
 
 fn at_most(what: &str, found: usize, most: usize) -> Result<(), QueryError> {
@@ -290,6 +292,7 @@ struct Asked<'a> {
     variables: &'a Variables,
     min_positions: Vec<String>,
     known_at: Vec<u64>,
+    consistent: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -312,6 +315,7 @@ impl<'a> Asked<'a> {
             let value = value.node.clone().into_const_with(|variable| self.variable(variable.as_str()).ok_or(()));
             match (name.node.as_str(), value) {
                 ("minPosition", Ok(Value::String(token))) => self.min_positions.push(token),
+                ("consistent", Ok(Value::Boolean(consistent))) => self.consistent |= consistent,
                 ("knownAt", Ok(value)) => self.known_at.extend(position_in(&value)),
                 _ => {}
             }

@@ -20,6 +20,10 @@ pub enum ErrorCode {
     Forbidden,
     /// The read models have not reached the position that was asked for, or its token could not be checked in time; try again.
     PositionNotReached,
+    /// The group of read models in `extensions.group` is being built and answers nothing until it is; try again.
+    ReadModelBuilding,
+    /// A consistent answer was asked for, and a group has gone on that cannot be asked as of where another is; try again.
+    NotConsistent,
     /// The token belongs to another history of the journal, which was restored from an older copy; ask without it.
     OtherHistory,
     /// More than one query may cost; ask for less.
@@ -38,11 +42,13 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::BadUserInput,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::PositionNotReached,
+        Self::ReadModelBuilding,
+        Self::NotConsistent,
         Self::OtherHistory,
         Self::TooComplex,
         Self::TimedOut,
@@ -59,6 +65,8 @@ impl ErrorCode {
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
             Self::PositionNotReached => "POSITION_NOT_REACHED",
+            Self::ReadModelBuilding => "READ_MODEL_BUILDING",
+            Self::NotConsistent => "NOT_CONSISTENT",
             Self::OtherHistory => "OTHER_HISTORY",
             Self::TooComplex => "TOO_COMPLEX",
             Self::TimedOut => "TIMED_OUT",
@@ -75,7 +83,7 @@ impl ErrorCode {
             Self::BadUserInput | Self::TooComplex => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::PositionNotReached | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::PositionNotReached | Self::ReadModelBuilding | Self::NotConsistent | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::OtherHistory => StatusCode::CONFLICT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
@@ -105,6 +113,8 @@ pub enum QueryError {
         wanted: Position,
         /// Where they are.
         reached: Position,
+        /// Which group of them.
+        group: &'static str,
     },
     /// Whether the consistency token is of this history of the journal was not found out in time.
     TokenNotChecked {
@@ -124,8 +134,24 @@ pub enum QueryError {
         /// Where the journal ends.
         head: Position,
     },
-    /// This read model is being built for the first time and has nothing to show yet.
-    NotBuilt(&'static str),
+    /// A group of read models is being built and has nothing to show yet.
+    Building {
+        /// Which one.
+        group: &'static str,
+        /// How far it is.
+        position: Position,
+        /// How far it has to go.
+        head: Position,
+    },
+    /// The answer cannot be as of one position: a group has gone on, and what is asked of it can be asked only as of where it is.
+    NotConsistent {
+        /// Which one.
+        group: &'static str,
+        /// Where it is.
+        position: Position,
+        /// Where the answer would have to be.
+        consistent_at: Position,
+    },
     /// More than one query may cost; the text has the figures.
     TooComplex(String),
     /// It took longer than this.
@@ -159,7 +185,9 @@ impl QueryError {
             Self::ForeignOrigin => ErrorCode::Forbidden,
             Self::NotLetIn(problem) if problem.status() == 403 => ErrorCode::Forbidden,
             Self::NotLetIn(_) => ErrorCode::Unauthenticated,
-            Self::PositionNotReached { .. } | Self::TokenNotChecked { .. } | Self::NotBuilt(_) => ErrorCode::PositionNotReached,
+            Self::PositionNotReached { .. } | Self::TokenNotChecked { .. } => ErrorCode::PositionNotReached,
+            Self::Building { .. } => ErrorCode::ReadModelBuilding,
+            Self::NotConsistent { .. } => ErrorCode::NotConsistent,
             Self::OtherHistory { .. } => ErrorCode::OtherHistory,
             Self::TooComplex(_) => ErrorCode::TooComplex,
             Self::TimedOut(_) => ErrorCode::TimedOut,
@@ -177,8 +205,8 @@ impl QueryError {
             Self::ForeignOrigin => {
                 "pages of this Origin may not open a WebSocket here: the option --cors-origin lists those that may".to_owned()
             }
-            Self::PositionNotReached { wanted, reached } => {
-                format!("the read models are at position {reached}, {wanted} was asked for; try again")
+            Self::PositionNotReached { wanted, reached, group } => {
+                format!("the read models of the group {group} are at position {reached}, {wanted} was asked for; try again")
             }
             Self::TokenNotChecked { wanted, limit } => format!(
                 "the journal did not show within {} s whether the consistency token of position {wanted} belongs to it; try again",
@@ -195,7 +223,13 @@ impl QueryError {
                      the commands whose effects are missing with the same idempotency keys"
                 )
             }
-            Self::NotBuilt(read_model) => format!("the read model {read_model} is being built and has nothing to show yet; try again"),
+            Self::Building { group, position, head } => {
+                format!("the read models of the group {group} are being built, position {position} of {head}; try again")
+            }
+            Self::NotConsistent { group, position, consistent_at } => format!(
+                "the group {group} is at position {position}, and what is asked of it cannot be answered as of {consistent_at}, where \
+                 another is; try again, or ask without `consistent`"
+            ),
             Self::TimedOut(limit) => format!("the query took longer than {} s; ask for less", limit.as_secs_f32()),
             Self::JournalDamaged(position) => {
                 format!("the journal is damaged at position {position}; the operator has to restore it from a copy")
@@ -208,12 +242,23 @@ impl QueryError {
         let mut values = ErrorExtensionValues::default();
         values.set("code", self.code().as_str());
         match self {
-            Self::PositionNotReached { wanted, reached } => {
+            Self::PositionNotReached { wanted, reached, group } => {
                 values.set("wanted", wanted.get());
+                values.set("group", *group);
                 values.set("asOfPosition", reached.get());
                 values.set("lag", wanted.get().saturating_sub(reached.get()));
             }
             Self::TokenNotChecked { wanted, .. } => values.set("wanted", wanted.get()),
+            Self::Building { group, position, head } => {
+                values.set("group", *group);
+                values.set("position", position.get());
+                values.set("head", head.get());
+            }
+            Self::NotConsistent { group, position, consistent_at } => {
+                values.set("group", *group);
+                values.set("position", position.get());
+                values.set("consistentAt", consistent_at.get());
+            }
             Self::OtherHistory { wanted, token, journal, head } => {
                 values.set("wanted", wanted.get());
                 values.set("tokenRoot", token.to_string());
@@ -224,7 +269,6 @@ impl QueryError {
             Self::JournalDamaged(position) => values.set("position", position.get()),
             Self::BadInput(_)
             | Self::ForeignOrigin
-            | Self::NotBuilt(_)
             | Self::TooComplex(_)
             | Self::TimedOut(_)
             | Self::TooManyRequests(_)

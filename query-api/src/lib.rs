@@ -18,6 +18,7 @@ pub mod types;
 mod completion;
 mod cursor;
 mod document;
+mod feed;
 mod http;
 mod page;
 mod roots;
@@ -35,6 +36,7 @@ use cauri_http::auth::token::Verifier;
 use cauri_http::load::{BodyMemory, Pool};
 use cauri_http::origin::Origins;
 use cauri_projections::read::ReadStore;
+use cauri_projections::tail::Tails;
 use tokio::sync::Semaphore;
 
 pub use limits::Limits;
@@ -50,6 +52,8 @@ pub struct QueryState {
     pub reads: ReadStore,
     /// The journal that they are read from: its head, its records, and the notice that it has grown.
     pub store: Arc<dyn EventStore>,
+    /// The decoded tails of that journal.
+    pub tails: Arc<Tails>,
     /// Judges tokens.
     pub verifier: Arc<Verifier>,
     /// What requests may cost.
@@ -62,7 +66,8 @@ impl QueryState {
     /// The state with the default limits.
     #[must_use]
     pub fn new(reads: ReadStore, store: Arc<dyn EventStore>, verifier: Arc<Verifier>) -> Self {
-        Self { reads, store, verifier, limits: Limits::default(), origins: Origins::default() }
+        let tails = Tails::of(store.clone(), 8_192);
+        Self { reads, store, tails, verifier, limits: Limits::default(), origins: Origins::default() }
     }
 }
 
@@ -76,8 +81,8 @@ impl fmt::Debug for QueryState {
 ///
 /// Everything but the page for people needs a token with a role that may read.
 pub fn router(state: QueryState) -> Router {
-    let QueryState { reads, store, verifier, limits, origins } = state;
-    let sources = Sources::new(reads, store, limits);
+    let QueryState { reads, store, tails, verifier, limits, origins } = state;
+    let sources = Sources::new(reads, store, tails, limits);
     let api = Api {
         schema: schema::schema(sources.clone()),
         sources,

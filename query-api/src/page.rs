@@ -54,23 +54,22 @@ impl PageArguments {
 }
 
 /// A page of the schema out of a page of the read store, its cursors marked with the position of the snapshot.
-pub(crate) async fn connection<Row, Node: OutputType>(
+pub(crate) fn connection<Row, Node: OutputType>(
     page: Page<Row>,
     list: &ListDigest,
     more_behind: bool,
     backward: bool,
     scope: &Arc<Scope>,
     node: impl FnMut(Row) -> Node,
-) -> Result<Connection<String, Node, AsOf>, QueryError> {
-    let position = scope.position().await?;
-    connection_known_at(page, list, position, more_behind, backward, scope, node).await
+) -> Connection<String, Node, AsOf> {
+    connection_known_at(page, list, scope.position(), more_behind, backward, scope, node)
 }
 
 /// The same, its cursors marked with another position: what comes behind them stays with what was known there.
 ///
 /// A page that was read backward comes in descending order and leaves in ascending order. `more_behind`: the page
 /// began at a cursor, so there is something on its other side.
-pub(crate) async fn connection_known_at<Row, Node: OutputType>(
+pub(crate) fn connection_known_at<Row, Node: OutputType>(
     page: Page<Row>,
     list: &ListDigest,
     known_at: Position,
@@ -78,15 +77,15 @@ pub(crate) async fn connection_known_at<Row, Node: OutputType>(
     backward: bool,
     scope: &Arc<Scope>,
     mut node: impl FnMut(Row) -> Node,
-) -> Result<Connection<String, Node, AsOf>, QueryError> {
+) -> Connection<String, Node, AsOf> {
     let (previous, next) = if backward { (page.has_next, more_behind) } else { (more_behind, page.has_next) };
-    let as_of_position = scope.position().await?.into();
+    let as_of_position = scope.position().into();
     let mut connection = Connection::with_additional_fields(previous, next, AsOf { as_of_position });
     connection.edges = page.items.into_iter().map(|item| Edge::new(Cursor::encode(known_at, list, &item.cursor), node(item.row))).collect();
     if backward {
         connection.edges.reverse();
     }
-    Ok(connection)
+    connection
 }
 
 #[cfg(test)]

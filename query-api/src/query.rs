@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::connection::Connection;
 use async_graphql::{Context, MergedObject, Object};
-use cauri_projections::read::{AccountFilter, JournalEventFilter};
+use cauri_projections::read::{AccountFilter, JournalEventFilter, ReadSnapshot};
+use cauri_projections::{ACCOUNTS, GroupId};
 
 use crate::cursor::{List, ListDigest};
 use crate::error::QueryError;
@@ -13,12 +14,12 @@ use crate::page::{self, PageArguments};
 use crate::scalars::{AccountAddress, Currency, Position, Stream, Timestamp};
 use crate::scope::{Scope, blocking};
 use crate::types::statement::StatementArguments;
-use crate::types::{self, Account, AccountKind, AccountStatus, AsOf, Balance, Head};
+use crate::types::{self, Account, AccountKind, AccountStatus, AsOf, Balance, GroupPosition, Head};
 use crate::types::{JournalEventConnection, Projection, Rollup, Statement, TrialBalance, journal_event};
 
-/// Every operation is answered out of one snapshot of the read models: all its fields are as of one position, which the answer states (`asOfPosition`, also in the `extensions` of the answer and in the header `Cauri-As-Of-Position`).
+/// Read models stand in groups, each of which is at a position of its own: `accounts`, `entries`, `journal`. An operation reads a group at one moment; while the journal grows, an object inside one of another group may be newer than the object around it, and is never older. The `positions` that were read stand in the `extensions` of the answer and in the header `Cauri-As-Of-Position`, and every object has an `asOfPosition`. With `consistent: true` on a field of the root, all of the answer is as of one position, or it fails with the code `NOT_CONSISTENT`. While a group is being built its fields fail with the code `READ_MODEL_BUILDING`, and all others are answered.
 ///
-/// `minPosition` takes the `position` that the answer of a command carries (or a plain position of this journal): the operation waits until the read models show it, and fails with the code `POSITION_NOT_REACHED` if that takes too long, or if the journal does not show in time whether a token belongs to it. A token belongs to one history of the journal: after the journal was restored from an older copy it fails with the code `OTHER_HISTORY`, where a plain position would be taken for one of the new history. Given on several fields, or in the header `Cauri-Min-Position` as well, the furthest one counts.
+/// `minPosition` takes the `position` that the answer of a command carries (or a plain position of this journal): the operation waits until the read models that it reads show it, and fails with the code `POSITION_NOT_REACHED` if that takes too long, or if the journal does not show in time whether a token belongs to it. A token belongs to one history of the journal: after the journal was restored from an older copy it fails with the code `OTHER_HISTORY`, where a plain position would be taken for one of the new history. Given on several fields, or in the header `Cauri-Min-Position` as well, the furthest one counts.
 #[derive(Debug, Default, MergedObject)]
 #[graphql(name = "Query")]
 pub struct Root(Fields, types::Fields);
@@ -56,6 +57,7 @@ impl Fields {
         ctx: &Context<'_>,
         #[graphql(desc = "Where it stands.")] address: AccountAddress,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Option<Account>, QueryError> {
         Account::find(address.0, scope(ctx)?).await
     }
@@ -76,6 +78,7 @@ impl Fields {
         #[graphql(desc = "How many, 50 unless said otherwise, at most 500.")] first: Option<i32>,
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<AccountConnection, QueryError> {
         let scope = scope(ctx)?;
         let filter = AccountFilter {
@@ -89,8 +92,8 @@ impl Fields {
         let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way(&list)?;
         let (limit, key) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key));
         let more_behind = key.is_some();
-        let found = scope.read(move |snapshot| snapshot.accounts(&filter, key.as_ref(), limit)).await?;
-        page::connection(found, &list, more_behind, false, scope, |row| Account::new(row, scope.clone())).await
+        let (found, scope) = scope.read(&[ACCOUNTS], move |snapshot| snapshot.accounts(&filter, key.as_ref(), limit)).await?;
+        Ok(page::connection(found, &list, more_behind, false, &scope, |row| Account::new(row, scope.clone())))
     }
 
     /// The balance of an account; null if it was not open by `knownAt`. Exact, whatever was dated back later.
@@ -102,6 +105,7 @@ impl Fields {
         #[graphql(desc = "Only what is effective at or before this instant; every effective date if absent.")] as_of: Option<Timestamp>,
         #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Option<Balance>, QueryError> {
         Balance::load(account.0, as_of, known_at, scope(ctx)?).await
     }
@@ -115,9 +119,11 @@ impl Fields {
         #[graphql(desc = "Only what is effective at or before this instant; every effective date if absent.")] as_of: Option<Timestamp>,
         #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Vec<Rollup>, QueryError> {
         let (as_of, known_at) = (as_of.map(|as_of| as_of.0), known_at.map(|known_at| known_at.0));
-        let rows = scope(ctx)?.read(move |snapshot| snapshot.rollup(&prefix.0, as_of, known_at)).await?;
+        let ask = move |snapshot: &ReadSnapshot, known_at| snapshot.rollup(&prefix.0, as_of, known_at);
+        let (rows, _) = scope(ctx)?.read_known(&[ACCOUNTS], known_at, ask).await?;
         Ok(rows.into_iter().map(Rollup).collect())
     }
 
@@ -133,6 +139,7 @@ impl Fields {
         #[graphql(desc = "How many lines, 50 unless said otherwise, at most 500.")] first: Option<i32>,
         #[graphql(desc = "Goes on behind this line.")] after: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Option<Statement>, QueryError> {
         Statement::load(StatementArguments { account, from, to, known_at, first, after }, scope(ctx)?).await
     }
@@ -145,6 +152,7 @@ impl Fields {
         #[graphql(desc = "Only what is effective at or before this instant; every effective date if absent.")] as_of: Option<Timestamp>,
         #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<TrialBalance, QueryError> {
         TrialBalance::load(as_of, known_at, scope(ctx)?).await
     }
@@ -162,6 +170,7 @@ impl Fields {
         #[graphql(desc = "How many from the end or before `before`, instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<JournalEventConnection, QueryError> {
         let (from, stream) = (from.map(|from| from.0), stream.map(|stream| stream.0));
         let filter = JournalEventFilter { from, to: None, stream, event_type };
@@ -173,6 +182,7 @@ impl Fields {
         &self,
         ctx: &Context<'_>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Head, QueryError> {
         let store = scope(ctx)?.sources().store.clone();
         let journal = store.name().to_owned();
@@ -180,23 +190,35 @@ impl Fields {
         Ok(Head { journal, head })
     }
 
-    /// How far each read model is, by name.
+    /// How far each read model is, by group.
     #[graphql(complexity = "10 + list_cost(10, child_complexity)")]
     async fn projections(
         &self,
         ctx: &Context<'_>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Vec<Projection>, QueryError> {
-        let rows = scope(ctx)?.read(|snapshot| snapshot.projections()).await?;
+        let reads = scope(ctx)?.sources().reads.clone();
+        let rows = blocking(move || reads.projections()).await??;
         Ok(rows.into_iter().map(Projection).collect())
     }
 
-    /// The position that this answer is as of.
-    async fn as_of_position(
+    /// The position that each group of read models shows at this moment; one that is being built is not in the list.
+    async fn positions(
         &self,
         ctx: &Context<'_>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
-    ) -> Result<Position, QueryError> {
-        Ok(scope(ctx)?.position().await?.into())
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
+    ) -> Result<Vec<GroupPosition>, QueryError> {
+        let scope = scope(ctx)?;
+        let mut positions = Vec::with_capacity(GroupId::ALL.len());
+        for group in GroupId::ALL {
+            match scope.read(&[group], |_| Ok(())).await {
+                Ok(((), scope)) => positions.push(GroupPosition { group: group.name(), position: scope.position().into() }),
+                Err(QueryError::Building { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(positions)
     }
 }

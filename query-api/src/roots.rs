@@ -137,16 +137,21 @@ mod tests {
             let position = Position::new(1);
             let root = store.root_at(position).expect("a journal").expect("a position of it");
             let dir = tempfile::tempdir().expect("a folder");
-            let runner = Runner::start(store.clone(), &dir.path().join("reads.sqlite"), RunnerConfig::default()).expect("a runner");
-            let reads = runner.read_store().expect("a read store");
+            let runner = Runner::start(store.clone(), &dir.path().join("reads"), RunnerConfig::default()).expect("a runner");
+            let reads = runner.read_store();
             let limits = Limits { position_wait: Duration::from_millis(200), ..Limits::default() };
             let token = ConsistencyToken::new("ledger", &Head { position, root });
-            Self { sources: Sources::new(reads, store, limits), token, _runner: runner, _dir: dir }
+            Self {
+                sources: Sources::new(reads, store.clone(), cauri_projections::tail::Tails::of(store, 8_192), limits),
+                token,
+                _runner: runner,
+                _dir: dir,
+            }
         }
 
         async fn ask(&self) -> Response {
-            let plan = Plan::new(vec![self.token.to_string()], Vec::new());
-            let request = Request::new("{ asOfPosition }").data(self.sources.scope()).data(plan);
+            let plan = Plan::new(vec![self.token.to_string()], Vec::new(), false);
+            let request = Request::new("{ positions { position } }").data(self.sources.scope()).data(plan);
             let answer = tokio::time::timeout(Duration::from_secs(20), schema(self.sources.clone()).execute(request)).await;
             answer.expect("an answer, or an error")
         }

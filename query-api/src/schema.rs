@@ -1,5 +1,6 @@
 //! The schema, and what happens around the execution of every operation.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,17 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_graphql::async_trait::async_trait;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
 use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::{EmptyMutation, Response, SDLExportOptions, Schema, ServerError, ValidationResult, Value};
+use async_graphql::{EmptyMutation, Name, Response, SDLExportOptions, Schema, ServerError, ValidationResult, Value};
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_event_schemas::Position;
+use cauri_projections::GroupId;
 
 use crate::completion::Shape;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::query::Root;
 use crate::scalars::position::position_in_text;
-use crate::scope::{Scope, Sources};
+use crate::scope::{Demands, Scope, Sources};
 use crate::subscription::Subscription;
+use crate::types;
 
 /// The schema of Cauri's queries. There are no mutations: commands go to the command API.
 pub type CauriSchema = Schema<Root, EmptyMutation, Subscription>;
@@ -43,12 +46,14 @@ pub(crate) struct Plan {
     pub(crate) min_positions: Vec<String>,
     /// Positions that it asks to know; it has to wait for those, too.
     pub(crate) known_at: Vec<u64>,
+    /// All of the answer is to be as of one position.
+    pub(crate) consistent: bool,
     begun: AtomicBool,
 }
 
 impl Plan {
-    pub(crate) fn new(min_positions: Vec<String>, known_at: Vec<u64>) -> Arc<Self> {
-        Arc::new(Self { min_positions, known_at, begun: AtomicBool::new(false) })
+    pub(crate) fn new(min_positions: Vec<String>, known_at: Vec<u64>, consistent: bool) -> Arc<Self> {
+        Arc::new(Self { min_positions, known_at, consistent, begun: AtomicBool::new(false) })
     }
 
     /// Whether execution began: only then has an answer a `data`, even if it is null.
@@ -127,19 +132,30 @@ impl Extension for Conductor {
     async fn execute(&self, ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
         let (Some(plan), Some(scope)) = (ctx.data_opt::<Arc<Plan>>(), ctx.data_opt::<Arc<Scope>>()) else {
             // An event of a subscription: it waited by itself.
-            return run(ctx, operation_name, next).await;
+            let outlined = outlined(ctx, operation_name);
+            return run(ctx, operation_name, next, outlined).await;
         };
-        if let Err(error) = wait(plan, scope).await {
+        let outlined = outlined(ctx, operation_name);
+        let types = outlined.as_ref().map(|(_, types)| types);
+        let mut groups: Vec<GroupId> =
+            types.into_iter().flatten().flat_map(|name| types::groups(name).unwrap_or_default()).copied().collect();
+        groups.sort_unstable();
+        groups.dedup();
+        if let Err(error) = wait(plan, scope, groups).await {
             return Response::from_errors(vec![error.into_server_error()]);
         }
         plan.begun.store(true, Ordering::Release);
         let limit = scope.sources().limits.query_time;
-        let mut response = match tokio::time::timeout(limit, run(ctx, operation_name, next)).await {
+        let mut response = match tokio::time::timeout(limit, run(ctx, operation_name, next, outlined)).await {
             Ok(response) => response,
             Err(_) => Response::from_errors(vec![QueryError::TimedOut(limit).into_server_error()]),
         };
-        if let Some((position, root)) = scope.head_if_read() {
-            response.extensions.insert("asOfPosition".into(), Value::from(position.get()));
+        if let Some((position, root)) = scope.furthest().await {
+            let positions = scope.positions().await.into_iter().map(|(group, position)| {
+                let fields = [("group", Value::from(group.name())), ("position", Value::from(position.get()))];
+                Value::Object(fields.into_iter().map(|(name, value)| (Name::new(name), value)).collect())
+            });
+            response.extensions.insert("positions".into(), Value::List(positions.collect()));
             let sources = scope.sources();
             let root = match root {
                 Some(root) => Some(root),
@@ -158,21 +174,31 @@ impl Extension for Conductor {
     }
 }
 
-async fn run(ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
+/// The shape of the answer, and the types of the objects in it.
+type Outlined = (Shape, BTreeSet<String>);
+
+fn outlined(ctx: &ExtensionContext<'_>, operation_name: Option<&str>) -> Option<Outlined> {
+    ctx.data_opt::<Outline>().and_then(|outline| Shape::of(&outline.0, operation_name, &ctx.schema_env.registry))
+}
+
+async fn run(ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>, outlined: Option<Outlined>) -> Response {
     let mut response = next.run(ctx, operation_name).await;
-    let shape = ctx.data_opt::<Outline>().and_then(|outline| Shape::of(&outline.0, operation_name, &ctx.schema_env.registry));
-    if let Some(shape) = shape {
+    if let Some((shape, _)) = outlined {
         shape.complete(&mut response);
     }
     response
 }
 
-async fn wait(plan: &Plan, scope: &Scope) -> Result<(), QueryError> {
+async fn wait(plan: &Plan, scope: &Scope, groups: Vec<GroupId>) -> Result<(), QueryError> {
     let sources = scope.sources();
-    let Wanted { furthest: Some(furthest), tokens } = plan.wanted(sources.store.name())? else { return Ok(()) };
+    let Wanted { furthest, tokens } = plan.wanted(sources.store.name())?;
+    let demands = Demands { groups, min_position: furthest.unwrap_or_default(), consistent: plan.consistent };
     let looked = furthest_of(&tokens);
-    let beyond = in_time(sources, looked, sources.beyond(tokens)).await?;
-    let reached = scope.wait_for(furthest).await;
+    let beyond = if tokens.is_empty() { Vec::new() } else { in_time(sources, looked, sources.beyond(tokens)).await? };
+    let reached = scope.demand(demands).await;
+    if beyond.is_empty() {
+        return reached;
+    }
     // Beyond the head: either the journal has grown by now, or it is shorter than it once was.
     let looked = furthest_of(&beyond);
     in_time(sources, looked, async {
@@ -214,9 +240,9 @@ mod tests {
 
     #[test]
     fn the_furthest_position_counts() {
-        let plan = Plan::new(vec!["3".into(), "5".into()], vec![4]);
+        let plan = Plan::new(vec!["3".into(), "5".into()], vec![4], false);
         let furthest = |plan: &Plan| plan.wanted("ledger").map(|wanted| wanted.furthest);
         assert_eq!(furthest(&plan), Ok(Some(Position::new(5))));
-        assert_eq!(furthest(&Plan::new(Vec::new(), Vec::new())), Ok(None));
+        assert_eq!(furthest(&Plan::new(Vec::new(), Vec::new(), false)), Ok(None));
     }
 }

@@ -1,24 +1,34 @@
-//! The scope of one answer: one snapshot of the read store, opened when first needed, shared by every field.
+//! The scope of one answer: moments of the groups of read models that it reads, each opened when first needed.
 //!
-//! Every object of the schema carries the scope that it was read in, so that whatever is asked of it next is read
-//! in the same snapshot: all of an answer is as of one position.
+//! Every object of the schema carries the scope that it was read in. What is asked of it next is read at a moment that is no
+//! older than the one that the object was read at, so that an object never names what its own answer does not show yet. As long
+//! as the journal stands still that is one moment a group; while it grows, an object inside one of another group may be newer
+//! than the object around it.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use cauri_domain::ids::AccountAddress;
 use cauri_event_schemas::Position;
 use cauri_event_store::consistency::RootPart;
 use cauri_event_store::{Corruption, EventStore, OwnedRecord, StoreError};
-use cauri_projections::read::{AccountRow, Interrupter, ReadError, ReadSnapshot, ReadStore};
+use cauri_projections::read::{AccountRow, GroupSnapshot, Interrupter, ReadError, ReadSnapshot, ReadStore};
+use cauri_projections::tail::Tails;
+use cauri_projections::{ACCOUNTS, GroupId, JOURNAL};
 use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::cursor;
 use crate::error::QueryError;
+use crate::feed::EntryFeed;
 use crate::limits::Limits;
 use crate::roots::KnownRoots;
+
+/// How long groups are looked at again until they are at one position, for a consistent answer.
+const ALIGNING: Duration = Duration::from_millis(250);
 
 /// Where answers come from; one for the whole API.
 #[derive(Clone)]
@@ -27,6 +37,7 @@ pub(crate) struct Sources {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) limits: Limits,
     pub(crate) roots: Arc<KnownRoots>,
+    pub(crate) entries: Arc<EntryFeed>,
     turns: Arc<Semaphore>,
     live: Arc<Semaphore>,
     looks: Arc<Semaphore>,
@@ -39,9 +50,9 @@ impl fmt::Debug for Sources {
 }
 
 impl Sources {
-    pub(crate) fn new(reads: ReadStore, store: Arc<dyn EventStore>, limits: Limits) -> Self {
+    pub(crate) fn new(reads: ReadStore, store: Arc<dyn EventStore>, tails: Arc<Tails>, limits: Limits) -> Self {
         let [turns, live, looks] = [limits.queries, limits.live, limits.looks].map(|most| Arc::new(Semaphore::new(most)));
-        Self { reads, store, limits, roots: Arc::default(), turns, live, looks }
+        Self { reads, store, limits, roots: Arc::default(), entries: EntryFeed::new(tails), turns, live, looks }
     }
 
     /// A turn to look into the journal outside of a query. It goes along with the looking and ends with it.
@@ -49,137 +60,292 @@ impl Sources {
         self.looks.clone().acquire_owned().await.map_err(QueryError::internal)
     }
 
-    /// A new scope of a query, whose snapshot is not open yet.
+    /// A new scope of a query, which has opened nothing yet.
     pub(crate) fn scope(&self) -> Arc<Scope> {
-        self.scope_with(&self.turns)
+        self.scope_with(&self.turns, Position::ZERO)
     }
 
-    /// A new scope of an event of a subscription.
-    pub(crate) fn live_scope(&self) -> Arc<Scope> {
-        self.scope_with(&self.live)
+    /// A new scope of an event of a subscription, which shows at least this position.
+    pub(crate) fn live_scope(&self, position: Position) -> Arc<Scope> {
+        self.scope_with(&self.live, position)
     }
 
-    fn scope_with(&self, turns: &Arc<Semaphore>) -> Arc<Scope> {
-        let window = Arc::new(Window { sources: self.clone(), turns: turns.clone(), opened: OnceCell::new() });
-        let accounts = DataLoader::with_cache(AccountLoader(window.clone()), tokio::spawn, HashMapCache::default());
+    fn scope_with(&self, turns: &Arc<Semaphore>, floor: Position) -> Arc<Scope> {
+        let moments = Arc::new(Moments {
+            sources: self.clone(),
+            turns: turns.clone(),
+            turn: OnceCell::new(),
+            opened: Mutex::default(),
+            demands: OnceCell::new(),
+        });
+        let accounts = DataLoader::with_cache(AccountLoader(moments.clone()), tokio::spawn, HashMapCache::default());
         let records = DataLoader::with_cache(RecordLoader(self.store.clone()), tokio::spawn, HashMapCache::default());
-        Arc::new(Scope { window, accounts, records })
+        Arc::new(Scope { answer: Arc::new(Answer { moments, accounts, records }), floor, as_of: floor })
     }
 }
 
-/// The scope of one answer.
+/// Where an object of an answer was read.
+#[derive(Clone)]
 pub(crate) struct Scope {
-    window: Arc<Window>,
+    answer: Arc<Answer>,
+    /// What is read next is no older than this.
+    floor: Position,
+    /// What was read last is as of this position.
+    as_of: Position,
+}
+
+/// What all objects of an answer share.
+struct Answer {
+    moments: Arc<Moments>,
     accounts: DataLoader<AccountLoader, HashMapCache>,
     records: DataLoader<RecordLoader, HashMapCache>,
 }
 
 impl Scope {
-    /// Asks the snapshot, on a thread that may block.
-    pub(crate) async fn read<T, F>(&self, ask: F) -> Result<T, QueryError>
+    /// Asks moments of these groups, on a thread that may block: the answer, and the scope of what it names. What the first
+    /// group names is in the others.
+    pub(crate) async fn read<T, F>(&self, groups: &[GroupId], ask: F) -> Result<(T, Arc<Self>), QueryError>
     where
         T: Send + 'static,
         F: FnOnce(&ReadSnapshot) -> Result<T, ReadError> + Send + 'static,
     {
-        self.window.read(ask).await
+        let (value, positions) = self.answer.moments.read(groups, self.floor, true, ask).await?;
+        Ok((value, self.at(&positions)))
     }
 
-    /// The position that everything in this scope is as of. Opens the snapshot if nothing did yet.
-    pub(crate) async fn position(&self) -> Result<Position, QueryError> {
-        Ok(self.window.opened().await?.position)
+    /// The same for a question that can be asked as known at a position: the one that was asked for, or the one that a
+    /// consistent answer is as of.
+    pub(crate) async fn read_known<T, F>(
+        &self,
+        groups: &[GroupId],
+        known_at: Option<Position>,
+        ask: F,
+    ) -> Result<(T, Arc<Self>), QueryError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&ReadSnapshot, Option<Position>) -> Result<T, ReadError> + Send + 'static,
+    {
+        let known_at = known_at.or(self.answer.moments.consistent_at());
+        let (value, positions) = self.answer.moments.read(groups, self.floor, false, move |snapshot| ask(snapshot, known_at)).await?;
+        Ok((value, self.at(&positions)))
     }
 
-    /// The same with the journal's root there, if a snapshot was opened at all. The root is absent where the read models
-    /// do not keep it.
-    pub(crate) fn head_if_read(&self) -> Option<(Position, Option<RootPart>)> {
-        self.window.opened.get().map(|opened| (opened.position, opened.root))
+    /// The scope of what was read at these positions.
+    fn at(&self, positions: &[Position]) -> Arc<Self> {
+        let as_of = positions.first().copied().unwrap_or(self.as_of);
+        let floor = positions.iter().copied().max().unwrap_or_default().max(self.floor);
+        Arc::new(Self { answer: self.answer.clone(), floor, as_of })
+    }
+
+    /// The position that what carries this scope is as of.
+    pub(crate) fn position(&self) -> Position {
+        self.as_of
     }
 
     /// An account, read together with the others that are asked for at the same moment.
-    pub(crate) async fn account(&self, address: AccountAddress) -> Result<Option<AccountRow>, QueryError> {
-        self.accounts.load_one(address).await
+    pub(crate) async fn account(&self, address: AccountAddress) -> Result<Option<(AccountRow, Arc<Self>)>, QueryError> {
+        let found = self.answer.accounts.load_one(AccountAt { address, floor: self.floor }).await?;
+        Ok(found.map(|(row, position)| (row, self.at(&[position]))))
     }
 
     /// A record of the journal, read together with the others that are asked for at the same moment.
     pub(crate) async fn record(&self, position: Position) -> Result<Arc<OwnedRecord>, QueryError> {
-        let record = self.records.load_one(RecordAt(position)).await?;
+        let record = self.answer.records.load_one(RecordAt(position)).await?;
         record.ok_or_else(|| QueryError::internal(format_args!("the journal has no record at {position}, which the read models list")))
     }
 
-    /// The journal itself.
+    /// Where answers come from.
     pub(crate) fn sources(&self) -> &Sources {
-        &self.window.sources
+        &self.answer.moments.sources
     }
 
-    /// Waits until the read models show `wanted`, as long as the limits allow, and opens the snapshot there.
-    pub(crate) async fn wait_for(&self, wanted: Position) -> Result<(), QueryError> {
-        let Sources { reads, limits, .. } = &self.window.sources;
-        // The answer is not asked for: the snapshot itself is what has to show the position.
-        reads.wait_for(wanted, limits.position_wait).await;
-        // Execution, which has its own bound, has not begun: without one here the turn to read would be waited for for ever.
-        let opened = tokio::time::timeout(limits.query_time, self.position()).await;
-        let reached = opened.unwrap_or(Err(QueryError::TimedOut(limits.query_time)))?;
-        if reached < wanted { Err(QueryError::PositionNotReached { wanted, reached }) } else { Ok(()) }
+    /// What the answer has to show: waits for the groups that it reads, as long as the limits allow.
+    pub(crate) async fn demand(&self, demands: Demands) -> Result<(), QueryError> {
+        self.answer.moments.demand(demands).await
+    }
+
+    /// What was read so far: each group with every position that it was read at, in order.
+    pub(crate) async fn positions(&self) -> Vec<(GroupId, Position)> {
+        let opened = self.answer.moments.opened.lock().await;
+        let mut positions: Vec<(GroupId, Position)> = opened.iter().map(|moment| (moment.group, moment.position)).collect();
+        positions.sort_unstable();
+        positions
+    }
+
+    /// The furthest position that was read, with the journal's root there; the root is absent where the read models do not keep
+    /// it.
+    pub(crate) async fn furthest(&self) -> Option<(Position, Option<RootPart>)> {
+        let opened = self.answer.moments.opened.lock().await;
+        opened.iter().max_by_key(|moment| moment.position).map(|moment| (moment.position, moment.root))
     }
 }
 
-/// What scope and loaders share: the snapshot.
-struct Window {
+/// What an operation asks of the moments that it is answered at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Demands {
+    /// The groups that it is known to read.
+    pub(crate) groups: Vec<GroupId>,
+    /// Everything up to here is shown.
+    pub(crate) min_position: Position,
+    /// All groups are read as of one position.
+    pub(crate) consistent: bool,
+}
+
+/// What scope and loaders share: the moments.
+struct Moments {
     sources: Sources,
     turns: Arc<Semaphore>,
-    opened: OnceCell<Opened>,
+    /// A query has one turn, however many groups it reads.
+    turn: OnceCell<Arc<OwnedSemaphorePermit>>,
+    opened: Mutex<Vec<Moment>>,
+    demands: OnceCell<Met>,
 }
 
-struct Opened {
+/// Demands that were met.
+struct Met {
+    min_position: Position,
+    consistent_at: Option<Position>,
+}
+
+/// One moment of one group.
+#[derive(Clone)]
+struct Moment {
+    group: GroupId,
     position: Position,
     root: Option<RootPart>,
-    snapshot: Arc<Mutex<Held>>,
+    held: Arc<Mutex<Held>>,
 }
 
 /// The snapshot with the turn that it was opened in. A query that was given up may be reading for another moment: the
 /// turn ends with the reading.
 struct Held {
-    snapshot: ReadSnapshot,
-    _turn: OwnedSemaphorePermit,
+    snapshot: Option<GroupSnapshot>,
+    _turn: Arc<OwnedSemaphorePermit>,
 }
 
-impl Window {
-    async fn opened(&self) -> Result<&Opened, QueryError> {
-        let open = || async {
-            let turn = self.turns.clone().acquire_owned().await.map_err(QueryError::internal)?;
-            let reads = self.sources.reads.clone();
-            let open = move || {
-                let snapshot = reads.snapshot()?;
-                let root = snapshot.root()?;
-                Ok::<_, ReadError>((snapshot, root))
-            };
-            let (snapshot, root) = blocking(open).await??;
-            let (position, root) = (snapshot.position(), root.as_ref().map(RootPart::of));
-            Ok(Opened { position, root, snapshot: Arc::new(Mutex::new(Held { snapshot, _turn: turn })) })
-        };
-        self.opened.get_or_try_init(open).await
+impl Moments {
+    fn consistent_at(&self) -> Option<Position> {
+        self.demands.get().and_then(|met| met.consistent_at)
     }
 
-    async fn read<T, F>(&self, ask: F) -> Result<T, QueryError>
+    async fn demand(&self, demands: Demands) -> Result<(), QueryError> {
+        let Demands { mut groups, min_position, consistent } = demands;
+        if groups.is_empty() {
+            // What no read model knows is asked of the journal itself.
+            groups.push(JOURNAL);
+        }
+        let limits = self.sources.limits;
+        let until = Instant::now() + limits.position_wait;
+        if min_position > Position::ZERO {
+            // The answer is not asked for: the moment itself is what has to show the position.
+            self.sources.reads.wait_for(&groups, min_position, limits.position_wait).await;
+        }
+        let opening = async {
+            for group in &groups {
+                self.moment(*group, min_position, Duration::ZERO).await?;
+            }
+            Ok::<_, QueryError>(())
+        };
+        if min_position > Position::ZERO || consistent {
+            // Execution, which has its own bound, has not begun: without one here the turn to read would be waited for for ever.
+            tokio::time::timeout(limits.query_time, opening).await.unwrap_or(Err(QueryError::TimedOut(limits.query_time)))?;
+        }
+        let consistent_at = if consistent { self.align(&groups, until.min(Instant::now() + ALIGNING)).await? } else { None };
+        // Each operation has one plan.
+        let _ = self.demands.set(Met { min_position, consistent_at });
+        Ok(())
+    }
+
+    /// Looks again until all groups are at one position, for a while; the least of their positions.
+    async fn align(&self, groups: &[GroupId], until: Instant) -> Result<Option<Position>, QueryError> {
+        loop {
+            let (least, furthest) = {
+                let opened = self.opened.lock().await;
+                let positions = || opened.iter().map(|moment| moment.position);
+                (positions().min(), positions().max())
+            };
+            let (Some(least), Some(furthest)) = (least, furthest) else { return Ok(None) };
+            if least == furthest || Instant::now() >= until {
+                return Ok(Some(least));
+            }
+            self.sources.reads.wait_for(groups, furthest, until - Instant::now()).await;
+            self.opened.lock().await.clear();
+            for group in groups {
+                self.moment(*group, least, Duration::ZERO).await?;
+            }
+        }
+    }
+
+    /// The oldest moment of a group that shows `floor`, opened if there is none.
+    async fn moment(&self, group: GroupId, floor: Position, patience: Duration) -> Result<Moment, QueryError> {
+        let mut opened = self.opened.lock().await;
+        if let Some(moment) = opened.iter().find(|moment| moment.group == group && moment.position >= floor) {
+            return Ok(moment.clone());
+        }
+        let take_turn = || async { self.turns.clone().acquire_owned().await.map(Arc::new).map_err(QueryError::internal) };
+        let turn = self.turn.get_or_try_init(take_turn).await?.clone();
+        if floor > Position::ZERO && !patience.is_zero() {
+            self.sources.reads.wait_for(&[group], floor, patience).await;
+        }
+        let reads = self.sources.reads.clone();
+        let snapshot = blocking(move || reads.group(group)).await??;
+        let position = snapshot.position();
+        if position < floor {
+            return Err(QueryError::PositionNotReached { wanted: floor, reached: position, group: group.name() });
+        }
+        let root = snapshot.root().as_ref().map(RootPart::of);
+        let moment = Moment { group, position, root, held: Arc::new(Mutex::new(Held { snapshot: Some(snapshot), _turn: turn })) };
+        opened.push(moment.clone());
+        Ok(moment)
+    }
+
+    /// Asks moments of these groups; where each of them is. `as_it_is`: it can be asked only as of where it is.
+    async fn read<T, F>(&self, groups: &[GroupId], floor: Position, as_it_is: bool, ask: F) -> Result<(T, Vec<Position>), QueryError>
     where
         T: Send + 'static,
         F: FnOnce(&ReadSnapshot) -> Result<T, ReadError> + Send + 'static,
     {
-        // The task waits for its turn, not a thread: fields of one query would otherwise use the threads up.
-        let snapshot = self.opened().await?.snapshot.clone();
-        let held = snapshot.clone().lock_owned().await;
-        let mut reading = Reading { interrupter: Some(held.snapshot.interrupter()?), _snapshot: snapshot };
-        let answer = blocking(move || ask(&held.snapshot)).await;
+        let met = self.demands.get();
+        let mut floor = floor.max(met.map_or(Position::ZERO, |met| met.min_position));
+        let mut moments: Vec<Moment> = Vec::with_capacity(groups.len());
+        for group in groups {
+            let moment = self.moment(*group, floor, self.sources.limits.position_wait).await?;
+            if let Some(at) = met.and_then(|met| met.consistent_at).filter(|at| as_it_is && *at != moment.position) {
+                return Err(QueryError::NotConsistent { group: group.name(), position: moment.position, consistent_at: at });
+            }
+            // What the first group names must be in the next.
+            floor = floor.max(moment.position);
+            moments.push(moment);
+        }
+        let positions = moments.iter().map(|moment| moment.position).collect();
+        // Always in the same order, so that nobody waits for each other.
+        moments.sort_unstable_by_key(|moment| (moment.group, moment.position));
+        let mut held = Vec::with_capacity(moments.len());
+        for moment in &moments {
+            // The task waits for its turn, not a thread: fields of one query would otherwise use the threads up.
+            held.push(moment.held.clone().lock_owned().await);
+        }
+        let snapshots: Option<Vec<GroupSnapshot>> = held.iter_mut().map(|held| held.snapshot.take()).collect();
+        let snapshot = ReadSnapshot::of(snapshots.ok_or_else(|| QueryError::internal("a reading of this answer has panicked"))?);
+        let mut reading = Reading { interrupter: Some(snapshot.interrupter()?), _moments: moments };
+        let work = move || {
+            let answer = ask(&snapshot);
+            for (held, snapshot) in held.iter_mut().zip(snapshot.into_groups()) {
+                held.snapshot = Some(snapshot);
+            }
+            answer
+        };
+        let answer = blocking(work).await;
         reading.interrupter = None;
-        Ok(answer??)
+        Ok((answer??, positions))
     }
 }
 
 /// A reading in progress. Dropped before it ended, because the query was given up, it is stopped.
 struct Reading {
     interrupter: Option<Interrupter>,
-    /// Kept until the interrupter is gone: the connection must not be somebody else's by then.
-    _snapshot: Arc<Mutex<Held>>,
+    /// Kept until the interrupter is gone: the connections must not be somebody else's by then.
+    _moments: Vec<Moment>,
 }
 
 impl Drop for Reading {
@@ -198,8 +364,8 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 impl From<ReadError> for QueryError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NotBuilt { read_model } => Self::NotBuilt(read_model),
-            ReadError::NotReached { asked, position } => Self::PositionNotReached { wanted: asked, reached: position },
+            ReadError::Building { group, position, head } => Self::Building { group, position, head },
+            ReadError::NotReached { asked, position, group } => Self::PositionNotReached { wanted: asked, reached: position, group },
             ReadError::InvalidCursor => cursor::invalid(),
             ReadError::Damaged(_) | ReadError::Failure(_) => Self::internal(error),
         }
@@ -223,22 +389,38 @@ impl From<Corruption> for QueryError {
     }
 }
 
-/// Reads all accounts that one answer names at a moment in one go.
-struct AccountLoader(Arc<Window>);
+/// The key of an account: its address, and what the moment that it is read at must show.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct AccountAt {
+    address: AccountAddress,
+    floor: Position,
+}
 
-impl Loader<AccountAddress> for AccountLoader {
-    type Value = AccountRow;
+/// Reads all accounts that one answer names at a moment in one go.
+struct AccountLoader(Arc<Moments>);
+
+impl Loader<AccountAt> for AccountLoader {
+    type Value = (AccountRow, Position);
     type Error = QueryError;
 
-    async fn load(&self, addresses: &[AccountAddress]) -> Result<HashMap<AccountAddress, AccountRow>, QueryError> {
-        let mut addresses = addresses.to_vec();
-        // Neighbours in the table are neighbours on its pages.
-        addresses.sort_unstable();
-        let find = move |snapshot: &ReadSnapshot| {
-            let found = addresses.into_iter().map(|address| Ok(snapshot.account(&address)?.map(|row| (address, row))));
-            found.filter_map(Result::transpose).collect()
-        };
-        self.0.read(find).await
+    async fn load(&self, keys: &[AccountAt]) -> Result<HashMap<AccountAt, (AccountRow, Position)>, QueryError> {
+        let mut by_floor: HashMap<Position, Vec<AccountAddress>> = HashMap::new();
+        for AccountAt { address, floor } in keys {
+            by_floor.entry(*floor).or_default().push(address.clone());
+        }
+        let mut found = HashMap::with_capacity(keys.len());
+        for (floor, mut addresses) in by_floor {
+            // Neighbours in the table are neighbours on its pages.
+            addresses.sort_unstable();
+            let find = move |snapshot: &ReadSnapshot| {
+                let found = addresses.into_iter().map(|address| Ok(snapshot.account(&address)?.map(|row| (address, row))));
+                found.filter_map(Result::transpose).collect::<Result<Vec<_>, ReadError>>()
+            };
+            let (rows, positions) = self.0.read(&[ACCOUNTS], floor, true, find).await?;
+            let position = positions.first().copied().unwrap_or(floor);
+            found.extend(rows.into_iter().map(|(address, row)| (AccountAt { address, floor }, (row, position))));
+        }
+        Ok(found)
     }
 }
 

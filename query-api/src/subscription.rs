@@ -1,20 +1,23 @@
 //! The root of every subscription: entries as they become visible.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, Subscription as GraphqlSubscription};
-use cauri_domain::entry::EntryEvent;
-use cauri_domain::ids::{AccountAddress as Address, EntryId};
+use cauri_domain::ids::AccountAddress as Address;
 use cauri_domain::ledger::Ledger;
-use cauri_event_schemas::ledger::{Event, StreamId};
+use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position as Place, StreamVersion};
 use cauri_event_store::{CheckedBatch, EventStore, StoreError, Unreadable};
+use cauri_projections::ENTRIES;
+use cauri_projections::read::EntryRow;
 use futures::Stream;
 use futures::stream;
 use tokio::sync::watch;
 
 use crate::error::QueryError;
+use crate::feed::{Found, NewEntry, Subscribed};
 use crate::scalars::{AccountAddress, Position};
 use crate::scope::{Sources, blocking};
 use crate::types::Entry;
@@ -50,7 +53,7 @@ impl Subscription {
             None => {
                 let (reads, turn) = (sources.reads.clone(), sources.look().await?);
                 let position = move || {
-                    let position = reads.snapshot().map(|snapshot| snapshot.position());
+                    let position = reads.group(ENTRIES).map(|entries| entries.position());
                     drop(turn);
                     position
                 };
@@ -58,7 +61,8 @@ impl Subscription {
             }
         };
         let gate = ctx.data_opt::<Gate>().cloned();
-        let feed = Feed { sources, gate, account: account.map(|account| account.0), next, found: VecDeque::new() };
+        let subscribed = sources.entries.subscribe(&*sources.store);
+        let feed = Feed { sources, subscribed, gate, account: account.map(|account| account.0), next, found: VecDeque::new() };
         // An error ends the stream: going on behind it would lose an entry.
         Ok(stream::unfold(Some(feed), |feed| async {
             let mut feed = feed?;
@@ -87,12 +91,13 @@ impl Gate {
 /// snapshot and no turn, and costs no memory.
 struct Feed {
     sources: Sources,
+    subscribed: Subscribed,
     gate: Option<Gate>,
     account: Option<Address>,
     /// The first position of the journal that was not looked at yet.
     next: Place,
     /// Entries that were found in the journal and not shown yet.
-    found: VecDeque<(Place, EntryId)>,
+    found: VecDeque<Arc<NewEntry>>,
 }
 
 impl Feed {
@@ -101,21 +106,47 @@ impl Feed {
             if let Some(gate) = &mut self.gate {
                 gate.open().await;
             }
-            if let Some((position, id)) = self.found.pop_front() {
-                self.wait_until_shown(position).await?;
-                // Each entry has a scope of its own, opened now and closed when the entry was sent.
-                let scope = self.sources.live_scope();
-                let entry = Entry::load(id, &scope).await?;
-                return entry.ok_or_else(|| {
-                    QueryError::internal(format_args!("the read models do not show the entry {id} of position {position}"))
-                });
+            if let Some(new) = self.found.pop_front() {
+                self.wait_until_shown(new.position).await?;
+                // Whoever shows it first reads its row for all others.
+                let (row, position) = new.row.get_or_try_init(|| self.read(&new)).await?;
+                // Each entry has a scope of its own, which opens what is asked of it and is closed when the entry was sent.
+                return Ok(Entry::new(row.clone(), self.sources.live_scope(*position)));
             }
             self.look().await?;
         }
     }
 
-    /// Looks for entries in what the journal has by now, or waits until it has more.
+    async fn read(&self, new: &NewEntry) -> Result<(EntryRow, Place), QueryError> {
+        let (id, position) = (new.id, new.position);
+        let (row, scope) = self.sources.live_scope(position).read(&[ENTRIES], move |snapshot| snapshot.entry(id)).await?;
+        let row =
+            row.ok_or_else(|| QueryError::internal(format_args!("the read models do not show the entry {id} of position {position}")))?;
+        Ok((row, scope.position()))
+    }
+
+    /// Takes the next entry that it wants, or waits until there may be one.
     async fn look(&mut self) -> Result<(), QueryError> {
+        let account = self.account.as_ref();
+        match self.subscribed.find(self.next, |new| account.is_none_or(|account| new.touches(account))) {
+            Found::Entry(new) => {
+                self.next = new.position.next();
+                self.found.push_back(new);
+                Ok(())
+            }
+            Found::NoneUpTo(looked_to) => {
+                self.next = self.next.max(looked_to.next());
+                let has_more = self.subscribed.changed(LONGEST_SLEEP).await;
+                // More was announced, but does not come: the journal itself says why.
+                let head = self.sources.store.follow().head().position;
+                if has_more || head < self.next { Ok(()) } else { self.look_into_the_journal().await }
+            }
+            Found::NotKept => self.look_into_the_journal().await,
+        }
+    }
+
+    /// Looks for entries in what the journal has by now, or waits until it has more.
+    async fn look_into_the_journal(&mut self) -> Result<(), QueryError> {
         // Subscribed before looking: what is appended in between wakes it.
         let mut heads = self.sources.store.follow().subscribe();
         let (store, account, from) = (self.sources.store.clone(), self.account.clone(), self.next);
@@ -129,7 +160,7 @@ impl Feed {
         let stood_still = seen.next == self.next;
         self.next = seen.next;
         // It was empty, or nothing would have been looked for; so nothing is copied.
-        self.found = seen.found.into();
+        self.found = seen.found.into_iter().map(Arc::new).collect();
         if stood_still {
             // Both outcomes mean: look again.
             let _ = tokio::time::timeout(LONGEST_SLEEP, heads.changed()).await;
@@ -140,14 +171,14 @@ impl Feed {
     async fn wait_until_shown(&self, wanted: Place) -> Result<(), QueryError> {
         let reads = &self.sources.reads;
         let mut reached = Place::ZERO;
-        while !reads.wait_for(wanted, STANDSTILL).await {
+        while !reads.wait_for(&[ENTRIES], wanted, STANDSTILL).await {
             let asked = reads.clone();
-            let position = blocking(move || asked.snapshot().map(|snapshot| snapshot.position())).await??;
+            let position = blocking(move || asked.group(ENTRIES).map(|entries| entries.position())).await??;
             if position >= wanted {
                 break;
             }
             if position <= reached {
-                return Err(QueryError::PositionNotReached { wanted, reached: position });
+                return Err(QueryError::PositionNotReached { wanted, reached: position, group: ENTRIES.name() });
             }
             reached = position;
         }
@@ -156,7 +187,7 @@ impl Feed {
 }
 
 struct Seen {
-    found: Vec<(Place, EntryId)>,
+    found: Vec<NewEntry>,
     next: Place,
 }
 
@@ -187,32 +218,17 @@ fn find(block: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Res
         }
         seen.next = record.position().next();
         let envelope = record.envelope()?;
-        let Ok(StreamId::Entry(id)) = envelope.stream.parse() else { continue };
-        if envelope.version == StreamVersion::new(1) && (account.is_none() || touches(&record, account)?) {
-            seen.found.push((record.position(), id));
+        if envelope.version != StreamVersion::new(1) || !matches!(envelope.stream.parse(), Ok(StreamId::Entry(_))) {
+            continue;
         }
+        let new = record.decode::<Ledger>()?.iter().find_map(NewEntry::of);
+        seen.found.extend(new.filter(|new| account.is_none_or(|account| new.touches(account))));
     }
     Ok(())
 }
 
-/// Whether the entry that this record writes has a transfer with the account.
-fn touches(record: &cauri_event_store::Record<'_>, account: Option<&Address>) -> Result<bool, Unreadable> {
-    let touched = record.decode::<Ledger>()?.into_iter().any(|recorded| {
-        // An entry begins with one of these two.
-        let transfers = match &recorded.event {
-            Event::Entry(EntryEvent::Posted(posted)) => &posted.transfers,
-            Event::Entry(EntryEvent::Held(held)) => &held.transfers,
-            _ => return false,
-        };
-        transfers.iter().any(|transfer| Some(&transfer.debit) == account || Some(&transfer.credit) == account)
-    });
-    Ok(touched)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use cauri_domain::LedgerCommand;
     use cauri_engine::{CommandEnvelope, Engine, EngineConfig, Mode};
     use cauri_event_store::memory::MemoryStore;
@@ -249,7 +265,7 @@ mod tests {
             next = seen.next;
             found.extend(seen.found);
         }
-        let positions: Vec<u64> = found.iter().map(|(position, _)| position.get()).collect();
+        let positions: Vec<u64> = found.iter().map(|new| new.position.get()).collect();
         assert_eq!(positions, (3..3 + 3 * AHEAD as u64).collect::<Vec<_>>(), "each entry once, in order");
     }
 }

@@ -113,7 +113,7 @@ async fn the_token_of_an_answer_is_one_that_the_api_takes() {
     let ledger = busy();
     ledger.shown().await;
     let api = ledger.api();
-    let asked = api.ask("{ asOfPosition head { token } }").await;
+    let asked = api.ask("{ positions { position } head { token } }").await;
     let tokens = [asked.body["extensions"]["position"].clone(), asked.data()["head"]["token"].clone()];
     ledger.post("a:b", "world", 1);
     ledger.shown().await;

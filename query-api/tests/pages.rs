@@ -326,7 +326,10 @@ async fn no_connection_and_no_argument_of_one_is_missing_from_these_tests() {
     let fields = |of: &Value| of["fields"].as_array().cloned().unwrap_or_default();
     let arguments = |of: &Value| -> Vec<String> {
         let names = of["args"].as_array().into_iter().flatten().filter_map(|argument| argument["name"].as_str());
-        names.filter(|name| !["first", "after", "last", "before", "minPosition", "knownAt"].contains(name)).map(str::to_owned).collect()
+        names
+            .filter(|name| !["first", "after", "last", "before", "minPosition", "knownAt", "consistent"].contains(name))
+            .map(str::to_owned)
+            .collect()
     };
     let lists = lists();
     let all = lists.iter().map(|list| list.query.as_str()).collect::<String>();

@@ -21,16 +21,20 @@ async fn an_answer_says_its_position_in_the_body_the_extensions_and_a_header() {
     ledger.shown().await;
     let answer = ledger
         .api()
-        .ask("{ asOfPosition account(address: \"a:b\") { asOfPosition balance { asOfPosition knownAt } } accounts { asOfPosition } head { position token } }")
+        .ask("{ positions { group position } account(address: \"a:b\") { asOfPosition balance { asOfPosition knownAt } } accounts { asOfPosition } head { position token } }")
         .await;
     let data = answer.data();
-    for place in
-        ["/asOfPosition", "/account/asOfPosition", "/account/balance/asOfPosition", "/account/balance/knownAt", "/accounts/asOfPosition"]
-    {
+    for place in [
+        "/positions/0/position",
+        "/account/asOfPosition",
+        "/account/balance/asOfPosition",
+        "/account/balance/knownAt",
+        "/accounts/asOfPosition",
+    ] {
         assert_eq!(data.pointer(place), Some(&json!(2)), "{place}");
     }
     assert_eq!(answer.as_of_position(), 2);
-    assert_eq!(answer.headers["cauri-as-of-position"], "2");
+    assert_eq!(answer.headers["cauri-as-of-position"], "accounts=2, entries=2, journal=2");
     assert_eq!(answer.body["extensions"]["position"], json!(ledger.consistency_token(Position::new(2))));
     assert_eq!(data["head"], json!({ "position": 2, "token": ledger.consistency_token(Position::new(2)) }));
 }
@@ -81,7 +85,7 @@ async fn a_position_that_is_not_reached_in_time_is_an_error_with_the_lag() {
     assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "POSITION_NOT_REACHED"));
     assert_eq!(answer.headers["retry-after"], "1");
     let extensions = &answer.body["errors"][0]["extensions"];
-    assert_eq!(extensions, &json!({ "code": "POSITION_NOT_REACHED", "wanted": 3, "asOfPosition": 1, "lag": 2 }));
+    assert_eq!(extensions, &json!({ "code": "POSITION_NOT_REACHED", "wanted": 3, "group": "accounts", "asOfPosition": 1, "lag": 2 }));
     assert!(answer.body.get("data").is_none());
 
     // What is to be known at a position has to be seen as well; without either the answer comes at once.
@@ -129,7 +133,7 @@ async fn all_of_an_answer_is_as_of_one_position_while_the_ledger_moves() {
         })
     };
     let api = ledger.api();
-    let query = "{ one: balance(account: \"a:b\") { ...B } two: balance(account: \"world\") { ...B }
+    let query = "{ one: balance(account: \"a:b\", consistent: true) { ...B } two: balance(account: \"world\") { ...B }
         three: account(address: \"a:b\") { asOfPosition balance { ...B } entries(last: 1) { asOfPosition edges { node { position } } } }
         trialBalance { asOfPosition sums { debits { amount } credits { amount } } } }
         fragment B on Balance { asOfPosition posted { amount } }";
@@ -166,7 +170,7 @@ async fn a_query_that_waits_for_a_position_waits_for_its_turn_to_read_no_longer_
     // As if others had all turns for ever.
     let limits = Limits { queries: 0, query_time: Duration::from_millis(200), ..Limits::default() };
     let api = ledger.api_with(limits);
-    for query in ["{ asOfPosition }", "{ head(minPosition: \"1\") { position } }"] {
+    for query in ["{ positions { position } }", "{ head(minPosition: \"1\") { position } }"] {
         let answer = tokio::time::timeout(Duration::from_secs(20), api.ask(query)).await.expect("an answer, or an error");
         assert_eq!(answer.code(), "TIMED_OUT", "{query}: {}", answer.body);
     }

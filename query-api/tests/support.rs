@@ -1,5 +1,6 @@
 //! A whole deployment in one process: journal in memory, engine, read models in a file, query API, tokens.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -25,6 +26,7 @@ use cauri_http::auth::jwks::{Jwks, JwksSource};
 use cauri_http::auth::role::Role;
 use cauri_http::auth::token::{Trust, Verifier};
 use cauri_http::origin::Origins;
+use cauri_projections::GroupId;
 use cauri_projections::read::{ProjectionState, ReadStore};
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_query_api::{Limits, QueryState};
@@ -95,7 +97,7 @@ impl Ledger {
     /// Starts the read models' runner, and waits until each of them has something to show, even if it is nothing.
     pub fn resume_projecting(&mut self) {
         let runner = Runner::start(self.store.clone(), &self.path(), RunnerConfig::default()).expect("a runner");
-        let built = || runner.status().read_models.iter().all(|model| model.state == ProjectionState::Live);
+        let built = || runner.status().read_models().all(|model| model.state == ProjectionState::Live);
         for _ in 0..3_000 {
             if built() {
                 break;
@@ -114,7 +116,7 @@ impl Ledger {
     /// A read store; one that polls, so that it outlives the runner.
     pub fn reads(&self) -> ReadStore {
         match &self.runner {
-            Some(runner) => runner.read_store().expect("a read store"),
+            Some(runner) => runner.read_store(),
             None => ReadStore::open(&self.path()).expect("a read store"),
         }
     }
@@ -140,7 +142,7 @@ impl Ledger {
 
     /// Waits until the read models show everything.
     pub async fn shown(&self) {
-        assert!(self.reads().wait_for(self.head(), Duration::from_secs(30)).await, "the read models do not catch up");
+        assert!(self.reads().wait_for(&GroupId::ALL, self.head(), Duration::from_secs(30)).await, "the read models do not catch up");
     }
 
     pub fn api(&self) -> Api {
@@ -251,8 +253,12 @@ impl Answer {
         self.body["errors"][0]["message"].as_str().unwrap_or_else(|| panic!("no error in {}", self.body))
     }
 
+    /// The position that all groups were read at.
     pub fn as_of_position(&self) -> u64 {
-        self.body["extensions"]["asOfPosition"].as_u64().unwrap_or_else(|| panic!("no position in {}", self.body))
+        let positions = self.body["extensions"]["positions"].as_array().unwrap_or_else(|| panic!("no positions in {}", self.body));
+        let positions: BTreeSet<u64> = positions.iter().filter_map(|read| read["position"].as_u64()).collect();
+        assert_eq!(positions.len(), 1, "{}", self.body);
+        positions.into_iter().next().unwrap_or_default()
     }
 }
 

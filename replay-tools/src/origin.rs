@@ -50,6 +50,11 @@ pub(crate) struct Replayed {
 }
 
 impl Origin {
+    /// The directory of the journal's read models.
+    pub(crate) fn read_models(&self) -> PathBuf {
+        self.data.join("read-models").join(&self.journal)
+    }
+
     /// The journal's directory.
     pub(crate) fn directory(&self) -> PathBuf {
         journal_directory(&self.data, &self.journal)

@@ -245,7 +245,7 @@ fn compare_read_models(journal: &dyn Journal, wanted: &Wanted, audit: &mut Audit
         Some(_) if audit.kind() == Some(JournalKind::Market) => notes.not_applicable.push((Check::ReadModels, "a market has none")),
         Some(path) => {
             let mut found = Findings::default();
-            let note = read_models::check(path, journal, wanted.show_progress, &mut found);
+            let note = read_models::check(path, journal, None, wanted.show_progress, &mut found);
             notes.notes.push((Check::ReadModels, note));
             audit.findings.append(found);
         }

@@ -29,6 +29,7 @@ use cauri_event_schemas::ledger::{Event, StreamId};
 use cauri_event_store::embedded::EmbeddedStore;
 use cauri_event_store::memory::MemoryStore;
 use cauri_event_store::{EventStore, Head, Snapshot};
+use cauri_projections::GroupId;
 use cauri_projections::read::ReadStore;
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_replay_tools::Check;
@@ -282,13 +283,13 @@ fn busy_desk() -> Desk {
 fn project(desk: &Desk, store: Arc<dyn EventStore>) {
     let path = read_store(desk);
     let runner = Runner::start(store.clone(), &path, RunnerConfig::default()).unwrap();
-    assert!(runner.read_store().unwrap().wait_for_blocking(store.head().unwrap().position, Duration::from_secs(30)));
+    assert!(runner.read_store().wait_for_blocking(&GroupId::ALL, store.head().unwrap().position, Duration::from_secs(30)));
     runner.stop();
     ReadStore::open(&path).unwrap();
 }
 
 fn read_store(desk: &Desk) -> std::path::PathBuf {
-    desk.path("data/read-models/ledger.sqlite")
+    desk.path("data/read-models/ledger")
 }
 
 fn audit(desk: &Desk) -> Report {
@@ -328,7 +329,7 @@ fn tables_with(file: &rusqlite::Connection, column: &str) -> Vec<String> {
 #[test]
 fn read_models_a_row_was_changed_by_hand() {
     let desk = busy_desk();
-    let file = rusqlite::Connection::open(read_store(&desk)).unwrap();
+    let file = rusqlite::Connection::open(read_store(&desk).join("accounts.1.sqlite")).unwrap();
     let tables = tables_with(&file, "credits_posted");
     assert!(!tables.is_empty());
     for table in &tables {
@@ -344,8 +345,11 @@ fn read_models_ahead_of_the_journal() {
     let (code, _, errors) = desk.run("cauri-replay export DESK/older.jsonl --data DESK/data --to 20");
     assert_eq!(code, 0, "{errors}");
     assert_eq!(desk.run("cauri-replay import DESK/older.jsonl --data DESK/older").0, 0);
-    std::fs::create_dir_all(desk.path("older/read-models")).unwrap();
-    std::fs::copy(read_store(&desk), desk.path("older/read-models/ledger.sqlite")).unwrap();
+    std::fs::create_dir_all(desk.path("older/read-models/ledger")).unwrap();
+    for file in std::fs::read_dir(read_store(&desk)).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), desk.path("older/read-models/ledger").join(file.file_name())).unwrap();
+    }
     let (code, out, _) = desk.run("cauri-replay verify --data DESK/older");
     assert!(code == 1 && out.contains("read_models at position 21") && out.contains("the journal ends at 20"), "{out}");
     assert_eq!(desk.run("cauri-replay verify --data DESK/older --no-read-models").0, 0);

@@ -36,7 +36,7 @@ impl Served {
         let token = issuer.issue("bench", &[Role::Operator], Duration::from_secs(3_600)).expect("a token");
         let keys = Jwks::load(JwksSource::from(issuer.jwks_path())).expect("keys");
         let verifier = Arc::new(Verifier::new(keys, &Trust::default()));
-        let state = ApiState::new(bench.engine.clone(), verifier, HttpLimits::default(), Vec::new());
+        let state = ApiState::new(bench.engine.clone(), verifier, HttpLimits::default(), Vec::new(), Box::new(|_| Ok(())));
         Self { address: runtime.block_on(serve(cauri_command_api::router(state))), token }
     }
 }

@@ -8,6 +8,7 @@ use cauri_engine::{EngineConfig, MAX_COMMANDS};
 use cauri_event_schemas::Position;
 use cauri_event_store::EventStore;
 use cauri_event_store::embedded::EmbeddedStore;
+use cauri_projections::GroupId;
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_replay_tools::verify::{Wanted, verify_directory};
 use sha2::{Digest, Sha256};
@@ -47,9 +48,9 @@ pub fn run() {
             Subject::new("rebuild", "events/s", || {
                 let models = tempfile::tempdir().expect("a directory");
                 let (store, start) = (open(), Instant::now());
-                let runner = Runner::start(store, &models.path().join("ledger.sqlite"), RunnerConfig::default()).expect("a runner");
-                let reads = runner.read_store().expect("a read store");
-                assert!(reads.wait_for_blocking(events, Duration::from_secs(600)), "not caught up");
+                let runner = Runner::start(store, &models.path().join("ledger"), RunnerConfig::default()).expect("a runner");
+                let reads = runner.read_store();
+                assert!(reads.wait_for_blocking(&GroupId::ALL, events, Duration::from_secs(600)), "not caught up");
                 let took = start.elapsed();
                 runner.stop();
                 measure::rate(events.get() as usize, took)

@@ -18,7 +18,7 @@ pub fn run() {
     let a_second = measure::number("BENCH_SOAK_RATE", 20_000);
     let mut bench = Bench::with_accounts(10_000, EngineConfig::default());
     let models = tempfile::tempdir().expect("a directory");
-    let runner = Runner::start(bench.store.clone(), &models.path().join("ledger.sqlite"), RunnerConfig::default()).expect("a runner");
+    let runner = Runner::start(bench.store.clone(), &models.path().join("ledger"), RunnerConfig::default()).expect("a runner");
     println!(
         "\n### Soak: {a_second} entries a second for {seconds} s, read models following\n\n| after | entries | resident MB | read models behind |\n|---|---|---|---|"
     );
@@ -32,7 +32,7 @@ pub fn run() {
         let due = Duration::from_millis(100) * tick as u32;
         std::thread::sleep(due.saturating_sub(start.elapsed()));
         if tick % (seconds * 10 / 6).max(1) == 0 {
-            let behind = runner.status().read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
+            let behind = runner.status().read_models().map(|model| model.lag_events).max().unwrap_or(0);
             println!("| {} s | {entries} | {:.0} | {behind} |", start.elapsed().as_secs(), crate::memory::resident() as f64 / 1e6);
         }
     }

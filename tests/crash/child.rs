@@ -35,7 +35,7 @@ pub fn work(dir: &Path, seed: u64, round: u64, time: Option<Duration>) {
     let end = time.map(|time| Instant::now() + time);
     let store = Arc::new(EmbeddedStore::open_with(&dir.join("data/journal"), "ledger", INDEX).expect("a store"));
     let engine = Engine::start(store.clone(), config()).expect("an engine");
-    let runner = Runner::start(store, &dir.join("data/read.sqlite"), RunnerConfig::default()).expect("a runner");
+    let runner = Runner::start(store, &dir.join("data/read"), RunnerConfig::default()).expect("a runner");
     let diaries = dir.join("diary");
     let mut pen = Pen::new(&diaries, &format!("{round:05}-opening"));
     // In every round: what is open already is a replay.

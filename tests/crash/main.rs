@@ -24,6 +24,7 @@ use cauri_event_schemas::ledger::Recorded;
 use cauri_event_store::conformance::material;
 use cauri_event_store::embedded::EmbeddedStore;
 use cauri_event_store::{EventStore, Unreadable};
+use cauri_projections::GroupId;
 use cauri_projections::digest::digest_of_replay;
 use cauri_projections::runner::{Runner, RunnerConfig};
 use cauri_tests::checker::{Checker, Submission};
@@ -166,9 +167,9 @@ impl Test {
         let head = store.head().expect("a head").position;
         let rebuilt = digest_of_replay(events(&*store), head).expect("a replay");
 
-        let runner = Runner::start(store, &left.join("read.sqlite"), RunnerConfig::default()).expect("a runner");
-        let reading = runner.read_store().expect("a read store");
-        assert!(reading.wait_for_blocking(head, LONG), "the read models do not catch up: {:?}", runner.status());
+        let runner = Runner::start(store, &left.join("read"), RunnerConfig::default()).expect("a runner");
+        let reading = runner.read_store();
+        assert!(reading.wait_for_blocking(&GroupId::ALL, head, LONG), "the read models do not catch up: {:?}", runner.status());
         let moment = reading.snapshot().expect("a moment");
         for expected in rebuilt {
             let found = moment.digest(expected.name).expect("a digest").expect("a read model");

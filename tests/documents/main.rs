@@ -72,7 +72,8 @@ fn the_reference_of_event_types_is_the_code() {
     let of_ledger = <Ledger as Kind>::Event::types();
     for known in event_types() {
         let is_of_ledger = of_ledger.iter().any(|own| own.name == known.name);
-        let models = read_models().filter(|(_, reads)| is_of_ledger && reads.contains(known.name)).map(|(name, _)| format!("`{name}`"));
+        let models =
+            read_models().filter(|model| is_of_ledger && model.reads.contains(known.name)).map(|model| format!("`{}`", model.name));
         let models: Vec<String> = models.collect();
         let what = known.description.trim();
         writeln!(page, "| `{}` | {} | {what} | {} |", known.name, known.version, models.join(", ")).expect("a string");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
+use cauri_projections::GroupId;
 use cauri_projections::read::{AccountFilter, Cursor, EntryFilter, ReadError};
 use cauri_projections::runner::{Runner, RunnerConfig};
 
@@ -18,9 +19,9 @@ fn a_changed_cursor_is_refused_or_goes_on_somewhere_in_its_list() {
     write_with_engine(Arc::new(store.clone()), 200);
     let directory = tempfile::tempdir().expect("a directory");
     let head = store.head().expect("a head").position;
-    let runner = Runner::start(Arc::new(store), &directory.path().join("read.sqlite"), RunnerConfig::default()).expect("a runner");
-    let reads = runner.read_store().expect("a read store");
-    assert!(reads.wait_for_blocking(head, Duration::from_secs(60)), "{:?}", runner.status());
+    let runner = Runner::start(Arc::new(store), &directory.path().join("read"), RunnerConfig::default()).expect("a runner");
+    let reads = runner.read_store();
+    assert!(reads.wait_for_blocking(&GroupId::ALL, head, Duration::from_secs(60)), "{:?}", runner.status());
     let moment = reads.snapshot().expect("a moment");
     let (every_entry, every_account) = (EntryFilter::default(), AccountFilter::default());
     let entries = moment.entries(&every_entry, None, 20, false).expect("entries");

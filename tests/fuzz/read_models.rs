@@ -8,6 +8,7 @@ use std::time::Duration;
 use cauri_event_schemas::Position;
 use cauri_event_store::EventStore;
 use cauri_event_store::memory::MemoryStore;
+use cauri_projections::GroupId;
 use cauri_projections::read::{AccountFilter, EntryFilter, ReadStore};
 use cauri_projections::runner::{Runner, RunnerConfig};
 
@@ -16,21 +17,28 @@ use crate::journals::write_with_engine;
 use crate::mutation::changed_pages;
 
 #[test]
-fn a_changed_file_of_read_models_is_refused_or_answers() {
+fn a_changed_file_of_read_models_is_built_anew_or_answers() {
     let store = MemoryStore::exclusive("ledger");
     write_with_engine(Arc::new(store.clone()), 200);
     let head = store.head().expect("a head").position;
     let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("read.sqlite");
+    let path = directory.path().join("read");
     let runner = Runner::start(Arc::new(store.clone()), &path, RunnerConfig::default()).expect("a runner");
-    assert!(runner.read_store().expect("a read store").wait_for_blocking(head, Duration::from_secs(60)), "{:?}", runner.status());
+    assert!(runner.read_store().wait_for_blocking(&GroupId::ALL, head, Duration::from_secs(60)), "{:?}", runner.status());
     runner.stop();
     drop(runner);
-    let file = std::fs::read(&path).expect("a file");
+    let names: Vec<std::ffi::OsString> =
+        std::fs::read_dir(&path).expect("a directory").map(|file| file.expect("a file").file_name()).collect();
+    let original = path;
     cases(120, |random| {
         let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("read.sqlite");
-        std::fs::write(&path, changed_pages(random, &file)).expect("a file");
+        let path = directory.path().join("read");
+        std::fs::create_dir(&path).expect("a directory");
+        let changed = random.usize(..names.len());
+        for (index, name) in names.iter().enumerate() {
+            let file = std::fs::read(original.join(name)).expect("a file");
+            std::fs::write(path.join(name), if index == changed { changed_pages(random, &file) } else { file }).expect("a file");
+        }
         if random.bool() {
             // Beside the runner, which may find the damage and stop.
             let Ok(runner) = Runner::start(Arc::new(store.clone()), &path, RunnerConfig::default()) else { return };
@@ -53,6 +61,7 @@ fn ask(path: &std::path::Path, head: Position) {
         }
     }
     let _ = moment.entries(&EntryFilter::default(), None, 100, true);
-    let _ = moment.trial_balance(None, None);
-    let _ = moment.projections();
+    let _ = moment.trial_balance(None, None, None, 100);
+    let _ = moment.trial_balance_sums(None, None);
+    let _ = reads.projections();
 }

@@ -34,6 +34,7 @@ const SUITES: &[(&str, &str, &str, &str, &str)] = &[
     ("recovery", "engine/tests/behaviour/recovery.rs", "behaviour", "recovery::a_snapshot_and_the_tail", CAURI),
     ("sharing", "engine/tests/behaviour/sharing.rs", "behaviour", "sharing::engines_that_collide", CAURI),
     ("read", "projections/src/read/tests.rs", "lib", "read::tests::", PROPTEST),
+    ("sums", "projections/src/accounts/tests.rs", "lib", "accounts::tests::", PROPTEST),
     ("lists", "projections/tests/read_models/lists.rs", "read_models", "lists::", CAURI),
     ("hot", "projections/tests/read_models/hot_account.rs", "read_models", "hot_account::", CAURI),
     ("rebuild", "projections/tests/read_models/rebuild.rs", "read_models", "rebuild::", CAURI),

@@ -113,13 +113,13 @@ impl Operation {
         if self.permission.is_some() {
             statuses.extend([400, 401, 403, 429]);
         }
-        if self.path.contains('{') && self.method == "get" {
+        if self.path.contains('{') && (self.method == "get" || self.is_of_service()) {
             statuses.push(404);
         }
         if self.is_command() {
             statuses.extend([408, 412, 413, 415, 422, 504]);
         }
-        if self.is_of_service() {
+        if self.is_of_service() && !matches!(self.body, Body::None) {
             statuses.extend([408, 409, 413, 415]);
         }
         statuses.extend([500, 503]);

@@ -8,7 +8,7 @@ use crate::command::commands;
 use crate::examples::{BEN, FEES, FLOAT, RECEIVABLE, key, moves};
 use crate::readiness::Readiness;
 use crate::routes::bulk::{BulkAnswer, NDJSON};
-use crate::routes::{AcceptGap, GapAnswer, HISTORIES, HeadAnswer};
+use crate::routes::{AcceptGap, GapAnswer, HISTORIES, HeadAnswer, RebuildAnswer};
 
 /// Every operation: those of the commands as they are declared, then the others.
 pub(super) fn operations() -> Vec<Operation> {
@@ -94,6 +94,24 @@ pub(super) fn operations() -> Vec<Operation> {
                 "Accept a leap of the clock",
                 "For a `clock_gap`: the clock is ahead of the last record or of the time that passed, and it is right. State what the time is, from \
                  another source than this server; the clock is accepted if it reads the same within five minutes. Who accepted what goes to the log.",
+            )
+        },
+        Operation {
+            method: "post",
+            permission: Some(Permission::Administer),
+            target: Some(("name", "The read model, such as `accounts`.", |_| Some(json!({ "type": "string" })))),
+            success: vec![(202, "It is being built anew, or was already.", Reply::Json(shape::<RebuildAnswer>))],
+            examples: vec![
+                Example::new("rebuild", 202, "The accounts and what stands in their group are built anew").with(("name", "accounts")),
+                Example::new("rebuild_of_nothing", 404, "There is no such read model").with(("name", "ledgers")),
+            ],
+            ..Operation::get(
+                "rebuildReadModel",
+                "/v1/read_models/{name}/rebuild",
+                "service",
+                "Build a read model anew",
+                "With the others of its group, beside the live ones: these answer until the new ones have caught up, their digests are \
+                 known, and they take the place. `projections` in GraphQL shows how far they are.",
             )
         },
         Operation {

@@ -10,11 +10,13 @@ mod head;
 mod health;
 mod history;
 pub mod journal;
+mod read_models;
 
 pub use clock::{AcceptGap, GapAnswer};
 pub use head::HeadAnswer;
 pub(crate) use history::{History, HistoryDeclaration};
 pub use history::{StreamEvent, StreamHistory};
+pub use read_models::RebuildAnswer;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -54,6 +56,7 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
     histories(command::routes(Router::new()))
         .route("/v1/bulk", post(bulk::submit))
         .route("/v1/clock/accept-gap", post(clock::accept_gap))
+        .route("/v1/read_models/{name}/rebuild", post(read_models::rebuild))
         .route("/v1/head", get(head::head))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -58,7 +58,7 @@ async fn the_page_may_load_its_own_scripts_and_nothing_else() {
 #[tokio::test]
 async fn a_panic_is_a_500_and_the_next_request_is_served() {
     let api = Api::shop().await;
-    let state = ApiState::new(api.engine.clone(), verifier(), HttpLimits::default(), Vec::new());
+    let state = ApiState::new(api.engine.clone(), verifier(), HttpLimits::default(), Vec::new(), Box::new(|_| Ok(())));
     let others = Router::new().route("/boom", get(|| async { panic!("the secret is swordfish") as &'static str }));
     let api = Api { router: router_with(state, others), ..api };
     let answer = api.get("/boom").send().await.expect_problem(500, "internal", "");
@@ -104,7 +104,7 @@ async fn one_subject_has_so_many_requests_at_a_time_and_others_are_answered() {
     let mut api = Api::shop().await;
     let keys = cauri_http::auth::jwks::Jwks::load(crate::support::key_set()).expect("keys");
     let verifier = std::sync::Arc::new(Verifier::new(keys, &Default::default()).with_requests_per_subject(2));
-    let state = ApiState::new(api.engine.clone(), verifier, HttpLimits::default(), Vec::new());
+    let state = ApiState::new(api.engine.clone(), verifier, HttpLimits::default(), Vec::new(), Box::new(|_| Ok(())));
     api.router = cauri_command_api::router(state);
     let silent = [0, 1].map(|_| api.post("/v1/entries").text("application/json", silence()).send());
     let others = async {

@@ -86,7 +86,14 @@ impl Api {
         let mut config = EngineConfig { clock: Arc::new(clock.clone()), ..EngineConfig::for_store(&*seen) };
         configure(&mut config);
         let engine = Engine::start(seen, config).unwrap();
-        let state = ApiState::new(engine.clone(), verifier(), limits, checks);
+        let state = ApiState::new(
+            engine.clone(),
+            verifier(),
+            limits,
+            checks,
+            // As a node has it: `accounts` is a read model.
+            Box::new(|name| if name == "accounts" { Ok(()) } else { Err(format!("`{name}` is not a read model: accounts")) }),
+        );
         Self { router: router(state), engine, store, clock }
     }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use cauri_engine::{Mode, Outcome};
 use cauri_event_schemas::Position;
 use cauri_http::auth::role::Role;
+use cauri_projections::GroupId;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
@@ -153,10 +154,10 @@ pub fn books(node: &Node) -> Result<Books, Box<dyn Error>> {
 
 /// Waits until the read models show everything; how far behind they were, and how long it took.
 fn catch_up(node: &Node, position: Position) -> Result<(u64, Duration), Box<dyn Error>> {
-    let lag = || node.runner.status().read_models.iter().map(|model| model.lag_events).max().unwrap_or(0);
+    let lag = || node.runner.status().read_models().map(|model| model.lag_events).max().unwrap_or(0);
     let (behind, began) = (lag(), Instant::now());
     let bar = bar(behind, "events for the read models");
-    while !node.reads.wait_for_blocking(position, Duration::from_millis(100)) {
+    while !node.reads.wait_for_blocking(&GroupId::ALL, position, Duration::from_millis(100)) {
         bar.set_position(behind.saturating_sub(lag()));
         if began.elapsed() > CATCH_UP {
             return Err(format!("the read models are still {} events behind after {} s", lag(), CATCH_UP.as_secs()).into());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cauri_domain::money::Currency;
 use cauri_event_store::Head;
-use cauri_projections::read::{ReadError, ReadSnapshot, TrialBalance};
+use cauri_projections::read::{MAX_PAGE, ReadError, ReadSnapshot, TrialBalanceRow};
 
 use super::day::Kind;
 
@@ -68,23 +68,31 @@ impl Report {
 /// # Errors
 /// When the read models cannot be read.
 pub fn groups(snapshot: &ReadSnapshot) -> Result<Vec<Group>, ReadError> {
-    let TrialBalance { rows, .. } = snapshot.trial_balance(None, None)?;
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-    for row in rows.into_iter().filter(|row| row.currency == Currency::XOF) {
-        let address = row.address.as_str();
-        let segments: Vec<&str> = address.split(':').collect();
-        let name = match segments.as_slice() {
-            ["providers", _, last] => format!("providers:*:{last}"),
-            [first @ ("customers" | "merchants"), _, last] => format!("{first}:*:{last}"),
-            [first, second, ..] => format!("{first}:{second}"),
-            _ => address.to_owned(),
-        };
-        let group = groups.entry(name.clone()).or_insert_with(|| Group { name, accounts: 0, debits: 0, credits: 0 });
-        group.accounts += 1;
-        group.debits += i128::from(row.debits_minor);
-        group.credits += i128::from(row.credits_minor);
+    let mut after = None;
+    loop {
+        let page = snapshot.trial_balance(None, None, after.as_ref(), MAX_PAGE)?.rows;
+        page.rows().filter(|row| row.currency == Currency::XOF).for_each(|row| add(row, &mut groups));
+        match page.next() {
+            Some(next) => after = Some(next.clone()),
+            None => return Ok(groups.into_values().collect()),
+        }
     }
-    Ok(groups.into_values().collect())
+}
+
+fn add(row: &TrialBalanceRow, groups: &mut BTreeMap<String, Group>) {
+    let address = row.address.as_str();
+    let segments: Vec<&str> = address.split(':').collect();
+    let name = match segments.as_slice() {
+        ["providers", _, last] => format!("providers:*:{last}"),
+        [first @ ("customers" | "merchants"), _, last] => format!("{first}:*:{last}"),
+        [first, second, ..] => format!("{first}:{second}"),
+        _ => address.to_owned(),
+    };
+    let group = groups.entry(name.clone()).or_insert_with(|| Group { name, accounts: 0, debits: 0, credits: 0 });
+    group.accounts += 1;
+    group.debits += i128::from(row.debits_minor);
+    group.credits += i128::from(row.credits_minor);
 }
 
 impl fmt::Display for Report {

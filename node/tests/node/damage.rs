@@ -164,12 +164,12 @@ fn a_read_store_that_is_removed_while_serving_is_built_again() {
     for _ in 0..5 {
         assert_eq!(shop.pay().0, 201);
     }
-    let file = data.path().join("read-models/ledger.sqlite");
+    let file = data.path().join("read-models/ledger/accounts.1.sqlite");
     for suffix in ["", "-wal", "-shm"] {
         std::fs::remove_file(format!("{}{suffix}", file.display())).expect("removed");
     }
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !file.exists() {
+    while !data.path().join("read-models/ledger/accounts.2.sqlite").exists() {
         assert!(Instant::now() < deadline, "it is not built again");
         std::thread::sleep(Duration::from_millis(50));
     }

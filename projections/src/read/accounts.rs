@@ -11,12 +11,13 @@ use cauri_domain::money::Currency;
 use cauri_domain::text::{Key, ShortText};
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Position, StreamVersion};
-use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension, Row};
 
 use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot, UnknownState};
-use crate::account_balances::{CLOSED, FROZEN, OPEN};
-use crate::postings::totals;
+use crate::ACCOUNTS;
+use crate::accounts::postings::totals;
+use crate::accounts::sums::SumKey;
+use crate::accounts::{CLOSED, FROZEN, OPEN};
 use crate::stored::{currency, json_or_default, number, optional, parsed, position, timestamp, unknown};
 
 /// An account with its totals as the read model has them.
@@ -142,8 +143,8 @@ pub(super) fn below(prefix: &AccountAddress) -> (String, String) {
 impl ReadSnapshot {
     /// The account at an address.
     pub fn account(&self, address: &AccountAddress) -> Result<Option<AccountRow>, ReadError> {
-        let table = self.generation("account_balances")?.table("account_balances");
-        let mut statement = self.db()?.prepare_cached(&format!("SELECT {COLUMNS} FROM {table} WHERE address = ?1"))?;
+        let db = self.group(ACCOUNTS)?.db()?;
+        let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM accounts WHERE address = ?1"))?;
         Ok(statement.query_row([address.as_str()], read).optional()?)
     }
 
@@ -176,39 +177,27 @@ impl ReadSnapshot {
         enough: usize,
         found: &mut Vec<AccountRow>,
     ) -> Result<(), ReadError> {
-        let table = self.generation("account_balances")?.table("account_balances");
-        let kind = filter.kind.map(|kind| kind.as_str());
-        let currency = filter.currency.map(|currency| currency.code());
         let status = filter.status.map(|status| match status {
             AccountStatus::Open => OPEN,
             AccountStatus::Frozen => FROZEN,
             AccountStatus::Closed => CLOSED,
         });
-        let owner = filter.owner.as_ref().map(|owner| owner.as_str());
-        let left = enough.saturating_sub(found.len()) as i64;
-        let mut sql = format!("SELECT {COLUMNS} FROM {table} WHERE address >= :from AND address < :to AND address > :after");
-        let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":from", &from), (":to", &to), (":after", &after), (":left", &left)];
-        let mut demand = |condition: &str, name: &'static str, wanted: bool| {
-            if wanted {
-                sql.push_str(condition);
-            }
-            wanted.then_some(name)
+        let sql = format!(
+            "SELECT {COLUMNS} FROM accounts WHERE {} address >= :from AND address < :to AND address > :after
+             AND (:kind IS NULL OR kind = :kind) AND (:currency IS NULL OR currency = :currency)
+             AND (:status IS NULL OR status = :status) AND (:owner IS NULL OR owner = :owner)
+             ORDER BY address LIMIT :left",
+            // The condition lets the partial index by owner be used.
+            if filter.owner.is_some() { "owner = :owner AND" } else { "" }
+        );
+        let parameters = rusqlite::named_params! {
+            ":from": from, ":to": to, ":after": after,
+            ":kind": filter.kind.map(|kind| kind.as_str()), ":currency": filter.currency.map(|currency| currency.code()),
+            ":status": status, ":owner": filter.owner.as_ref().map(|owner| owner.as_str()),
+            ":left": enough.saturating_sub(found.len()) as i64,
         };
-        if let Some(name) = demand(" AND kind = :kind", ":kind", kind.is_some()) {
-            parameters.push((name, &kind));
-        }
-        if let Some(name) = demand(" AND currency = :currency", ":currency", currency.is_some()) {
-            parameters.push((name, &currency));
-        }
-        if let Some(name) = demand(" AND status = :status", ":status", status.is_some()) {
-            parameters.push((name, &status));
-        }
-        if let Some(name) = demand(" AND owner = :owner", ":owner", owner.is_some()) {
-            parameters.push((name, &owner));
-        }
-        sql.push_str(" ORDER BY address LIMIT :left");
-        let mut statement = self.db()?.prepare_cached(&sql)?;
-        let mut rows = statement.query(&parameters[..])?;
+        let mut statement = self.group(ACCOUNTS)?.db()?.prepare_cached(&sql)?;
+        let mut rows = statement.query(parameters)?;
         while let Some(row) = rows.next()? {
             found.push(read(row)?);
         }
@@ -232,32 +221,63 @@ pub(super) struct AccountKey {
 impl ReadSnapshot {
     /// An account that was open by `known_at`, with its number.
     pub(super) fn account_key(&self, address: &AccountAddress, known_at: Position) -> Result<Option<AccountKey>, ReadError> {
-        let table = self.generation("account_balances")?.table("account_balances");
-        let mut statement = self.db()?.prepare_cached(&format!("SELECT {COLUMNS}, account_no FROM {table} WHERE address = ?1"))?;
+        let db = self.group(ACCOUNTS)?.db()?;
+        let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS}, account_no FROM accounts WHERE address = ?1"))?;
         let found = statement.query_row([address.as_str()], read_key).optional()?;
         Ok(found.filter(|account| account.row.opened_position <= known_at))
     }
 
-    /// Every account that was open by `known_at`, at or below `prefix`, by address.
-    pub(super) fn account_keys(&self, prefix: Option<&AccountAddress>, known_at: Position) -> Result<Vec<AccountKey>, ReadError> {
-        let table = self.generation("account_balances")?.table("account_balances");
-        let mut keys = Vec::new();
-        let (from, to) = match prefix {
-            None => (String::new(), "\u{7f}".to_owned()),
-            Some(prefix) => {
-                keys.extend(self.account_key(prefix, known_at)?);
-                below(prefix)
-            }
-        };
-        let sql = format!(
-            "SELECT {COLUMNS}, account_no FROM {table} WHERE address >= ?1 AND address < ?2 AND opened_position <= ?3 ORDER BY address"
-        );
-        let mut statement = self.db()?.prepare_cached(&sql)?;
-        let mut rows = statement.query((from, to, known_at.get() as i64))?;
-        while let Some(row) = rows.next()? {
-            keys.push(read_key(row)?);
+    /// Every account in a range that was open by `known_at`, by address, until it was enough.
+    pub(super) fn each_account(
+        &self,
+        range: AccountRange,
+        known_at: Position,
+        mut take: impl FnMut(AccountKey) -> Result<bool, ReadError>,
+    ) -> Result<(), ReadError> {
+        let AccountRange { itself, after, before } = range;
+        if let Some(account) = itself.map(|address| self.account_key(&address, known_at)).transpose()?.flatten()
+            && !take(account)?
+        {
+            return Ok(());
         }
-        Ok(keys)
+        let sql = format!(
+            "SELECT {COLUMNS}, account_no FROM accounts WHERE address > ?1 AND address < ?2 AND opened_position <= ?3 ORDER BY address"
+        );
+        let mut statement = self.group(ACCOUNTS)?.db()?.prepare_cached(&sql)?;
+        let mut rows = statement.query((after, before, known_at.get() as i64))?;
+        while let Some(row) = rows.next()? {
+            if !take(read_key(row)?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Accounts by address: one account, and those between two texts.
+pub(super) struct AccountRange {
+    itself: Option<AccountAddress>,
+    after: String,
+    before: String,
+}
+
+impl AccountRange {
+    /// The account at a prefix and all below it.
+    pub(super) fn at_or_below(prefix: &AccountAddress) -> Self {
+        let (after, before) = below(prefix);
+        Self { itself: Some(prefix.clone()), after, before }
+    }
+
+    /// All accounts behind an address.
+    pub(super) fn behind(after: &str) -> Self {
+        Self { itself: None, after: after.to_owned(), before: "\u{7f}".to_owned() }
+    }
+}
+
+impl AccountRow {
+    /// What it is summed with.
+    pub(super) fn sum_key(&self) -> SumKey {
+        (self.currency, self.kind)
     }
 }
 

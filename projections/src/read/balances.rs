@@ -10,9 +10,11 @@ use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 
-use super::accounts::AccountKey;
+use super::accounts::{AccountKey, AccountRange};
 use super::history::{History, Place};
-use super::{ReadError, ReadSnapshot};
+use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot};
+use crate::ACCOUNTS;
+use crate::accounts::sums::{Sum, Sums};
 
 /// An account's totals as of an effective time, as known at a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,14 @@ impl SummedTotals {
         }
     }
 
+    pub(crate) fn remove(&mut self, totals: &Totals) {
+        self.debits_posted -= i128::from(totals.debits_posted);
+        self.credits_posted -= i128::from(totals.credits_posted);
+        self.debits_pending -= i128::from(totals.debits_pending);
+        self.credits_pending -= i128::from(totals.credits_pending);
+    }
+
+    /// Adds the totals of an account, or what moved on it.
     pub(crate) fn add(&mut self, totals: &Totals) {
         self.debits_posted += i128::from(totals.debits_posted);
         self.credits_posted += i128::from(totals.credits_posted);
@@ -82,17 +92,15 @@ pub struct RollupRow {
     pub totals: SummedTotals,
 }
 
-/// Every account's posted totals at one effective time and position, and their sums.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Every account's posted totals at one effective time and position, a page at a time.
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrialBalance {
     /// Only what is effective at or before this instant; every effective date if absent.
     pub as_of: Option<Timestamp>,
     /// As known at this position.
     pub known_at: Position,
     /// One row an account, by address.
-    pub rows: Vec<TrialBalanceRow>,
-    /// One row a currency, by code. Debits equal credits, always.
-    pub sums: Vec<TrialBalanceSum>,
+    pub rows: Page<TrialBalanceRow>,
 }
 
 /// An account in a trial balance.
@@ -114,15 +122,25 @@ pub struct TrialBalanceRow {
     pub balance_minor: i64,
 }
 
-/// What a trial balance sums up to in one currency.
+/// What a trial balance sums up to in one currency. Debits equal credits, always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrialBalanceSum {
     /// The currency.
     pub currency: Currency,
+    /// How many accounts are in it.
+    pub accounts: u64,
     /// Σ of debits, in minor units.
     pub debits_minor: i128,
     /// Σ of credits, in minor units.
     pub credits_minor: i128,
+}
+
+const TRIAL_BALANCE: &str = "trial_balance";
+
+/// Sums as rows, by currency and kind.
+pub(super) fn rollup_rows(sums: Sums) -> Vec<RollupRow> {
+    let row = |((currency, kind), sum): (_, Sum)| RollupRow { currency, kind, accounts: sum.accounts, totals: sum.totals };
+    sums.into_iter().map(row).collect()
 }
 
 impl ReadSnapshot {
@@ -134,7 +152,7 @@ impl ReadSnapshot {
         as_of: Option<Timestamp>,
         known_at: Option<Position>,
     ) -> Result<Option<BalanceRow>, ReadError> {
-        let known_at = self.known(known_at)?;
+        let known_at = self.group(ACCOUNTS)?.known(known_at)?;
         let Some(account) = self.account_key(address, known_at)? else { return Ok(None) };
         Ok(Some(BalanceRow {
             totals: self.totals(&account, as_of, known_at)?,
@@ -147,34 +165,61 @@ impl ReadSnapshot {
     }
 
     /// Sums over the account at `prefix` and all below it, by whole segments: one row per currency and kind.
+    ///
+    /// As of now it reads kept sums. At another time it reads every account below the prefix, and of each what
+    /// [`ReadSnapshot::balance`] reads.
     pub fn rollup(
         &self,
         prefix: &AccountAddress,
         as_of: Option<Timestamp>,
         known_at: Option<Position>,
     ) -> Result<Vec<RollupRow>, ReadError> {
-        let known_at = self.known(known_at)?;
-        let mut sums: BTreeMap<(Currency, AccountKind), (u64, SummedTotals)> = BTreeMap::new();
-        for account in self.account_keys(Some(prefix), known_at)? {
-            let (accounts, sum) = sums.entry((account.row.currency, account.row.kind)).or_default();
-            *accounts += 1;
-            sum.add(&self.totals(&account, as_of, known_at)?);
+        let accounts = self.group(ACCOUNTS)?;
+        let known_at = accounts.known(known_at)?;
+        let mut sums = Sums::new();
+        if as_of.is_none() && known_at == accounts.position() {
+            sums = self.kept_sums(prefix.as_str())?;
+            if !sums.is_empty() {
+                if let Some(account) = self.account_key(prefix, known_at)? {
+                    sums.entry(account.row.sum_key()).or_default().add(&account.row.totals);
+                }
+                return Ok(rollup_rows(sums));
+            }
         }
-        let rows = sums.into_iter().map(|((currency, kind), (accounts, totals))| RollupRow { currency, kind, accounts, totals });
-        Ok(rows.collect())
+        self.each_account(AccountRange::at_or_below(prefix), known_at, |account| {
+            sums.entry(account.row.sum_key()).or_default().add(&self.totals(&account, as_of, known_at)?);
+            Ok(true)
+        })?;
+        Ok(rollup_rows(sums))
     }
 
-    /// Every account that was open by `known_at`, with its posted totals, and the sums per currency.
-    pub fn trial_balance(&self, as_of: Option<Timestamp>, known_at: Option<Position>) -> Result<TrialBalance, ReadError> {
-        let known_at = self.known(known_at)?;
-        let mut rows = Vec::new();
-        let mut sums: BTreeMap<Currency, (i128, i128)> = BTreeMap::new();
-        for account in self.account_keys(None, known_at)? {
+    /// The sums that are kept over the accounts below a prefix; none where there are so few that none are.
+    fn kept_sums(&self, prefix: &str) -> Result<Sums, ReadError> {
+        let sql = format!("SELECT {} FROM account_sums WHERE prefix = ?1", Sum::COLUMNS);
+        let mut statement = self.group(ACCOUNTS)?.db()?.prepare_cached(&sql)?;
+        let sums = statement.query_map([prefix], Sum::read)?;
+        Ok(sums.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A page of the accounts that were open by `known_at`, by address, with their posted totals; on the first page the sums
+    /// over all of them, per currency.
+    ///
+    /// As of now the sums are kept. At another time they take a look at every account, and of each what
+    /// [`ReadSnapshot::balance`] reads; later pages do not compute them again.
+    pub fn trial_balance(
+        &self,
+        as_of: Option<Timestamp>,
+        known_at: Option<Position>,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<TrialBalance, ReadError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let after = after.map(|after| after.key(TRIAL_BALANCE)).transpose()?.unwrap_or("");
+        let known_at = self.group(ACCOUNTS)?.known(known_at)?;
+        let mut items = Vec::new();
+        self.each_account(AccountRange::behind(after), known_at, |account| {
             let totals = self.totals(&account, as_of, known_at)?;
-            let (debits, credits) = sums.entry(account.row.currency).or_default();
-            *debits += i128::from(totals.debits_posted);
-            *credits += i128::from(totals.credits_posted);
-            rows.push(TrialBalanceRow {
+            let row = TrialBalanceRow {
                 balance_minor: balance(&totals, account.row.kind)?,
                 address: account.row.address,
                 kind: account.row.kind,
@@ -182,11 +227,35 @@ impl ReadSnapshot {
                 chart_code: account.row.chart_code,
                 debits_minor: totals.debits_posted,
                 credits_minor: totals.credits_posted,
-            });
+            };
+            items.push(Item { cursor: Cursor::new(TRIAL_BALANCE, &row.address), row });
+            Ok(items.len() <= limit)
+        })?;
+        Ok(TrialBalance { as_of, known_at, rows: Page::cut(items, limit) })
+    }
+
+    /// What a trial balance sums up to, per currency.
+    pub fn trial_balance_sums(&self, as_of: Option<Timestamp>, known_at: Option<Position>) -> Result<Vec<TrialBalanceSum>, ReadError> {
+        let accounts = self.group(ACCOUNTS)?;
+        let known_at = accounts.known(known_at)?;
+        let mut by_kind = Sums::new();
+        if as_of.is_none() && known_at == accounts.position() {
+            by_kind = self.kept_sums("")?;
+        } else {
+            self.each_account(AccountRange::behind(""), known_at, |account| {
+                by_kind.entry(account.row.sum_key()).or_default().add(&self.totals(&account, as_of, known_at)?);
+                Ok(true)
+            })?;
         }
-        let sums =
-            sums.into_iter().map(|(currency, (debits_minor, credits_minor))| TrialBalanceSum { currency, debits_minor, credits_minor });
-        Ok(TrialBalance { as_of, known_at, rows, sums: sums.collect() })
+        let mut sums: BTreeMap<Currency, (u64, i128, i128)> = BTreeMap::new();
+        for ((currency, _), sum) in by_kind {
+            let (accounts, debits, credits) = sums.entry(currency).or_default();
+            *accounts += sum.accounts;
+            *debits += sum.totals.debits_posted;
+            *credits += sum.totals.credits_posted;
+        }
+        let sum = |(currency, (accounts, debits_minor, credits_minor))| TrialBalanceSum { currency, accounts, debits_minor, credits_minor };
+        Ok(sums.into_iter().map(sum).collect())
     }
 
     /// An account's totals at two times.
@@ -198,7 +267,7 @@ impl ReadSnapshot {
     }
 
     pub(super) fn history(&self, account: &AccountKey, known_at: Position) -> Result<History<'_>, ReadError> {
-        Ok(History::of(self.db()?, self.generation("postings")?, account.account_no, known_at))
+        Ok(History::of(self.group(ACCOUNTS)?.db()?, account.account_no, known_at))
     }
 }
 

@@ -9,7 +9,6 @@ use cauri_domain::money::Currency;
 use cauri_domain::text::{Key, ShortText};
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Position, StreamVersion};
-use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension, Row};
 use serde::Deserialize;
 
@@ -18,6 +17,7 @@ use crate::entries::{HELD, HOLD_EXPIRED, HOLD_POSTED, HOLD_VOIDED, POSTED, REVER
 use crate::stored::{
     entry_id, json, json_or_default, number, optional, optional_entry_id, optional_timestamp, position, timestamp, unknown,
 };
+use crate::{ACCOUNTS, ENTRIES};
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -241,6 +241,52 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
     })
 }
 
+/// What is asked first of the tables: the most selective of what a filter names. What else it names is looked at entry by
+/// entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lead {
+    Reference,
+    Annotation,
+    Dimension,
+    /// The read model of accounts knows at which positions something moved.
+    Account,
+    State,
+    Position,
+}
+
+impl Lead {
+    /// The tables with the condition that leads, and the column that orders.
+    fn source(self) -> (&'static str, &'static str) {
+        match self {
+            Lead::Reference => ("entries e INDEXED BY entries_reference WHERE e.reference = :reference", "e.position"),
+            Lead::Annotation => (
+                "entry_annotations a CROSS JOIN entries e ON e.position = a.position WHERE a.key = :annotation_key AND a.value = :annotation_value",
+                "a.position",
+            ),
+            Lead::Dimension => (
+                "entry_dimensions d CROSS JOIN entries e ON e.position = d.position WHERE d.key_no = :key_no AND d.value = :value",
+                "d.position",
+            ),
+            // The condition is the one of the partial index.
+            Lead::State => ("entries e WHERE e.state <> 0 AND e.state = :state", "e.position"),
+            Lead::Account | Lead::Position => ("entries e WHERE true", "e.position"),
+        }
+    }
+}
+
+/// What else an entry must be; a parameter that is null does not filter.
+const FILTER: &str = "(:reference IS NULL OR e.reference = :reference) AND (:state IS NULL OR e.state = :state)
+     AND (:effective_from IS NULL OR e.effective_at >= :effective_from) AND (:effective_to IS NULL OR e.effective_at < :effective_to)
+     AND (:annotation_key IS NULL OR EXISTS (SELECT 1 FROM entry_annotations x
+          WHERE x.key = :annotation_key AND x.value = :annotation_value AND x.position = e.position))
+     AND (:key_no IS NULL OR EXISTS (SELECT 1 FROM entry_dimensions x
+          WHERE x.key_no = :key_no AND x.value = :value AND x.position = e.position))";
+
+/// Whether an entry has a transfer with an account.
+fn touches(entry: &EntryRow, account: &AccountAddress) -> bool {
+    entry.transfers.iter().any(|transfer| transfer.debit == *account || transfer.credit == *account)
+}
+
 /// Which entries by position: from the first to the last, both in.
 #[derive(Clone, Copy, Debug)]
 struct Range {
@@ -261,8 +307,8 @@ impl Range {
 impl ReadSnapshot {
     /// The entry with an id.
     pub fn entry(&self, id: EntryId) -> Result<Option<EntryRow>, ReadError> {
-        let entries = self.generation("entries")?.table("entries");
-        let mut statement = self.db()?.prepare_cached(&format!("SELECT {COLUMNS} FROM {entries} e WHERE e.id = ?1"))?;
+        let db = self.group(ENTRIES)?.db()?;
+        let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM entries e WHERE e.id = ?1"))?;
         let found = statement.query_row([id.as_bytes()], read).optional()?;
         found.map(|entry| self.with_steps(entry)).transpose()
     }
@@ -300,18 +346,8 @@ impl ReadSnapshot {
     }
 
     fn entries_in(&self, filter: &EntryFilter, range: Range, enough: usize, descending: bool) -> Result<Vec<EntryRow>, ReadError> {
-        let generation = self.generation("entries")?;
-        let [entries, dimensions, annotations] = ["entries", "entry_dimensions", "entry_annotations"].map(|name| generation.table(name));
-        let order = if descending { "DESC" } else { "ASC" };
-
-        // What the filter names, in terms of the tables; a name that was never used matches nothing.
-        let account_no = match &filter.account {
-            None => None,
-            Some(address) => match self.account_key(address, self.position)? {
-                Some(account) => Some(account.account_no),
-                None => return Ok(Vec::new()),
-            },
-        };
+        let db = self.group(ENTRIES)?.db()?;
+        // A key that was never used matches nothing.
         let dimension = match &filter.dimension {
             None => None,
             Some((key, value)) => match self.dimension_key(key.as_str())? {
@@ -319,138 +355,105 @@ impl ReadSnapshot {
                 None => return Ok(Vec::new()),
             },
         };
-        let reference = filter.reference.as_ref().map(ShortText::as_str);
-        let state = filter.state.map(stored);
-        let effective_from = filter.effective_from.map(Timestamp::as_micros);
-        let effective_to = filter.effective_to.map(Timestamp::as_micros);
-
-        let mut conditions = String::new();
-        let mut parameters: Vec<(&str, &dyn ToSql)> = Vec::new();
-        if let Some(reference) = &reference {
-            conditions.push_str(" AND e.reference = :reference");
-            parameters.push((":reference", reference));
-        }
-        if let Some(state) = &state {
-            conditions.push_str(if *state == POSTED { " AND e.state = :state" } else { " AND e.state <> 0 AND e.state = :state" });
-            parameters.push((":state", state));
-        }
-        if let Some(from) = &effective_from {
-            conditions.push_str(" AND e.effective_at >= :effective_from");
-            parameters.push((":effective_from", from));
-        }
-        if let Some(to) = &effective_to {
-            conditions.push_str(" AND e.effective_at < :effective_to");
-            parameters.push((":effective_to", to));
-        }
         let annotation = filter.annotation.as_ref().map(|(key, value)| (key.as_str(), value.as_str()));
-        let by_annotation = reference.is_none() && annotation.is_some();
-        let by_dimension = reference.is_none() && !by_annotation && dimension.is_some();
-        let by_account = reference.is_none() && !by_annotation && !by_dimension && account_no.is_some();
-        if let Some((key, value)) = &annotation {
-            if by_annotation {
-                conditions.push_str(" AND a.key = :annotation_key AND a.value = :annotation_value");
-            } else {
-                conditions.push_str(&format!(
-                    " AND EXISTS (SELECT 1 FROM {annotations} a WHERE a.key = :annotation_key AND a.value = :annotation_value
-                          AND a.position = e.position)"
-                ));
-            }
-            parameters.push((":annotation_key", key));
-            parameters.push((":annotation_value", value));
-        }
-        if let Some((key_no, value)) = &dimension {
-            if by_dimension {
-                conditions.push_str(" AND d.key_no = :key_no AND d.value = :value");
-            } else {
-                conditions.push_str(&format!(
-                    " AND EXISTS (SELECT 1 FROM {dimensions} d WHERE d.key_no = :key_no AND d.value = :value AND d.position = e.position)"
-                ));
-            }
-            parameters.push((":key_no", key_no));
-            parameters.push((":value", value));
-        }
-        let postings = match account_no {
-            Some(_) => self.generation("postings")?.table("postings"),
-            None => String::new(),
+        let lead = if filter.reference.is_some() {
+            Lead::Reference
+        } else if annotation.is_some() {
+            Lead::Annotation
+        } else if dimension.is_some() {
+            Lead::Dimension
+        } else if filter.account.is_some() {
+            Lead::Account
+        } else if filter.state.is_some_and(|state| state != EntryState::Posted) {
+            Lead::State
+        } else {
+            Lead::Position
         };
-        if let Some(account_no) = &account_no
-            && !by_account
-        {
-            conditions.push_str(&format!(
-                " AND EXISTS (SELECT 1 FROM {postings} p WHERE p.account_no = :account_no AND p.position = e.position)"
-            ));
-            parameters.push((":account_no", account_no));
-        }
-
+        let order = if descending { "DESC" } else { "ASC" };
+        let (from, place) = lead.source();
+        let sql = format!("SELECT {COLUMNS} FROM {from} AND {place} BETWEEN :first AND :last AND {FILTER} ORDER BY {place} {order}");
+        let mut statement = db.prepare_cached(&sql)?;
         let mut found = Vec::new();
-        if by_account {
-            // An entry may have several postings on the account; entries begin where their first event is.
-            let sql = format!(
-                "SELECT position FROM {postings} WHERE account_no = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position {order}, line {order}"
-            );
-            let mut statement = self.db()?.prepare_cached(&sql)?;
-            let mut rows = statement.query((account_no, range.first, range.last))?;
-            let sql = format!("SELECT {COLUMNS} FROM {entries} e WHERE e.position = :position{conditions}");
-            let mut one = self.db()?.prepare_cached(&sql)?;
-            let mut last = None;
+        let mut take = |range: Range, found: &mut Vec<EntryRow>| -> Result<(), ReadError> {
+            let parameters = rusqlite::named_params! {
+                ":first": range.first, ":last": range.last,
+                ":reference": filter.reference.as_ref().map(ShortText::as_str),
+                ":state": filter.state.map(stored),
+                ":effective_from": filter.effective_from.map(Timestamp::as_micros),
+                ":effective_to": filter.effective_to.map(Timestamp::as_micros),
+                ":annotation_key": annotation.map(|pair| pair.0), ":annotation_value": annotation.map(|pair| pair.1),
+                ":key_no": dimension.map(|pair| pair.0), ":value": dimension.map(|pair| pair.1),
+            };
+            let mut rows = statement.query(parameters)?;
             while let Some(row) = rows.next()? {
-                let position: i64 = row.get(0)?;
-                if last.replace(position) == Some(position) {
-                    continue;
+                let entry = read(row)?;
+                if filter.account.as_ref().is_none_or(|account| touches(&entry, account)) {
+                    found.push(entry);
                 }
-                let mut parameters = parameters.clone();
-                parameters.push((":position", &position));
-                found.extend(one.query_row(&parameters[..], read).optional()?);
                 if found.len() >= enough {
                     break;
                 }
-            }
-            return Ok(found);
-        }
-
-        let (from, place) = match reference {
-            Some(_) => (format!("{entries} e INDEXED BY {entries}_reference"), "e.position"),
-            None if by_annotation => (format!("{annotations} a CROSS JOIN {entries} e ON e.position = a.position"), "a.position"),
-            None if by_dimension => (format!("{dimensions} d CROSS JOIN {entries} e ON e.position = d.position"), "d.position"),
-            None => (format!("{entries} e"), "e.position"),
-        };
-        let sql =
-            format!("SELECT {COLUMNS} FROM {from} WHERE {place} BETWEEN :first AND :last{conditions} ORDER BY {place} {order} LIMIT :left");
-        let mut statement = self.db()?.prepare_cached(&sql)?;
-        let mut take = |range: Range, found: &mut Vec<EntryRow>| -> Result<(), ReadError> {
-            let left = enough.saturating_sub(found.len()) as i64;
-            let mut parameters = parameters.clone();
-            parameters.extend([(":first", &range.first as &dyn ToSql), (":last", &range.last), (":left", &left)]);
-            let mut rows = statement.query(&parameters[..])?;
-            while let Some(row) = rows.next()? {
-                found.push(read(row)?);
             }
             Ok(())
         };
-        let by_time = reference.is_none() && !by_annotation && !by_dimension && (effective_from.is_some() || effective_to.is_some());
-        if by_time && state.is_none_or(|state| state == POSTED) {
-            for zone in self.zones(effective_from, effective_to, descending)? {
-                let first = zone << ZONE_BITS;
-                let part = range.cut(first, first + (1 << ZONE_BITS) - 1);
-                if !part.is_empty() {
-                    take(part, &mut found)?;
-                }
-                if found.len() >= enough {
-                    break;
-                }
+        let parts = match lead {
+            Lead::Account => {
+                let Some(account) = &filter.account else { return Ok(found) };
+                return self
+                    .each_position(account, range, descending, |position| {
+                        take(range.cut(position, position), &mut found)?;
+                        Ok(found.len() < enough)
+                    })
+                    .map(|()| found);
             }
-        } else {
-            take(range, &mut found)?;
+            Lead::Position if filter.effective_from.is_some() || filter.effective_to.is_some() => {
+                let (from, to) = (filter.effective_from.map(Timestamp::as_micros), filter.effective_to.map(Timestamp::as_micros));
+                let zones = self.zones(from, to, descending)?.into_iter().map(|zone| zone << ZONE_BITS);
+                zones.map(|first| range.cut(first, first + (1 << ZONE_BITS) - 1)).collect()
+            }
+            _ => vec![range],
+        };
+        for part in parts {
+            if !part.is_empty() {
+                take(part, &mut found)?;
+            }
+            if found.len() >= enough {
+                break;
+            }
         }
         Ok(found)
     }
 
+    /// The positions in a range at which something moved on an account, each once, until it was enough.
+    fn each_position(
+        &self,
+        account: &AccountAddress,
+        range: Range,
+        descending: bool,
+        mut take: impl FnMut(i64) -> Result<bool, ReadError>,
+    ) -> Result<(), ReadError> {
+        let accounts = self.group(ACCOUNTS)?;
+        self.joined(ENTRIES, accounts.position())?;
+        let Some(account) = self.account_key(account, accounts.position())? else { return Ok(()) };
+        let order = if descending { "DESC" } else { "ASC" };
+        let sql = format!(
+            "SELECT DISTINCT position FROM postings WHERE account_no = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position {order}"
+        );
+        let mut statement = accounts.db()?.prepare_cached(&sql)?;
+        let mut rows = statement.query((account.account_no, range.first, range.last))?;
+        while let Some(row) = rows.next()? {
+            if !take(row.get(0)?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Zones that hold an entry effective in a range.
     fn zones(&self, from: Option<i64>, to: Option<i64>, descending: bool) -> Result<Vec<i64>, ReadError> {
-        let zones = self.generation("entries")?.table("entry_zones");
         let order = if descending { "DESC" } else { "ASC" };
-        let sql = format!("SELECT zone FROM {zones} WHERE max_effective_at >= ?1 AND min_effective_at < ?2 ORDER BY zone {order}");
-        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let sql = format!("SELECT zone FROM entry_zones WHERE max_effective_at >= ?1 AND min_effective_at < ?2 ORDER BY zone {order}");
+        let mut statement = self.group(ENTRIES)?.db()?.prepare_cached(&sql)?;
         let found = statement.query_map((from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX)), |row| row.get(0))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
@@ -459,12 +462,11 @@ impl ReadSnapshot {
     ///
     /// `recorded_at` never goes back along a journal, so halving the positions finds it without an index.
     fn first_recorded_from(&self, instant: Timestamp) -> Result<i64, ReadError> {
-        let entries = self.generation("entries")?.table("entries");
-        let last = format!("SELECT max(position) FROM {entries}");
-        let last: Option<i64> = self.db()?.prepare_cached(&last)?.query_row([], |row| row.get(0))?;
+        let db = self.group(ENTRIES)?.db()?;
+        let last: Option<i64> = db.prepare_cached("SELECT max(position) FROM entries")?.query_row([], |row| row.get(0))?;
         let Some(last) = last else { return Ok(i64::MAX) };
-        let sql = format!("SELECT position, recorded_at FROM {entries} WHERE position >= ?1 ORDER BY position LIMIT 1");
-        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let mut statement =
+            db.prepare_cached("SELECT position, recorded_at FROM entries WHERE position >= ?1 ORDER BY position LIMIT 1")?;
         let (mut low, mut high) = (0_i64, last.saturating_add(1));
         while low < high {
             let middle = low + (high - low) / 2;
@@ -475,8 +477,7 @@ impl ReadSnapshot {
     }
 
     fn dimension_key(&self, key: &str) -> Result<Option<u32>, ReadError> {
-        let keys = self.generation("entries")?.table("entry_dimension_keys");
-        let mut statement = self.db()?.prepare_cached(&format!("SELECT key_no FROM {keys} WHERE name = ?1"))?;
+        let mut statement = self.group(ENTRIES)?.db()?.prepare_cached("SELECT key_no FROM entry_dimension_keys WHERE name = ?1")?;
         Ok(statement.query_row([key], |row| row.get(0)).optional()?)
     }
 
@@ -487,9 +488,8 @@ impl ReadSnapshot {
 
     /// What happened to an entry after its first event.
     fn steps(&self, entry: &EntryRow) -> Result<Vec<EntryStep>, ReadError> {
-        let steps = self.generation("entries")?.table("entry_steps");
-        let sql = format!("SELECT position, effective_at, recorded_at, reason, state FROM {steps} WHERE entry = ?1 ORDER BY position");
-        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let sql = "SELECT position, effective_at, recorded_at, reason, state FROM entry_steps WHERE entry = ?1 ORDER BY position";
+        let mut statement = self.group(ENTRIES)?.db()?.prepare_cached(sql)?;
         let found = statement.query_map([entry.first_position.get() as i64], |row| {
             let became = row.get::<_, Option<i64>>(4)?.map(|_| state(row, 4)).transpose()?;
             let (effective_at, reason) = (optional_timestamp(row, 1)?, optional(row, 3)?);
@@ -512,14 +512,10 @@ impl ReadSnapshot {
 
     /// Positions of an entry's events, in order; none if there is no such entry.
     pub(super) fn entry_positions(&self, id: EntryId) -> Result<Vec<Position>, ReadError> {
-        let generation = self.generation("entries")?;
-        let (entries, steps) = (generation.table("entries"), generation.table("entry_steps"));
-        let sql = format!(
-            "SELECT position FROM {entries} WHERE id = ?1
-             UNION ALL SELECT s.position FROM {entries} e JOIN {steps} s ON s.entry = e.position WHERE e.id = ?1
-             ORDER BY 1"
-        );
-        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let sql = "SELECT position FROM entries WHERE id = ?1
+             UNION ALL SELECT s.position FROM entries e JOIN entry_steps s ON s.entry = e.position WHERE e.id = ?1
+             ORDER BY 1";
+        let mut statement = self.group(ENTRIES)?.db()?.prepare_cached(sql)?;
         let found = statement.query_map([id.as_bytes()], |row| position(row, 0))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }

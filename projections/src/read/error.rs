@@ -68,17 +68,23 @@ pub enum OpenError {
 }
 
 /// A question that got no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The read model is being built for the first time: ask again later.
-    #[error("the read model {read_model} is being built and has nothing to show yet")]
-    NotBuilt {
+    /// The group is being built and answers nothing until it is: ask again later.
+    #[error("the read models of the group {group} are being built: position {position} of {head}")]
+    Building {
         /// Which one.
-        read_model: &'static str,
+        group: &'static str,
+        /// How far it is.
+        position: Position,
+        /// How far it has to go.
+        head: Position,
     },
     /// `known_at` lies beyond what the read models have seen: what will be known there is not known yet.
-    #[error("position {asked} is not reached yet, the read models are at {position}")]
+    #[error("position {asked} is not reached yet, the read models of the group {group} are at {position}")]
     NotReached {
+        /// Which group.
+        group: &'static str,
         /// The position asked for.
         asked: Position,
         /// Where the read models are.
@@ -93,6 +99,13 @@ pub enum ReadError {
     /// I/O went wrong.
     #[error("the read store cannot be read: {0}")]
     Failure(String),
+}
+
+impl ReadError {
+    /// Whether the group will answer once it is built.
+    pub fn is_building(&self) -> bool {
+        matches!(self, Self::Building { .. })
+    }
 }
 
 impl From<rusqlite::Error> for ReadError {

@@ -1,6 +1,6 @@
 //! One account through two times: totals over what is effective before an instant and was recorded by a position.
 //!
-//! Blocks (zone maps, see `postings.rs`) that lie wholly inside count by their sums, blocks wholly outside are
+//! Blocks (zone maps, see `accounts/postings.rs`) that lie wholly inside count by their sums, blocks wholly outside are
 //! skipped, and only what is left is read posting by posting.
 
 use std::collections::BinaryHeap;
@@ -11,14 +11,12 @@ use cauri_event_schemas::Position;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::ReadError;
-use crate::postings::{Block, CREDIT, DEBIT, plus, totals};
-use crate::projector::Generation;
+use crate::accounts::postings::{Block, CREDIT, DEBIT, plus, totals};
 use crate::stored::number;
 
 /// One account's postings in one snapshot.
 pub(super) struct History<'a> {
     db: &'a Connection,
-    generation: Generation,
     account_no: u32,
     known_at: u64,
 }
@@ -64,23 +62,19 @@ fn uncountable() -> ReadError {
 }
 
 impl<'a> History<'a> {
-    pub(super) fn of(db: &'a Connection, generation: Generation, account_no: u32, known_at: Position) -> Self {
-        Self { db, generation, account_no, known_at: known_at.get() }
+    pub(super) fn of(db: &'a Connection, account_no: u32, known_at: Position) -> Self {
+        Self { db, account_no, known_at: known_at.get() }
     }
 
     /// The totals of everything before `end`.
     pub(super) fn totals_before(&self, end: Place) -> Result<Totals, ReadError> {
-        let accounts = self.generation.table("posting_accounts");
-        let sql = format!(
-            "SELECT last_position, max_effective_at, debits_posted, credits_posted, debits_pending, credits_pending
-             FROM {accounts} WHERE account_no = ?1"
-        );
+        let sql = "SELECT last_position, max_effective_at, debits_posted, credits_posted, debits_pending, credits_pending
+             FROM accounts WHERE account_no = ?1";
         let account = self
             .db
-            .prepare_cached(&sql)?
+            .prepare_cached(sql)?
             .query_row([self.account_no], |row| Ok((number(row, 0)?, row.get::<_, Option<i64>>(1)?, totals(row, 2)?)));
-        // An account that `postings` does not know yet has none.
-        let Some((last_position, max_effective_at, now)) = account.optional()? else { return Ok(Totals::default()) };
+        let (last_position, max_effective_at, now) = account?;
         let Some(max_effective_at) = max_effective_at else { return Ok(Totals::default()) };
         if max_effective_at < end.effective_at {
             // Every effective date counts: what is left is one place in the order of positions.
@@ -100,19 +94,15 @@ impl<'a> History<'a> {
 
     /// The totals after the last posting by `known_at`: one seek.
     fn totals_known(&self) -> Result<Totals, ReadError> {
-        let postings = self.generation.table("postings");
-        let sql = format!(
-            "SELECT debits_posted, credits_posted, debits_pending, credits_pending FROM {postings}
-             WHERE account_no = ?1 AND position <= ?2 ORDER BY position DESC, line DESC LIMIT 1"
-        );
-        let found = self.db.prepare_cached(&sql)?.query_row((self.account_no, self.known_at as i64), |row| totals(row, 0));
+        let sql = "SELECT debits_posted, credits_posted, debits_pending, credits_pending FROM postings
+             WHERE account_no = ?1 AND position <= ?2 ORDER BY position DESC, line DESC LIMIT 1";
+        let found = self.db.prepare_cached(sql)?.query_row((self.account_no, self.known_at as i64), |row| totals(row, 0));
         Ok(found.optional()?.unwrap_or_default())
     }
 
     /// The levels on which the account has blocks.
     fn levels(&self) -> Result<Vec<u32>, ReadError> {
-        let blocks = self.generation.table("posting_blocks");
-        let mut statement = self.db.prepare_cached(&format!("SELECT max(level) FROM {blocks} WHERE account_no = ?1"))?;
+        let mut statement = self.db.prepare_cached("SELECT max(level) FROM posting_blocks WHERE account_no = ?1")?;
         let highest: Option<u32> = statement.query_row([self.account_no], |row| row.get(0))?;
         Ok(highest.map(|highest| (0..=highest).collect()).unwrap_or_default())
     }
@@ -120,9 +110,8 @@ impl<'a> History<'a> {
     /// Blocks of one level that begin from `first` to `last`.
     fn blocks(&self, level: u32, first: u64, last: u64) -> Result<Vec<Block>, ReadError> {
         let sql = format!(
-            "SELECT {} FROM {} WHERE account_no = ?1 AND level = ?2 AND first_position BETWEEN ?3 AND ?4 ORDER BY first_position",
-            Block::COLUMNS,
-            self.generation.table("posting_blocks")
+            "SELECT {} FROM posting_blocks WHERE account_no = ?1 AND level = ?2 AND first_position BETWEEN ?3 AND ?4 ORDER BY first_position",
+            Block::COLUMNS
         );
         let mut statement = self.db.prepare_cached(&sql)?;
         let blocks = statement.query_map((self.account_no, level, first as i64, last as i64), Block::read)?;
@@ -148,10 +137,9 @@ impl<'a> History<'a> {
         let sql = format!(
             "SELECT coalesce(sum(CASE side WHEN {DEBIT} THEN posted END), 0), coalesce(sum(CASE side WHEN {CREDIT} THEN posted END), 0),
                 coalesce(sum(CASE side WHEN {DEBIT} THEN pending END), 0), coalesce(sum(CASE side WHEN {CREDIT} THEN pending END), 0)
-             FROM {}
+             FROM postings
              WHERE account_no = ?1 AND position BETWEEN ?2 AND ?3
-                AND (effective_at < ?4 OR (effective_at = ?4 AND (position, line) < (?5, ?6)))",
-            self.generation.table("postings")
+                AND (effective_at < ?4 OR (effective_at = ?4 AND (position, line) < (?5, ?6)))"
         );
         let parameters = (self.account_no, first as i64, last as i64, end.effective_at, end.position as i64, end.line);
         let found = self.db.prepare_cached(&sql)?.query_row(parameters, |row| totals(row, 0))?;
@@ -173,12 +161,9 @@ impl<'a> History<'a> {
         parts.push((i64::MIN, next, self.known_at));
         parts.sort_unstable();
 
-        let sql = format!(
-            "SELECT effective_at, position, line, side, posted FROM {}
-             WHERE account_no = ?1 AND position BETWEEN ?2 AND ?3 AND effective_at BETWEEN ?4 AND ?5 AND posted <> 0",
-            self.generation.table("postings")
-        );
-        let mut statement = self.db.prepare_cached(&sql)?;
+        let sql = "SELECT effective_at, position, line, side, posted FROM postings
+             WHERE account_no = ?1 AND position BETWEEN ?2 AND ?3 AND effective_at BETWEEN ?4 AND ?5 AND posted <> 0";
+        let mut statement = self.db.prepare_cached(sql)?;
         // The last of the first `count` so far is on top.
         let mut first: BinaryHeap<Movement> = BinaryHeap::with_capacity(count + 1);
         for (min_effective_at, first_position, last_position) in parts {

@@ -6,14 +6,14 @@ use cauri_domain::text::ShortText;
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position, StreamVersion};
-use rusqlite::types::{ToSql, ValueRef};
+use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension, Row};
 
 use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot};
 use crate::entries::ZONE_BITS;
-use crate::journal_events::{NAMED_BY_TEXT, type_bit};
-use crate::projector::Generation;
-use crate::stored::{entry_id, number, parsed, position, timestamp, unknown};
+use crate::journal_events::type_bit;
+use crate::stored::{number, optional_entry_id, parsed, position, timestamp, unknown};
+use crate::{ENTRIES, JOURNAL};
 
 /// An event as the journal lists it; its payload is read from the journal itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,40 +50,36 @@ pub struct JournalEventFilter {
 }
 
 const LIST: &str = "journal_events";
-const COLUMNS: &str = "e.position, t.name, s.name, e.stream, e.version, e.schema, e.recorded_at, e.command, e.actor";
+const COLUMNS: &str = "e.position, t.name, s.name, e.entry, e.stream, e.version, e.schema, e.recorded_at, e.command, e.actor";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<JournalEventRow> {
     Ok(JournalEventRow {
         position: position(row, 0)?,
         event_type: row.get(1)?,
-        stream: match row.get_ref(3)? {
-            ValueRef::Blob(_) => StreamId::Entry(entry_id(row, 3)?),
-            _ => {
-                let (stream_type, id): (String, String) = (row.get(2)?, row.get(3)?);
-                StreamId::parse(&format!("{stream_type}/{id}")).map_err(|error| unknown(3, error.to_string()))?
+        stream: match optional_entry_id(row, 3)? {
+            Some(id) => StreamId::Entry(id),
+            None => {
+                let (stream_type, id): (String, String) = (row.get(2)?, row.get(4)?);
+                StreamId::parse(&format!("{stream_type}/{id}")).map_err(|error| unknown(4, error.to_string()))?
             }
         },
-        version: StreamVersion::new(number(row, 4)?),
-        schema: row.get(5)?,
-        recorded_at: timestamp(row, 6)?,
-        command: parsed(row, 7)?,
-        actor: parsed(row, 8)?,
+        version: StreamVersion::new(number(row, 5)?),
+        schema: row.get(6)?,
+        recorded_at: timestamp(row, 7)?,
+        command: parsed(row, 8)?,
+        actor: parsed(row, 9)?,
     })
 }
 
 /// The events with the names of their types; events lead.
-fn joined(generation: Generation) -> String {
-    let [events, types, stream_types] =
-        ["journal_events", "journal_event_types", "journal_stream_types"].map(|name| generation.table(name));
-    format!("{events} e CROSS JOIN {types} t ON t.type_no = e.type_no CROSS JOIN {stream_types} s ON s.stream_type_no = e.stream_type_no")
-}
+const JOINED: &str = "journal_events e CROSS JOIN journal_event_types t ON t.type_no = e.type_no \
+     CROSS JOIN journal_stream_types s ON s.stream_type_no = e.stream_type_no";
 
 impl ReadSnapshot {
     /// The event at a position, or the one that it stands for today first.
     pub fn journal_event(&self, at: Position) -> Result<Option<JournalEventRow>, ReadError> {
-        let generation = self.generation("journal_events")?;
-        let sql = format!("SELECT {COLUMNS} FROM {} WHERE e.position = ?1", joined(generation));
-        Ok(self.db()?.prepare_cached(&sql)?.query_row([at.get() as i64], read).optional()?)
+        let sql = format!("SELECT {COLUMNS} FROM {JOINED} WHERE e.position = ?1");
+        Ok(self.group(JOURNAL)?.db()?.prepare_cached(&sql)?.query_row([at.get() as i64], read).optional()?)
     }
 
     /// Events by position, or the other way round.
@@ -119,6 +115,7 @@ impl ReadSnapshot {
         enough: usize,
         descending: bool,
     ) -> Result<Vec<JournalEventRow>, ReadError> {
+        self.joined(ENTRIES, self.group(JOURNAL)?.position())?;
         let mut positions = self.entry_positions(id)?;
         if descending {
             positions.reverse();
@@ -141,13 +138,12 @@ impl ReadSnapshot {
         enough: usize,
         descending: bool,
     ) -> Result<Vec<JournalEventRow>, ReadError> {
-        let generation = self.generation("journal_events")?;
-        let types = generation.table("journal_event_types");
+        let db = self.group(JOURNAL)?.db()?;
         let type_no = match &filter.event_type {
             None => None,
             Some(name) => {
-                let sql = format!("SELECT type_no FROM {types} WHERE name = ?1");
-                let known: Option<u32> = self.db()?.prepare_cached(&sql)?.query_row([name], |row| row.get(0)).optional()?;
+                let sql = "SELECT type_no FROM journal_event_types WHERE name = ?1";
+                let known: Option<u32> = db.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?;
                 match known {
                     Some(type_no) => Some(type_no),
                     // No such event was ever written.
@@ -160,8 +156,8 @@ impl ReadSnapshot {
             Some(stream) => {
                 let name = stream.to_string();
                 let (stream_type, id) = name.split_once('/').unwrap_or((&name, ""));
-                let sql = format!("SELECT stream_type_no FROM {} WHERE name = ?1", generation.table("journal_stream_types"));
-                let known: Option<u32> = self.db()?.prepare_cached(&sql)?.query_row([stream_type], |row| row.get(0)).optional()?;
+                let sql = "SELECT stream_type_no FROM journal_stream_types WHERE name = ?1";
+                let known: Option<u32> = db.prepare_cached(sql)?.query_row([stream_type], |row| row.get(0)).optional()?;
                 match known {
                     Some(stream_type_no) => Some((stream_type_no, id.to_owned())),
                     // Nothing ever happened to a stream of this type.
@@ -177,16 +173,14 @@ impl ReadSnapshot {
             parameters.push((":type_no", type_no));
         }
         if let Some((stream_type_no, id)) = &stream {
-            // The first condition lets the partial index be used.
-            conditions.push_str(&format!(" AND {NAMED_BY_TEXT} AND e.stream_type_no = :stream_type_no AND e.stream = :stream"));
+            conditions.push_str(" AND e.stream_type_no = :stream_type_no AND e.stream = :stream");
             parameters.push((":stream_type_no", stream_type_no));
             parameters.push((":stream", id));
         }
         let sql = format!(
-            "SELECT {COLUMNS} FROM {} WHERE e.position BETWEEN :first AND :last{conditions} ORDER BY e.position {order} LIMIT :left",
-            joined(generation)
+            "SELECT {COLUMNS} FROM {JOINED} WHERE e.position BETWEEN :first AND :last{conditions} ORDER BY e.position {order} LIMIT :left"
         );
-        let mut statement = self.db()?.prepare_cached(&sql)?;
+        let mut statement = db.prepare_cached(&sql)?;
         let mut found = Vec::new();
         let mut take = |first: i64, last: i64, found: &mut Vec<JournalEventRow>| -> Result<(), ReadError> {
             let left = enough.saturating_sub(found.len()) as i64;
@@ -200,9 +194,9 @@ impl ReadSnapshot {
         };
         match type_no {
             Some(type_no) if stream.is_none() => {
-                let zones = generation.table("journal_event_zones");
-                let sql = format!("SELECT zone FROM {zones} WHERE types & ?1 <> 0 AND zone BETWEEN ?2 AND ?3 ORDER BY zone {order}");
-                let mut zones = self.db()?.prepare_cached(&sql)?;
+                let sql =
+                    format!("SELECT zone FROM journal_event_zones WHERE types & ?1 <> 0 AND zone BETWEEN ?2 AND ?3 ORDER BY zone {order}");
+                let mut zones = db.prepare_cached(&sql)?;
                 let mut zones = zones.query((type_bit(type_no), first >> ZONE_BITS, last >> ZONE_BITS))?;
                 while let Some(zone) = zones.next()? {
                     let begin = zone.get::<_, i64>(0)? << ZONE_BITS;

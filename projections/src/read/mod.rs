@@ -1,7 +1,11 @@
-//! The read store, asked: every question of one snapshot is answered as of one position.
+//! The read store, asked: every question of one snapshot of a group is answered as of one position.
+//!
+//! A [`GroupSnapshot`] is one moment of one group; a [`ReadSnapshot`] holds several and answers questions. A question that
+//! joins groups reads the second as of a position no earlier than the first.
 //!
 //! All calls block for as long as SQLite reads; callers in tasks use `spawn_blocking`.
 
+mod account_sets;
 mod accounts;
 mod balances;
 mod entries;
@@ -25,6 +29,7 @@ use cauri_event_store::Hash;
 use cauri_event_store::files::FileIdentity;
 use rusqlite::{Connection, InterruptHandle};
 
+pub use account_sets::{AccountSetRow, MembershipRow};
 pub use accounts::{AccountFilter, AccountRow, AccountStatus};
 pub use balances::{BalanceRow, RollupRow, SummedTotals, TrialBalance, TrialBalanceRow, TrialBalanceSum};
 pub use entries::{EntryFilter, EntryRow, EntryState, EntryStep, TransferRow};
@@ -34,249 +39,397 @@ pub use page::{Cursor, Item, MAX_PAGE, Page};
 pub use statement::{StatementLine, StatementPage};
 pub use status::{ProjectionState, ProjectionStatus};
 
-use crate::READ_MODELS;
-use crate::catalog::{self, CatalogRow};
 use crate::digest::{ModelDigest, digest};
-use crate::projector::{Generation, ReadModel};
-use crate::runner::{Shared, status_as_last_seen};
+use crate::file::{self, FileState};
+use crate::projector::{Generation, Group};
+use crate::runner::{Shared, statuses_as_last_seen};
+use crate::{ACCOUNTS, ENTRIES, GROUPS, GroupId, JOURNAL};
 
-/// Connections that are kept for the next snapshots.
+/// Connections of a group that are kept for the next snapshots.
 const POOLED: usize = 16;
 /// How often a read store that no runner wakes looks how far it is.
 const POLL: Duration = Duration::from_millis(5);
+/// How long a snapshot of all groups waits for one that another joins.
+const JOINED: Duration = Duration::from_secs(2);
 
-/// A read store to ask. Cheap to clone: clones share a pool of read-only connections.
+/// A read store to ask. Cheap to clone: clones share pools of read-only connections.
 #[derive(Clone)]
 pub struct ReadStore {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    path: PathBuf,
-    /// Connections with the file that they have open: another may stand at the path by now.
-    pool: Mutex<Vec<(Option<FileIdentity>, Connection)>>,
-    models: &'static [ReadModel],
+    dir: PathBuf,
+    groups: &'static [Group],
+    pools: Vec<Mutex<Pool>>,
     /// The runner of this process that writes it.
     followed: Option<Arc<Shared>>,
+}
+
+/// Connections to the files of a group.
+#[derive(Default)]
+struct Pool(Vec<Pooled>);
+
+/// A connection with the file that it has open: another may stand at the path by now.
+struct Pooled {
+    generation: Generation,
+    identity: Option<FileIdentity>,
+    db: Connection,
 }
 
 impl ReadStore {
     /// Opens the read store that a runner made, of this process or of another.
     ///
     /// In the runner's own process [`crate::runner::Runner::read_store`] gives one that is woken instead of polling.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::with(path, &READ_MODELS, None)
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let store = Self::with(dir, &GROUPS, None);
+        let not_found = || OpenError::NotFound { path: dir.to_owned() };
+        let mut found = false;
+        for group in &GROUPS {
+            for generation in file::generations(dir, group).map_err(|_| not_found())? {
+                drop(file::open_for_reading(&file::path(dir, group, generation))?);
+                found = true;
+            }
+        }
+        if found { Ok(store) } else { Err(not_found()) }
     }
 
-    pub(crate) fn followed(path: &Path, shared: Arc<Shared>) -> Result<Self, OpenError> {
-        Self::with(path, shared.models(), Some(shared))
+    pub(crate) fn followed(dir: &Path, shared: Arc<Shared>) -> Self {
+        Self::with(dir, shared.groups(), Some(shared))
     }
 
-    fn with(path: &Path, models: &'static [ReadModel], followed: Option<Arc<Shared>>) -> Result<Self, OpenError> {
-        let first = catalog::open_for_reading(path)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                path: path.to_owned(),
-                pool: Mutex::new(vec![(FileIdentity::of(path).ok(), first)]),
-                models,
-                followed,
-            }),
-        })
+    fn with(dir: &Path, groups: &'static [Group], followed: Option<Arc<Shared>>) -> Self {
+        let pools = groups.iter().map(|_| Mutex::default()).collect();
+        Self { inner: Arc::new(Inner { dir: dir.to_owned(), groups, pools, followed }) }
     }
 
-    /// One read transaction: everything asked through it is as of one position.
+    /// One moment of every group that is built: what joins groups is consistent, and nothing else is promised of how their
+    /// positions lie to each other.
     pub fn snapshot(&self) -> Result<ReadSnapshot, ReadError> {
-        let at_path = FileIdentity::of(&self.inner.path).ok();
+        let mut groups: Vec<Result<GroupSnapshot, ReadError>> = Vec::new();
+        let joined = [ACCOUNTS, JOURNAL].map(|id| self.group(id));
+        if self.live_generation(ENTRIES)?.is_some() {
+            let furthest = joined.iter().flatten().map(GroupSnapshot::position).max().unwrap_or_default();
+            self.wait_for_blocking(&[ENTRIES], furthest, JOINED);
+        }
+        let [accounts, journal] = joined;
+        groups.extend([accounts, self.group(ENTRIES), journal]);
+        if let Some(failure) = groups.iter().find_map(|group| group.as_ref().err().filter(|error| !error.is_building())) {
+            return Err(failure.clone());
+        }
+        Ok(ReadSnapshot { groups: groups.into_iter().map(Some).collect() })
+    }
+
+    /// One moment of a group: a read transaction.
+    pub fn group(&self, id: GroupId) -> Result<GroupSnapshot, ReadError> {
+        let group = &self.inner.groups[id.0];
+        // Another generation may take the place between finding the file and opening it.
+        for _ in 0..3 {
+            let Some(generation) = self.live_generation(id)? else { return Err(self.building(id)) };
+            match self.connect(id, generation) {
+                Ok(pooled) => match GroupSnapshot::begin(self.clone(), id, group, pooled) {
+                    Ok(Some(snapshot)) => return Ok(snapshot),
+                    Ok(None) => {}
+                    Err(error) => return Err(error),
+                },
+                Err(OpenError::NotFound { .. }) => {}
+                Err(OpenError::Damaged { reason, .. }) => return Err(ReadError::Damaged(reason)),
+                Err(error) => return Err(ReadError::Failure(error.to_string())),
+            }
+        }
+        Err(self.building(id))
+    }
+
+    /// The generation of a group that answers queries.
+    fn live_generation(&self, id: GroupId) -> Result<Option<Generation>, ReadError> {
+        let Inner { dir, groups, followed, .. } = &*self.inner;
+        if let Some(shared) = followed {
+            return Ok(shared.progress(id.0).live.as_ref().map(|live| live.file.generation));
+        }
+        let failure = |error: std::io::Error| ReadError::Failure(error.to_string());
+        let group = &groups[id.0];
+        for generation in file::generations(dir, group).map_err(failure)?.into_iter().rev() {
+            // One that was just removed is not the one.
+            let Ok(db) = file::open_for_reading(&file::path(dir, group, generation)) else { continue };
+            let state = file::state(&db, group)?;
+            if state.live && state.is_known(group) {
+                return Ok(Some(generation));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Why a group does not answer.
+    fn building(&self, id: GroupId) -> ReadError {
+        let group = self.inner.groups[id.0].name;
+        let (position, head) = match &self.inner.followed {
+            Some(shared) => {
+                let position = shared.progress(id.0).building.as_ref().map_or(Position::ZERO, |building| building.position);
+                (position, shared.head())
+            }
+            None => self.furthest(id).unwrap_or_default(),
+        };
+        ReadError::Building { group, position, head }
+    }
+
+    /// How far the newest file of a group is, and the head that its writer saw.
+    fn furthest(&self, id: GroupId) -> Option<(Position, Position)> {
+        let Inner { dir, groups, .. } = &*self.inner;
+        let group = &groups[id.0];
+        let newest = file::generations(dir, group).ok()?.pop()?;
+        let state = file::state(&file::open_for_reading(&file::path(dir, group, newest)).ok()?, group).ok()?;
+        Some((state.position, state.head))
+    }
+
+    fn connect(&self, id: GroupId, generation: Generation) -> Result<Pooled, OpenError> {
+        let path = file::path(&self.inner.dir, &self.inner.groups[id.0], generation);
+        let at_path = FileIdentity::of(&path).ok();
         let pooled = {
-            let mut pool = self.inner.pool.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pool = self.inner.pools[id.0].lock().unwrap_or_else(PoisonError::into_inner);
             // Where another file took its place, that one answers. A file that was only removed goes on answering through
             // what has it open: what it shows is right as of its position, and it is soon built again.
-            if at_path.is_some() {
-                pool.retain(|(identity, _)| *identity == at_path);
-            }
-            pool.pop()
+            pool.0.retain(|pooled| pooled.generation == generation && (at_path.is_none() || pooled.identity == at_path));
+            pool.0.pop()
         };
-        let (identity, db) = match pooled {
-            Some(pooled) => pooled,
-            None => (at_path, catalog::open_for_reading(&self.inner.path).map_err(|error| ReadError::Failure(error.to_string()))?),
-        };
-        ReadSnapshot::begin(self.clone(), identity, db)
+        match pooled {
+            Some(pooled) => Ok(pooled),
+            None => Ok(Pooled { generation, identity: at_path, db: file::open_for_reading(&path)? }),
+        }
     }
 
-    /// Waits until every read model shows `position`; false if that takes longer than `timeout`, or will not
-    /// happen because one of them is stopped.
+    /// Waits until these groups show `position`; false if that takes longer than `timeout`, or will not happen because one of
+    /// them is stopped.
     ///
     /// Needs a tokio runtime with time. A read store that a runner of this process follows is woken; another polls.
-    pub async fn wait_for(&self, position: Position, timeout: Duration) -> bool {
+    pub async fn wait_for(&self, groups: &[GroupId], position: Position, timeout: Duration) -> bool {
         if let Some(shared) = &self.inner.followed {
-            let mut progress = shared.subscribe();
             let reached = async {
-                let seen = progress.wait_for(|progress| progress.has_reached(position).is_some()).await;
-                seen.is_ok_and(|progress| progress.has_reached(position) == Some(true))
+                for group in groups {
+                    let mut progress = shared.subscribe(group.0);
+                    let seen = progress.wait_for(|progress| progress.has_reached(position).is_some()).await;
+                    if !seen.is_ok_and(|progress| progress.has_reached(position) == Some(true)) {
+                        return false;
+                    }
+                }
+                true
             };
             return tokio::time::timeout(timeout, reached).await.unwrap_or(false);
         }
-        let store = self.clone();
-        tokio::task::spawn_blocking(move || store.wait_for_blocking(position, timeout)).await.unwrap_or(false)
+        let (store, groups) = (self.clone(), groups.to_vec());
+        tokio::task::spawn_blocking(move || store.wait_for_blocking(&groups, position, timeout)).await.unwrap_or(false)
     }
 
     /// The same for threads.
-    pub fn wait_for_blocking(&self, position: Position, timeout: Duration) -> bool {
+    pub fn wait_for_blocking(&self, groups: &[GroupId], position: Position, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
-        loop {
-            let reached = match &self.inner.followed {
-                Some(shared) => shared.subscribe().borrow().has_reached(position),
-                None => self.snapshot().ok().and_then(|snapshot| snapshot.has_reached(position)),
-            };
-            match reached {
-                Some(reached) => return reached,
-                None if Instant::now() >= until => return false,
-                None => std::thread::sleep(POLL.min(until.saturating_duration_since(Instant::now()))),
+        groups.iter().all(|id| {
+            loop {
+                let reached = match &self.inner.followed {
+                    Some(shared) => shared.progress(id.0).has_reached(position),
+                    None => self.group(*id).ok().and_then(|snapshot| snapshot.has_reached(position)),
+                };
+                match reached {
+                    Some(reached) => return reached,
+                    None if Instant::now() >= until => return false,
+                    None => std::thread::sleep(POLL.min(until.saturating_duration_since(Instant::now()))),
+                }
+            }
+        })
+    }
+
+    /// How far each read model is, by group; one that is being rebuilt is there twice.
+    pub fn projections(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
+        let Inner { dir, groups, followed, .. } = &*self.inner;
+        if let Some(shared) = followed {
+            return Ok(shared.status().read_models().cloned().collect());
+        }
+        let mut found = Vec::new();
+        for group in *groups {
+            for generation in file::generations(dir, group).map_err(|error| ReadError::Failure(error.to_string()))? {
+                if let Ok(db) = file::open_for_reading(&file::path(dir, group, generation)) {
+                    found.extend(statuses_as_last_seen(group, &file::state(&db, group)?));
+                }
             }
         }
+        Ok(found)
     }
 }
 
 impl fmt::Debug for ReadStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadStore").field("path", &self.inner.path).finish_non_exhaustive()
+        f.debug_struct("ReadStore").field("dir", &self.inner.dir).finish_non_exhaustive()
     }
 }
 
-/// One moment of the read store. `Send`, not `Sync`; keep it as short as the query, because it holds a connection
-/// and keeps the log from being cut.
-pub struct ReadSnapshot {
+/// One moment of one group. `Send`, not `Sync`; keep it as short as the query, because it holds a connection and keeps the
+/// log from being cut.
+pub struct GroupSnapshot {
     store: ReadStore,
+    id: GroupId,
     /// Taken back into the pool when this is dropped.
-    db: Option<Connection>,
-    identity: Option<FileIdentity>,
-    rows: Vec<CatalogRow>,
+    pooled: Option<Pooled>,
+    state: FileState,
     position: Position,
 }
 
-impl ReadSnapshot {
-    fn begin(store: ReadStore, identity: Option<FileIdentity>, db: Connection) -> Result<Self, ReadError> {
-        db.execute_batch("BEGIN")?;
+impl GroupSnapshot {
+    /// `None`: the file does not answer any more, or does not yet.
+    fn begin(store: ReadStore, id: GroupId, group: &Group, pooled: Pooled) -> Result<Option<Self>, ReadError> {
+        pooled.db.execute_batch("BEGIN")?;
         // The first read is what fixes the moment.
-        let rows = catalog::rows(&db, store.inner.models)?;
-        let positions = store.inner.models.iter().map(|model| live(&rows, model.name).map_or(Position::ZERO, |row| row.position));
-        let position = positions.min().unwrap_or_default();
-        Ok(Self { store, db: Some(db), identity, rows, position })
+        let state = file::state(&pooled.db, group)?;
+        let mut position = state.position;
+        if let Some(shared) = &store.inner.followed {
+            let progress = shared.progress(id.0);
+            // Between the two nothing changed the rows.
+            let same = |live: &&crate::runner::Shown| live.file.generation == state.generation && live.file.position == state.position;
+            position = progress.live.as_ref().filter(same).map_or(position, |live| live.position.max(position));
+        }
+        let is_live = state.live;
+        let snapshot = Self { store, id, pooled: Some(pooled), state, position };
+        Ok(is_live.then_some(snapshot))
     }
 
-    /// The position that all read models share: the least of theirs. 0 while one of them was never built.
+    /// Which group it is of.
+    pub fn id(&self) -> GroupId {
+        self.id
+    }
+
+    /// Everything up to here is shown, and nothing beyond.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The journal's root at [`ReadSnapshot::position`]; `None` where the read models are at different positions, because it
-    /// is kept for the furthest one only.
-    pub fn root(&self) -> Result<Option<Hash>, ReadError> {
-        let seen = catalog::seen(self.db()?)?;
-        Ok(seen.filter(|(position, _)| *position == self.position).map(|(_, root)| root))
+    /// The journal's root at [`GroupSnapshot::position`], where it is kept.
+    pub fn root(&self) -> Option<Hash> {
+        self.state.root.filter(|_| self.state.position == self.position)
     }
 
-    /// The position of one read model, by name; `None` if it was never built or there is none with this name.
-    pub fn position_of(&self, read_model: &str) -> Option<Position> {
-        live(&self.rows, read_model).map(|row| row.position)
-    }
-
-    /// How far each read model is, by name; one that is being rebuilt is there twice.
-    pub fn projections(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
-        match &self.store.inner.followed {
-            Some(shared) => Ok(shared.statuses(&self.rows)),
-            None => {
-                let head = catalog::head(self.db()?)?;
-                Ok(self.rows.iter().map(|row| status_as_last_seen(row, head)).collect())
-            }
+    /// The position up to which a question looks: what was asked for, or all that the group shows.
+    pub fn known(&self, known_at: Option<Position>) -> Result<Position, ReadError> {
+        match known_at {
+            Some(asked) if asked > self.position => Err(ReadError::NotReached { group: self.id.name(), asked, position: self.position }),
+            Some(asked) => Ok(asked),
+            None => Ok(self.position),
         }
-    }
-
-    /// The digest of a live read model's rows; `None` if it was never built or there is none with this name.
-    ///
-    /// Reads every row: about a microsecond each. [`crate::digest::digest_of_replay`] gives what it must be.
-    pub fn digest(&self, read_model: &str) -> Result<Option<ModelDigest>, ReadError> {
-        let Some(row) = live(&self.rows, read_model) else { return Ok(None) };
-        Ok(Some(ModelDigest {
-            name: row.model.name,
-            revision: row.revision,
-            position: row.position,
-            digest: digest(self.db()?, &row.model, row.generation, &|| false)?,
-            stopped: row.stopped.as_ref().map(|stopped| (stopped.position, stopped.reason.clone())),
-        }))
-    }
-
-    /// A handle that stops, from another thread, what this snapshot is asked at the moment.
-    ///
-    /// Let go of it before the snapshot: the connection is used again.
-    pub fn interrupter(&self) -> Result<Interrupter, ReadError> {
-        Ok(Interrupter(self.db()?.get_interrupt_handle()))
     }
 
     fn has_reached(&self, position: Position) -> Option<bool> {
         if self.position >= position {
             return Some(true);
         }
-        let stuck = self.rows.iter().any(|row| row.live && row.stopped.is_some() && row.position < position);
-        stuck.then_some(false)
+        self.state.stopped.is_some().then_some(false)
     }
 
-    pub(crate) fn db(&self) -> Result<&Connection, ReadError> {
-        self.db.as_ref().ok_or_else(|| ReadError::Failure("the snapshot has ended".into()))
+    fn db(&self) -> Result<&Connection, ReadError> {
+        self.pooled.as_ref().map(|pooled| &pooled.db).ok_or_else(|| ReadError::Failure("the snapshot has ended".into()))
     }
+}
 
-    /// The tables of a read model that answer queries.
-    pub(crate) fn generation(&self, read_model: &'static str) -> Result<Generation, ReadError> {
-        live(&self.rows, read_model).map(|row| row.generation).ok_or(ReadError::NotBuilt { read_model })
-    }
-
-    /// The position up to which a question looks: what was asked for, or all that every read model knows.
-    fn known(&self, known_at: Option<Position>) -> Result<Position, ReadError> {
-        match known_at {
-            Some(asked) if asked > self.position => Err(ReadError::NotReached { asked, position: self.position }),
-            Some(asked) => Ok(asked),
-            None => Ok(self.position),
+impl Drop for GroupSnapshot {
+    fn drop(&mut self) {
+        let Some(pooled) = self.pooled.take() else { return };
+        // A connection that cannot end its transaction is not used again.
+        if pooled.db.execute_batch("ROLLBACK").is_err() {
+            return;
+        }
+        let mut pool = self.store.inner.pools[self.id.0].lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.0.len() < POOLED {
+            pool.0.push(pooled);
         }
     }
 }
 
+impl fmt::Debug for GroupSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupSnapshot").field("group", &self.id).field("position", &self.position).finish_non_exhaustive()
+    }
+}
+
+/// Moments of several groups, which answer questions.
+#[derive(Debug)]
+pub struct ReadSnapshot {
+    /// By group; what is absent may not be asked.
+    groups: Vec<Option<Result<GroupSnapshot, ReadError>>>,
+}
+
+impl ReadSnapshot {
+    /// A snapshot of these groups. One that another joins, as `entries` is joined by statements, must be at least as far.
+    pub fn of(groups: impl IntoIterator<Item = GroupSnapshot>) -> Self {
+        let mut snapshot = Self { groups: GROUPS.iter().map(|_| None).collect() };
+        for group in groups {
+            let id = group.id;
+            snapshot.groups[id.0] = Some(Ok(group));
+        }
+        snapshot
+    }
+
+    /// The moments of the groups.
+    pub fn into_groups(self) -> impl Iterator<Item = GroupSnapshot> {
+        self.groups.into_iter().flatten().flatten()
+    }
+
+    /// The least position of its groups, 0 while one of them was never built: for whoever looks at all of them.
+    pub fn position(&self) -> Position {
+        let position = |group: &Result<GroupSnapshot, ReadError>| group.as_ref().map_or(Position::ZERO, GroupSnapshot::position);
+        self.groups.iter().flatten().map(position).min().unwrap_or_default()
+    }
+
+    /// The moment of a group.
+    pub fn group(&self, id: GroupId) -> Result<&GroupSnapshot, ReadError> {
+        match self.groups.get(id.0) {
+            Some(Some(Ok(group))) => Ok(group),
+            Some(Some(Err(error))) => Err(error.clone()),
+            _ => Err(ReadError::Failure(format!("the group {id} is not in this snapshot"))),
+        }
+    }
+
+    /// The same, which must show `position`, because what was read as of there names something in it.
+    fn joined(&self, id: GroupId, position: Position) -> Result<&GroupSnapshot, ReadError> {
+        let group = self.group(id)?;
+        group.known(Some(position))?;
+        Ok(group)
+    }
+
+    /// The digest of a live read model's rows; `None` if there is none with this name.
+    ///
+    /// Reads every row: about a microsecond each. [`crate::digest::digest_of_replay`] gives what it must be.
+    pub fn digest(&self, read_model: &str) -> Result<Option<ModelDigest>, ReadError> {
+        for group in self.groups.iter().flatten() {
+            let Ok(group) = group else { continue };
+            let Some(model) = group.state.models.iter().find(|state| state.model.name == read_model) else { continue };
+            return Ok(Some(ModelDigest {
+                name: model.model.name,
+                revision: model.revision,
+                position: group.position,
+                digest: digest(group.db()?, &model.model, &|| false)?,
+                stopped: group.state.stopped.as_ref().map(|stopped| (stopped.at.position, stopped.at.reason.clone())),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// A handle that stops, from another thread, what this snapshot is asked at the moment.
+    ///
+    /// Let go of it before the snapshot: the connections are used again.
+    pub fn interrupter(&self) -> Result<Interrupter, ReadError> {
+        let handles = self.groups.iter().flatten().flatten().map(|group| Ok(group.db()?.get_interrupt_handle()));
+        Ok(Interrupter(handles.collect::<Result<_, ReadError>>()?))
+    }
+}
+
 /// Stops a question whose answer nobody waits for any more: it ends with an error.
-pub struct Interrupter(InterruptHandle);
+pub struct Interrupter(Vec<InterruptHandle>);
 
 impl Interrupter {
     /// Stops what is being read now; nothing if nothing is.
     pub fn interrupt(&self) {
-        self.0.interrupt();
+        self.0.iter().for_each(InterruptHandle::interrupt);
     }
 }
 
 impl fmt::Debug for Interrupter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Interrupter")
-    }
-}
-
-/// The generation of a read model that answers queries and that this program can read.
-fn live<'a>(rows: &'a [CatalogRow], read_model: &str) -> Option<&'a CatalogRow> {
-    rows.iter().find(|row| row.live && row.model.name == read_model && row.model.knows(row.revision))
-}
-
-impl Drop for ReadSnapshot {
-    fn drop(&mut self) {
-        let Some(db) = self.db.take() else { return };
-        // A connection that cannot end its transaction is not used again.
-        if db.execute_batch("ROLLBACK").is_err() {
-            return;
-        }
-        let mut pool = self.store.inner.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.len() < POOLED {
-            pool.push((self.identity, db));
-        }
-    }
-}
-
-impl fmt::Debug for ReadSnapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadSnapshot").field("position", &self.position).finish_non_exhaustive()
     }
 }

@@ -13,8 +13,9 @@ use super::balances::balance;
 use super::entries::StoredTransfer;
 use super::history::{Movement, Place};
 use super::{Cursor, Item, MAX_PAGE, Page, ReadError, ReadSnapshot};
-use crate::postings::DEBIT;
+use crate::accounts::postings::DEBIT;
 use crate::stored::{entry_id, json, optional, timestamp};
+use crate::{ACCOUNTS, ENTRIES};
 
 /// What moved on one account in a time: from an opening balance over lines to a closing balance.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +94,8 @@ impl ReadSnapshot {
     ) -> Result<Option<StatementPage>, ReadError> {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut start = Place::before(from);
-        let mut known_at = self.known(known_at)?;
+        let accounts = self.group(ACCOUNTS)?;
+        let mut known_at = accounts.known(known_at)?;
         if let Some(after) = after {
             let [known, effective_at, position, line] = after.numbers(LIST)?;
             let (position, line) = (u64::try_from(position).ok(), u32::try_from(line).ok().filter(|line| *line < u32::MAX));
@@ -101,7 +103,7 @@ impl ReadSnapshot {
                 return Err(ReadError::InvalidCursor);
             };
             start = start.max(Place { effective_at, position, line }.next());
-            known_at = self.known(Some(Position::new(known)))?;
+            known_at = accounts.known(Some(Position::new(known)))?;
         }
         let Some(account) = self.account_key(address, known_at)? else { return Ok(None) };
         let kind = account.row.kind;
@@ -161,20 +163,18 @@ impl ReadSnapshot {
 
     /// The entry of an event that moved something: its first event, or the posting of its hold.
     fn line_entry(&self, position: u64) -> Result<LineEntry, ReadError> {
-        let generation = self.generation("entries")?;
-        let (entries, steps) = (generation.table("entries"), generation.table("entry_steps"));
+        let db = self.joined(ENTRIES, Position::new(position))?.db()?;
         let read = |row: &Row<'_>| {
             Ok(LineEntry { id: entry_id(row, 0)?, reference: optional(row, 1)?, recorded_at: timestamp(row, 2)?, transfers: json(row, 3)? })
         };
-        let first = format!("SELECT id, reference, recorded_at, transfers FROM {entries} WHERE position = ?1");
-        let first = self.db()?.prepare_cached(&first)?.query_row([position as i64], read).optional()?;
+        let first = "SELECT id, reference, recorded_at, transfers FROM entries WHERE position = ?1";
+        let first = db.prepare_cached(first)?.query_row([position as i64], read).optional()?;
         if let Some(first) = first {
             return Ok(first);
         }
-        let step = format!(
-            "SELECT e.id, e.reference, s.recorded_at, e.transfers FROM {steps} s JOIN {entries} e ON e.position = s.entry WHERE s.position = ?1"
-        );
-        let step = self.db()?.prepare_cached(&step)?.query_row([position as i64], read).optional()?;
+        let step = "SELECT e.id, e.reference, s.recorded_at, e.transfers
+             FROM entry_steps s JOIN entries e ON e.position = s.entry WHERE s.position = ?1";
+        let step = db.prepare_cached(step)?.query_row([position as i64], read).optional()?;
         step.ok_or_else(|| ReadError::Damaged(format!("no entry has an event at position {position}")))
     }
 }

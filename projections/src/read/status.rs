@@ -6,8 +6,10 @@ use cauri_event_store::Hash;
 /// One generation of one read model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProjectionStatus {
-    /// The read model's name, such as `account_balances`.
+    /// The read model's name, such as `accounts`.
     pub name: &'static str,
+    /// The group that it is built, stopped and waited for with.
+    pub group: &'static str,
     /// The revision of the projector that wrote it.
     pub revision: u32,
     /// Which build this is: 1, 2, 3 …

@@ -1,69 +1,92 @@
-//! How far the read models are, shared with whoever waits for them.
+//! How far the groups are, shared with whoever waits for them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::Position;
 use cauri_event_store::EventStore;
-use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::{RunnerState, RunnerStatus};
-use crate::catalog::{self, CatalogRow};
-use crate::projector::ReadModel;
+use super::{GroupState, GroupStatus, RunnerStatus};
+use crate::file::FileState;
+use crate::projector::{Generation, Group};
 use crate::read::{ProjectionState, ProjectionStatus};
 
-/// What the writer tells everybody else.
+/// What the writers tell everybody else.
 pub(crate) struct Shared {
     store: Arc<dyn EventStore>,
-    models: &'static [ReadModel],
+    groups: &'static [Group],
+    progress: Vec<watch::Sender<GroupProgress>>,
+    /// The last generation that each group had.
+    last_generations: Vec<AtomicU32>,
     stop: AtomicBool,
     started_at: i64,
-    progress: watch::Sender<Progress>,
-    /// Why everything is built anew.
-    other_history: Mutex<Option<String>>,
 }
 
-/// The read models as of the last commit.
+/// How far one group is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GroupProgress {
+    /// The generation that answers queries.
+    pub(crate) live: Option<Shown>,
+    /// The one that is being built.
+    pub(crate) building: Option<Shown>,
+    /// Why it is built anew, until it is built.
+    pub(crate) other_history: Option<String>,
+}
+
+/// What a generation shows.
 #[derive(Clone, Debug)]
-pub(crate) struct Progress {
-    models: &'static [ReadModel],
-    rows: Vec<CatalogRow>,
-    state: RunnerState,
+pub(crate) struct Shown {
+    /// What its file says.
+    pub(crate) file: FileState,
+    /// Nothing up to here changes its rows, which are as of the file's position or of any between.
+    pub(crate) position: Position,
+    /// When the event there was recorded.
+    pub(crate) recorded_at: Option<Timestamp>,
+    /// What its writer does.
+    pub(crate) state: GroupState,
 }
 
-impl Progress {
-    /// The position that all live read models show; 0 while one of them was never built.
-    fn shown(&self) -> Position {
-        let position = |name| self.rows.iter().find(|row| row.live && row.model.name == name).map_or(Position::ZERO, |row| row.position);
-        self.models.iter().map(|model| position(model.name)).min().unwrap_or_default()
+impl Shown {
+    /// What a file shows before anybody goes on with it.
+    pub(crate) fn of(file: FileState) -> Self {
+        Self { position: file.position, recorded_at: file.recorded_at, file, state: GroupState::Running }
     }
+}
 
+impl GroupProgress {
     /// Whether waiting for `position` has an end, and which.
     pub(crate) fn has_reached(&self, position: Position) -> Option<bool> {
-        if self.shown() >= position {
-            return Some(true);
+        let ended = |shown: &Shown| shown.file.stopped.is_some() || matches!(shown.state, GroupState::Stopped | GroupState::Corrupt { .. });
+        match (&self.live, &self.building) {
+            (Some(live), _) if live.position >= position => Some(true),
+            (Some(live), _) => ended(live).then_some(false),
+            (None, Some(building)) => ended(building).then_some(false),
+            (None, None) => None,
         }
-        let ended = matches!(self.state, RunnerState::Stopped | RunnerState::Corrupt { .. });
-        let stuck = self.rows.iter().any(|row| row.live && row.stopped.is_some() && row.position < position);
-        (ended || stuck).then_some(false)
     }
 }
 
 impl Shared {
-    pub(crate) fn new(store: Arc<dyn EventStore>, models: &'static [ReadModel]) -> Self {
-        let progress = watch::Sender::new(Progress { models, rows: Vec::new(), state: RunnerState::Running });
-        Self { store, models, stop: AtomicBool::new(false), started_at: now(), progress, other_history: Mutex::default() }
+    pub(crate) fn new(store: Arc<dyn EventStore>, groups: &'static [Group]) -> Self {
+        Self {
+            store,
+            groups,
+            progress: groups.iter().map(|_| watch::Sender::default()).collect(),
+            last_generations: groups.iter().map(|_| AtomicU32::new(0)).collect(),
+            stop: AtomicBool::new(false),
+            started_at: now(),
+        }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn EventStore> {
         &self.store
     }
 
-    pub(crate) fn models(&self) -> &'static [ReadModel] {
-        self.models
+    pub(crate) fn groups(&self) -> &'static [Group] {
+        self.groups
     }
 
     /// The journal's head.
@@ -79,73 +102,81 @@ impl Shared {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Tells what the catalog says now.
-    pub(crate) fn show(&self, db: &Connection) -> rusqlite::Result<()> {
-        let rows = catalog::rows(db, self.models)?;
-        self.progress.send_modify(|progress| {
-            progress.rows = rows;
-            if matches!(progress.state, RunnerState::Retrying { .. } | RunnerState::Newer { .. } | RunnerState::Paused { .. }) {
-                progress.state = RunnerState::Running;
-            }
-        });
-        Ok(())
+    /// How far a group is.
+    pub(crate) fn progress(&self, group: usize) -> watch::Ref<'_, GroupProgress> {
+        self.progress[group].borrow()
     }
 
-    pub(crate) fn set_state(&self, state: RunnerState) {
-        self.progress.send_modify(|progress| progress.state = state);
+    /// The same for whoever waits.
+    pub(crate) fn subscribe(&self, group: usize) -> watch::Receiver<GroupProgress> {
+        self.progress[group].subscribe()
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
+    /// Tells that something changed in a group.
+    pub(crate) fn tell(&self, group: usize, change: impl FnOnce(&mut GroupProgress)) {
+        self.progress[group].send_modify(change);
+    }
+
+    /// A number that no generation of the group had.
+    pub(crate) fn next_generation(&self, group: usize) -> Generation {
+        Generation(self.last_generations[group].fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// A generation that there is or was.
+    pub(crate) fn note_generation(&self, group: usize, generation: Generation) {
+        self.last_generations[group].fetch_max(generation.0, Ordering::SeqCst);
     }
 
     pub(crate) fn status(&self) -> RunnerStatus {
-        let head = self.head();
-        let progress = self.progress.borrow().clone();
-        let is_built = |model: &ReadModel| progress.rows.iter().any(|row| row.live && row.model.name == model.name);
-        let all_built = self.models.iter().all(is_built);
-        let other_history = self.other_history.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| !all_built);
-        RunnerStatus { head, read_models: self.statuses(&progress.rows), state: progress.state, other_history }
+        let groups = self.groups.iter().enumerate().map(|(index, group)| {
+            let progress = self.progress[index].borrow().clone();
+            let state = progress.live.as_ref().or(progress.building.as_ref()).map_or(GroupState::Running, |shown| shown.state.clone());
+            let shown = progress.live.iter().chain(&progress.building);
+            let read_models = shown.flat_map(|shown| self.statuses(group, shown)).collect();
+            GroupStatus { name: group.name, state, other_history: progress.other_history, read_models }
+        });
+        RunnerStatus { head: self.head(), groups: groups.collect() }
     }
 
-    /// Everything is built anew, and why.
-    pub(crate) fn note_other_history(&self, reason: Option<String>) {
-        if reason.is_some() {
-            *self.other_history.lock().unwrap_or_else(PoisonError::into_inner) = reason;
-        }
-    }
-
-    /// How far the generations of a catalog are behind the head.
-    pub(crate) fn statuses(&self, rows: &[CatalogRow]) -> Vec<ProjectionStatus> {
-        let (head, now) = (self.head(), now());
-        rows.iter().map(|row| status(row, head, now, self.started_at)).collect()
+    /// How far the read models of a generation are behind the head.
+    pub(crate) fn statuses(&self, group: &Group, shown: &Shown) -> Vec<ProjectionStatus> {
+        statuses(group, shown, self.head(), now(), self.started_at)
     }
 }
 
-/// How far one generation is behind `head`; what shows no event yet is as old as `since`.
-fn status(row: &CatalogRow, head: Position, now: i64, since: i64) -> ProjectionStatus {
-    let lag_events = head.get().saturating_sub(row.position.get());
-    let recorded_at = row.recorded_at.map_or(since, Timestamp::as_micros);
-    ProjectionStatus {
-        name: row.model.name,
-        revision: row.revision,
-        generation: row.generation.0,
-        position: row.position,
+/// How far the read models of a generation are behind `head`; what shows no event yet is as old as `since`.
+fn statuses(group: &Group, shown: &Shown, head: Position, now: i64, since: i64) -> Vec<ProjectionStatus> {
+    let Shown { file, position, recorded_at, .. } = shown;
+    let lag_events = head.get().saturating_sub(position.get());
+    let recorded_at = recorded_at.map_or(since, Timestamp::as_micros);
+    let of_model = |state: &crate::file::ModelState| ProjectionStatus {
+        name: state.model.name,
+        group: group.name,
+        revision: state.revision,
+        generation: file.generation.0,
+        position: *position,
         lag_events,
         lag_seconds: if lag_events == 0 { 0.0 } else { (now - recorded_at).max(0) as f64 / 1e6 },
-        state: match &row.stopped {
-            Some(stopped) => ProjectionState::Stopped { position: stopped.position, reason: stopped.reason.clone() },
-            None if row.live => ProjectionState::Live,
+        state: match &file.stopped {
+            Some(stopped) => ProjectionState::Stopped {
+                position: stopped.at.position,
+                reason: match stopped.model {
+                    Some(model) if model != state.model.name => format!("with {model}: {}", stopped.at.reason),
+                    _ => stopped.at.reason.clone(),
+                },
+            },
+            None if file.live => ProjectionState::Live,
             None => ProjectionState::Building,
         },
-        digest: row.digest,
-    }
+        digest: state.digest,
+    };
+    file.models.iter().map(of_model).collect()
 }
 
-/// The same where no runner of this process knows the head: as the runner last saw it.
-pub(crate) fn status_as_last_seen(row: &CatalogRow, head: Position) -> ProjectionStatus {
+/// The same where no runner of this process knows the head: as the writer last saw it.
+pub(crate) fn statuses_as_last_seen(group: &Group, file: &FileState) -> Vec<ProjectionStatus> {
     let now = now();
-    status(row, head, now, now)
+    statuses(group, &Shown::of(file.clone()), file.head, now, now)
 }
 
 /// The machine's clock, in microseconds: for lag only, never for what is stored.

@@ -19,12 +19,12 @@ use cauri_event_store::{
     Appended, Batch, EventStore, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree, Turn,
 };
 
-use super::{Runner, RunnerConfig, RunnerState};
-use crate::READ_MODELS;
+use super::{GroupState, Runner, RunnerConfig};
 use crate::digest::digest_of_replay;
 use crate::ledger::{Ledger, address, at};
-use crate::projector::ReadModel;
+use crate::projector::{Group, ReadModel};
 use crate::read::{OpenError, ProjectionState, ProjectionStatus, ReadError, ReadStore};
+use crate::{ACCOUNTS, ENTRIES, GROUPS, GroupId, JOURNAL};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -59,7 +59,7 @@ fn business(ledger: &mut Ledger, payments: i64) {
 
 fn start(store: &MemoryStore, path: &Path) -> (Runner, ReadStore) {
     let runner = Runner::start(Arc::new(store.clone()), path, RunnerConfig::default()).unwrap();
-    let reads = runner.read_store().unwrap();
+    let reads = runner.read_store();
     (runner, reads)
 }
 
@@ -73,7 +73,8 @@ fn eventually(what: &str, holds: impl Fn() -> bool) {
 }
 
 fn status_of(runner: &Runner, name: &str) -> ProjectionStatus {
-    runner.status().read_models.into_iter().rfind(|status| status.name == name).unwrap()
+    let status = runner.status();
+    status.read_models().filter(|status| status.name == name).last().cloned().unwrap()
 }
 
 /// The live digests are those of a replay of the same events.
@@ -87,9 +88,9 @@ fn agrees_with_a_replay(reads: &ReadStore, recorded: &[Recorded]) {
 }
 
 #[test]
-fn a_poison_event_stops_one_read_model_and_the_others_go_on() {
+fn a_poison_event_stops_one_group_and_the_others_go_on() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let mut ledger = Ledger::new();
     business(&mut ledger, 20);
     // Nobody ever wrote this entry: only the read model of entries can notice.
@@ -103,13 +104,13 @@ fn a_poison_event_stops_one_read_model_and_the_others_go_on() {
     let stopped = |status: &ProjectionStatus| matches!(&status.state, ProjectionState::Stopped { position, .. } if *position == poison);
     eventually("entries stop", || stopped(&status_of(&runner, "entries")));
     let head = ledger.position();
-    eventually("the others go on", || {
-        ["account_balances", "journal_events", "postings"].iter().all(|name| status_of(&runner, name).position == head)
-    });
+    eventually("the others go on", || ["accounts", "journal_events"].iter().all(|name| status_of(&runner, name).position == head));
     let entries = status_of(&runner, "entries");
     assert_eq!(entries.position.next(), poison);
-    assert!(!reads.wait_for_blocking(head, SOON), "waiting for a stopped read model ends at once");
+    assert!(!reads.wait_for_blocking(&GroupId::ALL, head, SOON), "waiting for a stopped read model ends at once");
+    assert!(reads.wait_for_blocking(&[ACCOUNTS, JOURNAL], head, SOON), "whoever reads the others does not wait for it");
     assert_eq!(reads.snapshot().unwrap().position().next(), poison);
+    assert_eq!(reads.group(ENTRIES).unwrap().position().next(), poison);
     // The others answer; what the stopped one shows is what it was before the event.
     assert!(reads.snapshot().unwrap().account(&address("customers:awa")).unwrap().is_some());
     runner.stop();
@@ -117,7 +118,7 @@ fn a_poison_event_stops_one_read_model_and_the_others_go_on() {
     // The next start tries again, and stops again.
     let (runner, _reads) = start(&ledger.store, &path);
     eventually("entries stop again", || stopped(&status_of(&runner, "entries")));
-    assert_eq!(status_of(&runner, "postings").state, ProjectionState::Live);
+    assert_eq!(status_of(&runner, "accounts").state, ProjectionState::Live);
     let ProjectionState::Stopped { reason, .. } = status_of(&runner, "entries").state else { panic!("stopped") };
     assert!(reason.contains("moved nothing that could be reversed"), "{reason}");
 }
@@ -135,84 +136,190 @@ fn an_account_that_was_never_opened_stops_what_counts_money_only() {
     ledger.forge(StreamId::Entry(EntryId::from_u128(9)), EntryEvent::Posted(posted).into());
     let poison = ledger.position();
     business(&mut ledger, 5);
-    let (runner, _reads) = start(&ledger.store, &directory.path().join("ledger.sqlite"));
-    for name in ["account_balances", "postings"] {
-        eventually("stopped", || matches!(status_of(&runner, name).state, ProjectionState::Stopped { position, .. } if position == poison));
-    }
+    let (runner, _reads) = start(&ledger.store, &directory.path().join("ledger"));
+    eventually(
+        "stopped",
+        || matches!(status_of(&runner, "accounts").state, ProjectionState::Stopped { position, .. } if position == poison),
+    );
     let head = ledger.position();
     for name in ["entries", "journal_events"] {
         eventually("goes on", || status_of(&runner, name).position == head);
     }
 }
 
-/// The read model of postings with a projector that panics at one position.
-fn panicking() -> &'static [ReadModel] {
-    use crate::postings::{PostingChanges, Postings};
-    use crate::projector::{Projector, Reads, Unprojectable};
+/// The groups with a projector of accounts that panics at one position.
+fn panicking() -> &'static [Group] {
+    use crate::Reads;
+    use crate::accounts::{AccountChanges, Accounts};
+    use crate::projector::{Projector, Unprojectable};
 
     struct Panicking;
     impl Projector for Panicking {
-        const NAME: &'static str = Postings::NAME;
-        const REVISION: u32 = Postings::REVISION;
-        const COMPATIBLE_SINCE: u32 = Postings::COMPATIBLE_SINCE;
+        const NAME: &'static str = Accounts::NAME;
+        const REVISION: u32 = Accounts::REVISION;
+        const COMPATIBLE_SINCE: u32 = Accounts::COMPATIBLE_SINCE;
         const READS: Reads = Reads::Every;
-        type Changes = PostingChanges;
+        type Changes = AccountChanges;
 
-        fn project(event: &Recorded, changes: &mut PostingChanges) -> Result<(), Unprojectable> {
+        fn project(event: &Recorded, changes: &mut AccountChanges) -> Result<(), Unprojectable> {
             assert_ne!(event.position.get(), 17, "a mistake in a projector");
-            Postings::project(event, changes)
+            Accounts::project(event, changes)
         }
     }
-    static MODELS: [ReadModel; READ_MODELS.len()] = {
-        let mut models = READ_MODELS;
-        models[3] = ReadModel::of::<Panicking>();
-        models
+    static GROUPS: [Group; 3] = [
+        Group { name: "accounts", models: &[ReadModel::of::<Panicking>()] },
+        Group { name: "entries", models: &[ReadModel::of::<crate::entries::Entries>()] },
+        Group { name: "journal", models: &[ReadModel::of::<crate::journal_events::JournalEvents>()] },
+    ];
+    &GROUPS
+}
+
+/// The groups with a projector of entries that takes its time.
+fn slow() -> &'static [Group] {
+    use crate::Reads;
+    use crate::entries::{Entries, EntryChanges};
+    use crate::projector::{Projector, Unprojectable};
+
+    struct Slow;
+    impl Projector for Slow {
+        const NAME: &'static str = Entries::NAME;
+        const REVISION: u32 = Entries::REVISION;
+        const COMPATIBLE_SINCE: u32 = Entries::COMPATIBLE_SINCE;
+        const READS: Reads = Entries::READS;
+        type Changes = EntryChanges;
+
+        fn project(event: &Recorded, changes: &mut EntryChanges) -> Result<(), Unprojectable> {
+            std::thread::sleep(Duration::from_millis(4));
+            Entries::project(event, changes)
+        }
+    }
+    static GROUPS: [Group; 3] = [
+        Group { name: "accounts", models: &[ReadModel::of::<crate::accounts::Accounts>()] },
+        Group { name: "entries", models: &[ReadModel::of::<Slow>()] },
+        Group { name: "journal", models: &[ReadModel::of::<crate::journal_events::JournalEvents>()] },
+    ];
+    &GROUPS
+}
+
+#[test]
+fn a_group_that_is_slow_or_being_built_holds_up_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger");
+    let mut ledger = Ledger::new();
+    business(&mut ledger, 200);
+    let config = RunnerConfig { max_batch: 50, ..RunnerConfig::default() };
+    let runner = Runner::start_with(Arc::new(ledger.store.clone()), &path, config, slow()).unwrap();
+    let reads = runner.read_store();
+    let head = ledger.position();
+    // The quick ones answer, the slow one says how far it is.
+    assert!(reads.wait_for_blocking(&[ACCOUNTS, JOURNAL], head, SOON));
+    let snapshot = reads.snapshot().unwrap();
+    assert_eq!(snapshot.account(&address("customers:awa")).unwrap().unwrap().last_position, head);
+    let unbuilt = snapshot.entry(EntryId::from_u128(1));
+    assert!(
+        matches!(unbuilt, Err(ReadError::Building { group: "entries", position, head: of }) if position < of && of == head),
+        "{unbuilt:?}"
+    );
+    assert!(matches!(
+        snapshot.statement(&address("customers:awa"), at(-1_000), at(1_000_000), None, None, 10),
+        Err(ReadError::Building { .. })
+    ));
+    drop(snapshot);
+    assert!(reads.wait_for_blocking(&[ENTRIES], head, SOON));
+    // Live, it is as slow, and the others as quick.
+    business(&mut ledger, 200);
+    let head = ledger.position();
+    assert!(reads.wait_for_blocking(&[ACCOUNTS, JOURNAL], head, SOON));
+    assert!(reads.group(ENTRIES).unwrap().position() < head);
+    assert!(reads.wait_for_blocking(&[ENTRIES], head, SOON));
+    agrees_with_a_replay(&reads, &ledger.recorded);
+}
+
+#[test]
+fn a_request_for_a_rebuild_that_another_process_left_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger");
+    let mut ledger = Ledger::new();
+    business(&mut ledger, 50);
+    let (runner, reads) = start(&ledger.store, &path);
+    assert!(reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
+    assert!(crate::ask_for_rebuild(&path, "balances").unwrap_err().to_string().contains("accounts, entries, journal_events"));
+    assert_eq!(crate::ask_for_rebuild(&path, "entries").unwrap(), "entries");
+    let is_live = |generation: u32| {
+        let status = runner.status();
+        let of: Vec<_> = status.read_models().filter(|status| status.name == "entries").collect();
+        of.len() == 1 && of[0].generation == generation && of[0].state == ProjectionState::Live
     };
-    &MODELS
+    eventually("built anew", || is_live(2));
+    runner.stop();
+    // Nobody runs: it is taken at the next start.
+    crate::ask_for_rebuild(&path, "entries").unwrap();
+    let (runner, reads) = start(&ledger.store, &path);
+    eventually("built anew", || {
+        let status = runner.status();
+        status.read_models().any(|status| (status.name, status.generation, &status.state) == ("entries", 3, &ProjectionState::Live))
+    });
+    assert_eq!(status_of(&runner, "accounts").generation, 1);
+    agrees_with_a_replay(&reads, &ledger.recorded);
+    assert!(crate::ask_for_rebuild(&directory.path().join("none"), "entries").is_err());
+}
+
+/// The groups with another revision of the accounts.
+macro_rules! revised {
+    ($compatible_since:expr) => {{
+        static ACCOUNTS: [ReadModel; 1] = {
+            let accounts = ReadModel::of::<crate::accounts::Accounts>();
+            [ReadModel { revision: accounts.revision + 1, compatible_since: $compatible_since(accounts.revision), ..accounts }]
+        };
+        static GROUPS: [Group; 3] = [
+            Group { name: "accounts", models: &ACCOUNTS },
+            Group { name: "entries", models: &[ReadModel::of::<crate::entries::Entries>()] },
+            Group { name: "journal", models: &[ReadModel::of::<crate::journal_events::JournalEvents>()] },
+        ];
+        &GROUPS
+    }};
+}
+
+const fn the_same(revision: u32) -> u32 {
+    revision
+}
+
+const fn the_next(revision: u32) -> u32 {
+    revision + 1
 }
 
 #[test]
 fn a_projector_that_panics_is_stopped_and_one_without_the_mistake_goes_on_from_there() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let mut ledger = Ledger::new();
     business(&mut ledger, 40);
     let runner = Runner::start_with(Arc::new(ledger.store.clone()), &path, RunnerConfig::default(), panicking()).unwrap();
     eventually(
         "stopped",
-        || matches!(&status_of(&runner, "postings").state, ProjectionState::Stopped { position, reason } if position.get() == 17 && reason.contains("a mistake")),
+        || matches!(&status_of(&runner, "accounts").state, ProjectionState::Stopped { position, reason } if position.get() == 17 && reason.contains("a mistake")),
     );
     runner.stop();
 
     let (_runner, reads) = start(&ledger.store, &path);
-    assert!(reads.wait_for_blocking(ledger.position(), SOON));
+    assert!(reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
     agrees_with_a_replay(&reads, &ledger.recorded);
 }
 
 #[test]
 fn a_higher_revision_is_built_beside_the_live_one_and_takes_its_place_while_queries_go_on() {
-    const fn revised(model: ReadModel) -> ReadModel {
-        ReadModel { revision: model.revision + 1, ..model }
-    }
-    static REVISED: [ReadModel; READ_MODELS.len()] = {
-        let mut models = READ_MODELS;
-        models[0] = revised(models[0]);
-        models[3] = revised(models[3]);
-        models
-    };
-
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let mut ledger = Ledger::new();
     business(&mut ledger, 300);
     let (runner, reads) = start(&ledger.store, &path);
-    assert!(reads.wait_for_blocking(ledger.position(), SOON));
+    assert!(reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
     drop(reads);
     runner.stop();
 
-    let config = RunnerConfig { max_batch_beside_live: 10, ..RunnerConfig::default() };
-    let runner = Runner::start_with(Arc::new(ledger.store.clone()), &path, config, &REVISED).unwrap();
-    let reads = runner.read_store().unwrap();
+    let config = RunnerConfig { max_batch: 10, ..RunnerConfig::default() };
+    let runner = Runner::start_with(Arc::new(ledger.store.clone()), &path, config, revised!(the_same)).unwrap();
+    let reads = runner.read_store();
     // Queries are answered all the time, and never from a read model that has not caught up.
     let done = Arc::new(AtomicBool::new(false));
     let asked = Arc::new(AtomicU64::new(0));
@@ -231,20 +338,19 @@ fn a_higher_revision_is_built_beside_the_live_one_and_takes_its_place_while_quer
     };
     for _ in 0..20 {
         business(&mut ledger, 10);
-        assert!(reads.wait_for_blocking(ledger.position(), SOON));
+        assert!(reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
     }
-    for name in ["account_balances", "postings"] {
-        eventually("switched", || {
-            let statuses = runner.status().read_models;
-            let of: Vec<_> = statuses.iter().filter(|status| status.name == name).collect();
-            of.len() == 1 && of[0].revision == 2 && of[0].state == ProjectionState::Live
-        });
-        let status = status_of(&runner, name);
-        assert_eq!(status.generation, 2);
-        assert!(status.digest.is_some(), "its digest was known before it took the place");
-    }
+    eventually("switched", || {
+        let status = runner.status();
+        let of: Vec<_> = status.read_models().filter(|status| status.name == "accounts").collect();
+        of.len() == 1 && of[0].revision == 2 && of[0].state == ProjectionState::Live
+    });
+    let status = status_of(&runner, "accounts");
+    assert_eq!(status.generation, 2);
+    assert!(status.digest.is_some(), "its digest was known before it took the place");
+    assert_eq!(status_of(&runner, "entries").generation, 1, "nothing else was built anew");
     business(&mut ledger, 10);
-    assert!(reads.wait_for_blocking(ledger.position(), SOON));
+    assert!(reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
     done.store(true, Ordering::SeqCst);
     asking.join().unwrap();
     assert!(asked.load(Ordering::SeqCst) > 0);
@@ -253,77 +359,62 @@ fn a_higher_revision_is_built_beside_the_live_one_and_takes_its_place_while_quer
     for replayed in replayed {
         assert_eq!(snapshot.digest(replayed.name).unwrap().unwrap().digest, replayed.digest, "{}", replayed.name);
     }
-    // Nothing is left of the first generation.
-    let db = rusqlite::Connection::open(&path).unwrap();
-    let left: i64 = db
-        .query_row("SELECT count(*) FROM sqlite_master WHERE name LIKE 'posting%_g1' OR name LIKE 'account_balances_g1%'", [], |row| {
-            row.get(0)
-        })
-        .unwrap();
-    assert_eq!(left, 0);
+    eventually("nothing is left of the first generation", || !path.join("accounts.1.sqlite").exists());
+    assert!(path.join("accounts.2.sqlite").exists());
 }
 
 #[test]
 fn a_revision_that_this_program_cannot_read_is_not_shown_until_it_is_rebuilt() {
-    const fn incompatible(model: ReadModel) -> ReadModel {
-        ReadModel { revision: model.revision + 1, compatible_since: model.revision + 1, ..model }
-    }
-    static REVISED: [ReadModel; READ_MODELS.len()] = {
-        let mut models = READ_MODELS;
-        models[3] = incompatible(models[3]);
-        models
-    };
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let mut ledger = Ledger::new();
     business(&mut ledger, 30);
     let (runner, reads) = start(&ledger.store, &path);
-    assert!(reads.wait_for_blocking(ledger.position(), SOON));
+    assert!(reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
     drop(reads);
     runner.stop();
-    let runner = Runner::start_with(Arc::new(ledger.store.clone()), &path, RunnerConfig::default(), &REVISED).unwrap();
-    assert!(runner.read_store().unwrap().wait_for_blocking(ledger.position(), SOON));
-    let status = status_of(&runner, "postings");
+    let runner = Runner::start_with(Arc::new(ledger.store.clone()), &path, RunnerConfig::default(), revised!(the_next)).unwrap();
+    assert!(runner.read_store().wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
+    let status = status_of(&runner, "accounts");
     assert_eq!((status.revision, status.generation), (2, 2));
     runner.stop();
     // An older program refuses what a newer one wrote.
     let older = Runner::start(Arc::new(ledger.store.clone()), &path, RunnerConfig::default());
-    assert!(matches!(older, Err(OpenError::NewerRevision { read_model: "postings", found: 2, supported: 1, .. })), "{older:?}");
+    assert!(matches!(older, Err(OpenError::NewerRevision { read_model: "accounts", found: 2, supported: 1, .. })), "{older:?}");
 }
 
 #[test]
 fn a_read_model_that_was_never_built_says_so() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let mut ledger = Ledger::new();
     business(&mut ledger, 5);
     // The runner's thread is not started: the file is as it is in the first moment.
-    drop(super::writer::open(&ledger.store, &path, &RunnerConfig::default(), &READ_MODELS).unwrap());
+    drop(Runner::open(Arc::new(ledger.store.clone()), &path, RunnerConfig::default(), &GROUPS).unwrap());
     let reads = ReadStore::open(&path).unwrap();
     let snapshot = reads.snapshot().unwrap();
     assert_eq!(snapshot.position(), Position::ZERO);
-    assert!(matches!(snapshot.account(&address("customers:awa")), Err(ReadError::NotBuilt { read_model: "account_balances" })));
+    assert!(matches!(snapshot.account(&address("customers:awa")), Err(ReadError::Building { group: "accounts", .. })));
 }
 
 #[test]
 fn in_the_first_moment_nothing_of_another_history_is_there_any_more() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let (mut lost, mut found) = (Ledger::new(), Ledger::new());
     business(&mut lost, 20);
     business(&mut found, 5);
     let (runner, reads) = start(&lost.store, &path);
-    assert!(reads.wait_for_blocking(lost.position(), SOON));
+    assert!(reads.wait_for_blocking(&GroupId::ALL, lost.position(), SOON));
     runner.stop();
     drop((runner, reads));
-    let (db, reason) = super::writer::open(&found.store, &path, &RunnerConfig::default(), &READ_MODELS).unwrap();
-    let reason = reason.unwrap();
+    let (runner, _) = Runner::open(Arc::new(found.store.clone()), &path, RunnerConfig::default(), &GROUPS).unwrap();
+    let reason = runner.status().groups[0].other_history.clone().unwrap();
     assert!(reason.contains(&format!("at position {}, the journal ends at {}", lost.position(), found.position())), "{reason}");
-    // The runner's thread is not started.
-    drop(db);
+    // The runner's threads are not started.
     let snapshot = ReadStore::open(&path).unwrap().snapshot().unwrap();
     assert_eq!(snapshot.position(), Position::ZERO);
-    assert!(matches!(snapshot.account(&address("customers:awa")), Err(ReadError::NotBuilt { .. })));
+    assert!(matches!(snapshot.account(&address("customers:awa")), Err(ReadError::Building { .. })));
 }
 
 /// A journal of which one byte has rotted.
@@ -384,31 +475,32 @@ impl EventStore for Rotten {
 #[test]
 fn a_corrupt_record_stops_everything_and_is_named() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let mut ledger = Ledger::new();
     business(&mut ledger, 100);
     let rotten = Position::new(60);
     let store = Rotten { inner: ledger.store.clone(), position: rotten };
     let runner = Runner::start(Arc::new(store), &path, RunnerConfig::default()).unwrap();
-    eventually("corrupt", || matches!(runner.status().state, RunnerState::Corrupt { position, .. } if position == rotten));
-    for status in runner.status().read_models {
+    let is_corrupt = |state: &GroupState| matches!(state, GroupState::Corrupt { position, .. } if *position == rotten);
+    eventually("corrupt", || runner.status().groups.iter().all(|group| is_corrupt(&group.state)));
+    for status in runner.status().read_models() {
         assert!(matches!(&status.state, ProjectionState::Stopped { position, .. } if *position == rotten), "{status:?}");
         assert!(status.position < rotten);
     }
-    let reads = runner.read_store().unwrap();
-    assert!(!reads.wait_for_blocking(ledger.position(), SOON), "waiting ends at once");
+    let reads = runner.read_store();
+    assert!(!reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON), "waiting ends at once");
     drop(reads);
     runner.stop();
     // Repaired, it goes on.
     let (_runner, reads) = start(&ledger.store, &path);
-    assert!(reads.wait_for_blocking(ledger.position(), SOON));
+    assert!(reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
     agrees_with_a_replay(&reads, &ledger.recorded);
 }
 
 #[test]
 fn what_a_newer_program_wrote_is_waited_for_and_all_before_it_is_shown() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let mut ledger = Ledger::new();
     business(&mut ledger, 50);
     let before = ledger.position();
@@ -422,25 +514,25 @@ fn what_a_newer_program_wrote_is_waited_for_and_all_before_it_is_shown() {
     ledger.store.append(ledger.store.head().unwrap(), &batch).unwrap();
 
     let (runner, reads) = start(&ledger.store, &path);
-    let waits = || matches!(runner.status().state, RunnerState::Newer { position, .. } if position == before.next());
-    eventually("it waits", waits);
+    let waits = |state: &GroupState| matches!(state, GroupState::Newer { position, .. } if *position == before.next());
+    eventually("they wait", || runner.status().groups.iter().all(|group| waits(&group.state)));
     eventually("all before it is shown", || reads.snapshot().is_ok_and(|snapshot| snapshot.position() == before));
     // Nothing is stopped; the runner says so a moment after it has written it.
-    eventually("all are live", || runner.status().read_models.iter().all(|status| matches!(status.state, ProjectionState::Live)));
+    eventually("all are live", || runner.status().read_models().all(|status| matches!(status.state, ProjectionState::Live)));
     agrees_with_a_replay(&reads, &ledger.recorded);
     // A restart changes nothing, and nothing was noted that a newer program would have to take back.
     drop(reads);
     runner.stop();
     let (runner, reads) = start(&ledger.store, &path);
-    eventually("it waits again", || matches!(runner.status().state, RunnerState::Newer { .. }));
+    eventually("they wait again", || runner.status().groups.iter().all(|group| waits(&group.state)));
     assert_eq!(reads.snapshot().unwrap().position(), before);
-    assert_eq!(runner.status().other_history, None);
+    assert!(runner.status().groups.iter().all(|group| group.other_history.is_none()));
 }
 
 #[test]
 fn an_entry_written_twice_is_found_at_its_position_even_though_ids_are_indexed_last() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let mut ledger = Ledger::new();
     business(&mut ledger, 20);
     let last = ledger.recorded.last().unwrap().clone();
@@ -452,7 +544,7 @@ fn an_entry_written_twice_is_found_at_its_position_even_though_ids_are_indexed_l
         let status = status_of(&runner, "entries");
         matches!(status.state, ProjectionState::Stopped { position, .. } if position == poison) && status.position.next() == poison
     });
-    eventually("what stands before is shown", || reads.snapshot().unwrap().position().next() == poison);
+    eventually("what stands before is shown", || reads.group(ENTRIES).is_ok_and(|entries| entries.position().next() == poison));
     let StreamId::Entry(id) = ledger.recorded.last().unwrap().stream else { panic!("an entry") };
     assert_eq!(reads.snapshot().unwrap().entry(id).unwrap(), None, "it was written after the poison");
 }
@@ -462,20 +554,23 @@ fn what_is_small_is_shown_soon() {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::new();
     business(&mut ledger, 10);
-    let (runner, reads) = start(&ledger.store, &directory.path().join("ledger.sqlite"));
-    assert!(reads.wait_for_blocking(ledger.position(), SOON));
+    let (runner, reads) = start(&ledger.store, &directory.path().join("ledger"));
+    assert!(reads.wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut took = Vec::new();
     for _ in 0..50 {
         ledger.pay("banks:ecobank", "customers:awa", 1, ledger.now);
         let began = Instant::now();
         ledger.commit();
-        assert!(runtime.block_on(reads.wait_for(ledger.position(), SOON)));
+        assert!(runtime.block_on(reads.wait_for(&GroupId::ALL, ledger.position(), SOON)));
         took.push(began.elapsed());
     }
     took.sort_unstable();
     // Far from the aim of 5 ms, so that a busy machine does not fail it; `examples/rebuild_speed.rs` measures.
     assert!(took[25] < Duration::from_millis(500), "{took:?}");
     runner.stop();
-    assert!(!runtime.block_on(reads.wait_for(ledger.position().next(), SOON)), "a runner that was stopped shows nothing more");
+    assert!(
+        !runtime.block_on(reads.wait_for(&GroupId::ALL, ledger.position().next(), SOON)),
+        "a runner that was stopped shows nothing more"
+    );
 }

@@ -1,31 +1,36 @@
-//! The writer: feeds the read models and commits rows and checkpoints, of all of them, in one transaction.
+//! The writer of one generation of a group: feeds its read models and commits rows and checkpoint in one transaction.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use cauri_event_schemas::Position;
 use cauri_event_store::files::{FileIdentity, beside};
 use cauri_event_store::{Corruption, EventStore, Hash, NewerRecord, StoreError};
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::progress::Shared;
-use super::reader::{Chunk, Message, Reader};
-use super::{RunnerConfig, RunnerState, metering};
-use crate::catalog::{self, in_transaction};
+use super::progress::{Shared, Shown};
+use super::{GroupState, RunnerConfig, metering};
 use crate::digest::digest;
-use crate::feed::{Feed, Member};
-use crate::projector::{Generation, ModelError, ReadModel, Unprojectable};
+use crate::feed::Feed;
+use crate::file::{self, Checkpoint, FileState, Stopped, in_transaction};
+use crate::projector::{Generation, Group, ModelError, Unprojectable};
 use crate::read::OpenError;
+use crate::requests;
+use crate::tail::{Chunk, End, Follower, Next, Tails};
 
-/// How often the lag is measured while nothing happens.
-const TICK: Duration = Duration::from_secs(1);
-/// After so many ticks without work the memory of the page cache is given back.
-const IDLE_TICKS: u32 = 5;
+/// How long a writer sleeps before it looks whether it is still wanted.
+const TICK: Duration = Duration::from_millis(100);
+/// How often what changed no rows is noted in the file, the lag is measured, and requests for rebuilds are looked for.
+const NOTE: Duration = Duration::from_secs(1);
+/// After so long without work the memory of the page cache is given back.
+const IDLE: Duration = Duration::from_secs(5);
+/// A live generation shows what it was given within about this time, in small transactions if need be …
+const FRESH: Duration = Duration::from_millis(10);
+/// … unless it is more events behind than this: then large ones get it there sooner.
+const NEAR: u64 = 10_000;
 /// Transactions after which the log is copied into the database as soon as nothing waits; a large one counts for as
 /// many as it has events in hundreds. Copying costs two fsyncs, so it is not done after each.
 const CHECKPOINT_AFTER: usize = 256;
@@ -37,35 +42,56 @@ const LOOK: Duration = Duration::from_millis(100);
 const SPACE_RETRY: Duration = Duration::from_millis(500);
 /// What an event takes in the log, about.
 const LOGGED_AN_EVENT: u64 = 1 << 10;
-/// How often in a row the first lane goes first.
-const PREFERRED: usize = 4;
 /// How long the writer waits after a failure, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-
-/// What others ask of the writer.
-pub(super) enum Control {
-    /// Build this read model anew.
-    Rebuild(&'static str),
-    /// A generation's digest is known, or could not be computed.
-    Digested { name: &'static str, generation: Generation, digest: Option<(Position, Hash)> },
-    /// Look whether to stop.
-    Wake,
-}
+/// How much less of a busy processor a build beside a live generation gets (`nice`).
+#[cfg(unix)]
+const NICENESS: i32 = 10;
 
 /// Why a session ended before it was asked to.
 enum Ended {
+    /// Something could not be read or written; it is tried again.
     Failure(String),
+    /// A newer program wrote what follows.
     Newer(NewerRecord),
+    /// The journal contradicts itself.
     Corrupt(Corruption),
+    /// The file cannot be gone on with: another is built in its place.
+    Useless(Useless),
+    /// Another generation answers now.
+    Superseded,
+    /// A rebuild took the place of the generation before it.
+    TookThePlace,
+}
+
+/// Why a file cannot be gone on with.
+enum Useless {
+    /// It is of another history of the journal.
+    OtherHistory(String),
+    /// SQLite says that it is damaged.
+    Damaged(String),
+    /// Indexes that were to be made at the end contradict its rows: the next one has them from the beginning, so that the event
+    /// that is at fault is found.
+    Contradictory(String),
+}
+
+impl Ended {
+    fn reason(&self) -> String {
+        match self {
+            Self::Failure(reason) => reason.clone(),
+            Self::Newer(newer) => newer.to_string(),
+            Self::Corrupt(corruption) => corruption.to_string(),
+            Self::Useless(Useless::OtherHistory(reason) | Useless::Damaged(reason) | Useless::Contradictory(reason)) => reason.clone(),
+            Self::Superseded | Self::TookThePlace => "another generation answers".to_owned(),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Ended {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Failure(format!(
-                "the read store is damaged ({error}): stop, delete it with its -wal and -shm files, start; that only costs a rebuild"
-            )),
+            Some(DatabaseCorrupt | NotADatabase) => Self::Useless(Useless::Damaged(error.to_string())),
             _ => Self::Failure(format!("the read store: {error}")),
         }
     }
@@ -81,135 +107,146 @@ impl From<StoreError> for Ended {
     }
 }
 
-/// Opens the read store and brings its catalog to this program and this journal.
-///
-/// Read models of another history of the journal are never shown: they are dropped and built anew, and why is said.
-pub(super) fn open(
-    store: &dyn EventStore,
-    path: &Path,
-    config: &RunnerConfig,
-    models: &'static [ReadModel],
-) -> Result<(Connection, Option<String>), OpenError> {
-    let db = catalog::open_for_writing(path, store.name(), config.cache_mib)?;
-    let other_history = compare_histories(store, path, &db)?;
-    if let Some(reason) = &other_history {
-        tracing::error!(path = %path.display(), reason, "the read models are of another history of the journal; they are built anew");
-        metrics::counter!("cauri_projection_other_history_total").increment(1);
-        in_transaction(&db, |db| catalog::begin_anew(db, models)).map_err(|error| catalog::judge(path, &error))?;
-    }
-    catalog::prepare(&db, path, models)?;
-    Ok((db, other_history))
-}
-
-/// Why the read models are of another history of the journal, if they are.
-///
-/// With every write the root is kept at the furthest position that any of them shows: the journal must have it there.
-fn compare_histories(store: &dyn EventStore, path: &Path, db: &Connection) -> Result<Option<String>, OpenError> {
-    let failure = |error: StoreError| OpenError::Failure { path: path.to_owned(), reason: format!("the journal: {error}") };
-    let (last, seen) = catalog::history(db).map_err(|error| catalog::judge(path, &error))?;
-    let head = store.head().map_err(failure)?;
-    let (position, ours) = match seen {
-        Some((position, _)) if position < last => (last, None),
-        Some((position, root)) => (position, Some(root)),
-        None => (last, None),
-    };
-    if position == Position::ZERO {
-        return Ok(None);
-    }
-    if position > head.position {
-        return Ok(Some(format!("they are at position {position}, the journal ends at {}", head.position)));
-    }
-    let Some(ours) = ours else {
-        // As earlier programs left them where they were stopped in the middle of a batch.
-        return Ok(Some(format!("they are at position {position} and keep no root of the journal there")));
-    };
-    match store.root_at(position).map_err(failure)? {
-        Some(theirs) if theirs == ours => Ok(None),
-        Some(theirs) => Ok(Some(format!("they saw the root {ours} at position {position}, the journal has {theirs}"))),
-        None => Ok(Some(format!("they are at position {position}, the journal ends before it"))),
+impl From<OpenError> for Ended {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Damaged { .. } => Self::Useless(Useless::Damaged(error.to_string())),
+            error => Self::Failure(error.to_string()),
+        }
     }
 }
 
-/// Some read models at about the same position, and the reader that serves them.
-struct Lane {
-    feed: Feed,
-    reader: Reader,
-    /// Everything up to here was written.
-    position: Position,
-    /// End of what waits, and the journal's root there.
-    end: (Position, Option<Hash>),
-}
-
+/// Writes a generation of a group, or the ones that have to be built in its place.
+#[derive(Clone)]
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    path: PathBuf,
-    config: RunnerConfig,
-    control: Sender<Control>,
-    inbox: Receiver<Control>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) tails: Arc<Tails>,
+    pub(super) group: usize,
+    pub(super) dir: PathBuf,
+    pub(super) config: RunnerConfig,
+    pub(super) generation: Generation,
+    /// All threads that write.
+    pub(super) threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// Its indexes are made before its rows.
+    pub(super) indexes_first: bool,
 }
 
 impl Writer {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        path: PathBuf,
-        config: RunnerConfig,
-        control: Sender<Control>,
-        inbox: Receiver<Control>,
-    ) -> Self {
-        Self { shared, path, config, control, inbox }
-    }
-
-    /// [`Writer::run`]; whoever waits for read models is told if this program is at fault.
-    pub(super) fn run_guarded(self, db: Connection) {
-        let shared = self.shared.clone();
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run(db))).is_err() {
-            tracing::error!("the projections' thread panicked: read models stay where they are until the next start");
-            shared.set_state(RunnerState::Stopped);
+    /// Writes on a thread of its own.
+    pub(super) fn spawn(self) {
+        let (shared, group, generation, threads) = (self.shared.clone(), self.group, self.generation, self.threads.clone());
+        match std::thread::Builder::new().name(format!("cauri-{}", self.group().name)).spawn(move || self.run_guarded()) {
+            Ok(thread) => {
+                let mut threads = threads.lock().unwrap_or_else(PoisonError::into_inner);
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(thread);
+            }
+            Err(error) => {
+                tracing::error!(%error, "no thread for a writer of read models");
+                tell(&shared, group, generation, |shown| shown.state = GroupState::Stopped);
+            }
         }
     }
 
-    /// Works until it is stopped; after a failure it begins again at the last checkpoints.
-    fn run(self, db: Connection) {
-        let mut opened = Some(db);
+    fn group(&self) -> &'static Group {
+        &self.shared.groups()[self.group]
+    }
+
+    fn path(&self) -> PathBuf {
+        file::path(&self.dir, self.group(), self.generation)
+    }
+
+    /// [`Writer::run`]; whoever waits for read models is told if this program is at fault.
+    fn run_guarded(mut self) {
+        let (shared, group, name) = (self.shared.clone(), self.group, self.group().name);
+        let generation = self.generation;
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run())).is_err() {
+            tracing::error!(group = name, %generation, "a writer of read models panicked: they stay where they are until the next start");
+            tell(&shared, group, generation, |shown| shown.state = GroupState::Stopped);
+        }
+    }
+
+    /// Works until it is stopped or not needed any more; after a failure it begins again at the last checkpoint.
+    fn run(&mut self) {
         let mut retry = RETRY.0;
         while !self.shared.is_stopping() {
-            let db = match opened.take() {
-                Some(db) => Ok(db),
-                None => open(&**self.shared.store(), &self.path, &self.config, self.shared.models())
-                    .map(|(db, other_history)| {
-                        self.shared.note_other_history(other_history);
-                        db
-                    })
-                    .map_err(|error| Ended::Failure(error.to_string())),
-            };
             let began = Instant::now();
-            let mut threads = Vec::new();
-            let ended = db.and_then(|db| Session::begin(&self, &db, &mut threads)?.work());
-            // Readers hold the store: whoever stopped the runner may want to open it again.
-            threads.into_iter().for_each(|thread: JoinHandle<()>| {
-                let _ = thread.join();
-            });
+            let ended = self.session();
+            let name = self.group().name;
             match ended {
                 Ok(()) => break,
-                Err(Ended::Corrupt(corruption)) => {
-                    tracing::error!(position = %corruption.position, what = corruption.what, "the journal is corrupt: every read model is stopped");
-                    metrics::gauge!("cauri_projection_stopped", "read_model" => "all").set(1.0);
-                    self.shared.set_state(RunnerState::Corrupt { position: corruption.position, reason: corruption.what });
+                Err(Ended::Superseded) => return file::remove(&self.path()),
+                // A rebuild has the priority of a rebuild, and a thread does not get a better one again.
+                Err(Ended::TookThePlace) => return self.clone().spawn(),
+                Err(Ended::Corrupt(Corruption { position, what, .. })) => {
+                    tracing::error!(group = name, %position, what, "the journal is corrupt: its read models are stopped");
+                    metering::stopped(self.group());
+                    self.set_state(GroupState::Corrupt { position, reason: what });
                     return;
                 }
                 Err(Ended::Newer(NewerRecord { position, what })) => {
-                    tracing::error!(%position, what, "a newer program wrote to the journal: the read models wait before it");
-                    self.shared.set_state(RunnerState::Newer { position, reason: what });
+                    tracing::error!(group = name, %position, what, "a newer program wrote to the journal: the read models wait before it");
+                    self.set_state(GroupState::Newer { position, reason: what });
                     self.back_off(&mut retry, began);
                 }
                 Err(Ended::Failure(reason)) => {
-                    tracing::error!(reason, "the read models cannot be kept current; it is tried again");
-                    self.shared.set_state(RunnerState::Retrying { reason });
+                    tracing::error!(group = name, reason, "the read models cannot be kept current; it is tried again");
+                    self.set_state(GroupState::Retrying { reason });
+                    self.back_off(&mut retry, began);
+                }
+                Err(Ended::Useless(useless)) => {
+                    if !self.begin_anew(useless) {
+                        return;
+                    }
                     self.back_off(&mut retry, began);
                 }
             }
         }
-        self.shared.set_state(RunnerState::Stopped);
+        self.set_state(GroupState::Stopped);
+    }
+
+    /// Goes on with a new file; false if somebody else builds one already.
+    fn begin_anew(&mut self, useless: Useless) -> bool {
+        let (name, generation, path) = (self.group().name, self.generation, self.path());
+        match &useless {
+            Useless::OtherHistory(reason) => {
+                tracing::error!(group = name, reason, "the read models are of another history of the journal; they are built anew");
+                metrics::counter!("cauri_projection_other_history_total", "group" => name).increment(1);
+            }
+            Useless::Damaged(reason) => {
+                tracing::error!(group = name, reason, path = %path.display(), "the read models are damaged; they are built anew");
+                metrics::counter!("cauri_projection_damaged_total", "group" => name).increment(1);
+            }
+            Useless::Contradictory(reason) => {
+                tracing::warn!(group = name, reason, "a rebuild contradicts itself; it is made again event by event, to find where");
+            }
+        }
+        file::remove(&path);
+        self.generation = self.shared.next_generation(self.group);
+        self.indexes_first = matches!(useless, Useless::Contradictory(_));
+        // If it cannot be made, the next session says so.
+        let next = self.open().and_then(|db| Ok(file::state(&db, self.group())?)).ok();
+        let is_mine = |shown: &Shown| shown.file.generation == generation;
+        let mut another_builds = false;
+        self.shared.tell(self.group, |progress| {
+            if let Useless::OtherHistory(reason) = &useless {
+                progress.other_history = Some(reason.clone());
+            }
+            progress.live.take_if(|live| is_mine(live));
+            progress.building.take_if(|building| is_mine(building));
+            another_builds = progress.building.is_some();
+            if !another_builds {
+                progress.building = next.map(Shown::of);
+            }
+        });
+        if another_builds {
+            file::remove(&self.path());
+        }
+        !another_builds
+    }
+
+    fn set_state(&self, state: GroupState) {
+        tell(&self.shared, self.group, self.generation, |shown| shown.state = state);
     }
 
     /// Waits after a session that began then; longer each time, unless it went well for a while.
@@ -232,99 +269,410 @@ impl Writer {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+
+    /// Builds the group anew beside the generation that answers, unless somebody does.
+    pub(super) fn build_beside(&self) {
+        let generation = self.shared.next_generation(self.group);
+        let name = self.group().name;
+        let writer = Self { generation, indexes_first: false, ..self.clone() };
+        let state = match writer.open().and_then(|db| Ok(file::state(&db, self.group())?)) {
+            Ok(state) => state,
+            Err(ended) => return tracing::error!(group = name, reason = ended.reason(), "a rebuild cannot begin"),
+        };
+        let mut is_mine = false;
+        self.shared.tell(self.group, |progress| {
+            is_mine = progress.building.is_none();
+            progress.building.get_or_insert(Shown::of(state));
+        });
+        if is_mine {
+            tracing::info!(group = name, %generation, "the read models are built anew beside the live ones");
+            writer.spawn();
+        } else {
+            tracing::info!(group = name, "the read models are being rebuilt already");
+            file::remove(&writer.path());
+        }
+    }
+
+    fn open(&self) -> Result<Connection, Ended> {
+        let (group, journal, cache_mib) = (self.group(), self.shared.store().name(), self.config.cache_mib);
+        Ok(file::open_for_writing(&self.path(), group, self.generation, journal, cache_mib)?)
+    }
+
+    fn session(&self) -> Result<(), Ended> {
+        let (path, db) = (self.path(), self.open()?);
+        let state = file::state(&db, self.group())?;
+        if let Some(reason) = other_history(&**self.shared.store(), &state)? {
+            return Err(Ended::Useless(Useless::OtherHistory(reason)));
+        }
+        file::start_again(&db)?;
+        if self.indexes_first && !state.completed {
+            in_transaction(&db, |db| -> Result<(), ModelError> {
+                self.group().models.iter().try_for_each(|model| model.complete(db))?;
+                Ok(file::completed(db)?)
+            })
+            .map_err(|error| Ended::Failure(error.to_string()))?;
+        }
+        Session::begin(self, path, db)?.work()
+    }
+}
+
+/// Changes what is told of a generation.
+fn tell(shared: &Shared, group: usize, generation: Generation, change: impl FnOnce(&mut Shown)) {
+    shared.tell(group, |progress| {
+        let shown = progress.live.iter_mut().chain(&mut progress.building).find(|shown| shown.file.generation == generation);
+        if let Some(shown) = shown {
+            change(shown);
+        }
+    });
+}
+
+/// Why the rows are of another history of the journal, if they are: the journal must have the root there that was written with
+/// them.
+pub(super) fn other_history(store: &dyn EventStore, state: &FileState) -> Result<Option<String>, StoreError> {
+    let position = state.position;
+    if position == Position::ZERO {
+        return Ok(None);
+    }
+    let Some(ours) = state.root else {
+        return Ok(Some(format!("they are at position {position} and keep no root of the journal there")));
+    };
+    let head = store.head()?;
+    if position > head.position {
+        return Ok(Some(format!("they are at position {position}, the journal ends at {}", head.position)));
+    }
+    Ok(match store.root_at(position)? {
+        Some(theirs) if theirs == ours => None,
+        Some(theirs) => Some(format!("they saw the root {ours} at position {position}, the journal has {theirs}")),
+        None => Some(format!("they are at position {position}, the journal ends before it")),
+    })
 }
 
 /// The work between two failures.
 struct Session<'a> {
     writer: &'a Writer,
-    db: &'a Connection,
-    /// The first serves what is nearest to the head; read models that caught up with it join it.
-    lanes: Vec<Lane>,
-    threads: &'a mut Vec<JoinHandle<()>>,
+    path: PathBuf,
+    db: Connection,
+    feed: Feed,
+    follower: Follower,
+    /// End of what waits, and the journal's root there.
+    end: (Position, Option<Hash>),
+    /// What the file says, with the journal's root there.
+    written: (Position, Option<Hash>),
+    /// The same of why it goes no further.
+    stopped: Option<Stopped>,
+    completed: bool,
+    live: bool,
     /// The head when it began: what is built for the first time answers once it is there.
     goal: Position,
-    /// How often in a row the first lane was asked first.
-    preferred: usize,
+    /// What the rows said when it had caught up with the live generation, by read model.
+    digests: Option<Vec<(&'static str, Position, Hash)>>,
     /// Transactions in the log that may not be in the database.
     logged: usize,
-    /// Ticks in a row at which there was nothing to do.
-    idle: u32,
-    /// The furthest position that was written, and the journal's root there.
-    written: Option<(Position, Hash)>,
-    /// When the journal was last asked whether it still has that root.
+    /// When the first of what waits was given.
+    staged: Instant,
+    /// When there was last something to do, and whether memory was given back since.
+    busy: (Instant, bool),
+    /// When what changed no rows was last noted.
+    noted: Instant,
+    /// When the journal was last asked whether it still has the root that was written.
     compared: Instant,
-    /// Bytes that the log may have, and when the free space was last looked at.
-    log: LogBound,
+    /// Bytes that the log may have.
+    log_bound: u64,
+    /// When the free space was last looked at.
+    looked: Option<Instant>,
     /// Which file was opened: what is written to one that was removed is lost.
     identity: Option<FileIdentity>,
-    /// Tells threads that compute digests to leave off.
-    ended: Arc<AtomicBool>,
-}
-
-struct LogBound {
-    bytes: u64,
-    looked_at: Option<Instant>,
-}
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::SeqCst);
-    }
 }
 
 impl<'a> Session<'a> {
-    fn begin(writer: &'a Writer, db: &'a Connection, threads: &'a mut Vec<JoinHandle<()>>) -> Result<Self, Ended> {
-        let log = LogBound { bytes: catalog::bound_log(db, writer.free_space())?, looked_at: None };
-        let mut session = Self {
+    fn begin(writer: &'a Writer, path: PathBuf, db: Connection) -> Result<Self, Ended> {
+        let log_bound = file::bound_log(&db, writer.free_space())?;
+        let state = file::state(&db, writer.group())?;
+        let feed = Feed::load(&db, writer.group(), state.completed, state.position, state.recorded_at)?;
+        let follower = writer.tails.follow(state.position);
+        let now = Instant::now();
+        let session = Self {
             writer,
+            identity: FileIdentity::of(&path).ok(),
+            path,
             db,
-            lanes: Vec::new(),
-            threads,
+            feed,
+            follower,
+            end: (state.position, state.root),
+            written: (state.position, state.root),
+            stopped: state.stopped,
+            completed: state.completed,
+            live: state.live,
             goal: writer.shared.head(),
-            preferred: 0,
+            digests: None,
             logged: 0,
-            idle: 0,
-            written: catalog::seen(db)?,
-            compared: Instant::now(),
-            log,
-            identity: FileIdentity::of(&writer.path).ok(),
-            ended: Arc::default(),
+            staged: now,
+            busy: (now, false),
+            noted: now,
+            compared: now,
+            log_bound,
+            looked: None,
         };
-        let mut groups: Vec<(Position, Vec<Member>)> = Vec::new();
-        for row in catalog::rows(db, writer.shared.models())? {
-            let member = Member::load(db, &row)?;
-            match groups.iter_mut().find(|(position, _)| *position == row.position) {
-                Some((_, members)) => members.push(member),
-                None => groups.push((row.position, vec![member])),
+        #[cfg(unix)]
+        if !session.live && writer.shared.progress(writer.group).live.is_some() {
+            // On Linux it is of a thread.
+            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                tracing::debug!(%error, "a rebuild has the same priority as everything else");
             }
-        }
-        groups.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
-        for (position, members) in groups {
-            session.open_lane(position, members)?;
         }
         session.show()?;
         Ok(session)
     }
 
-    fn open_lane(&mut self, position: Position, members: Vec<Member>) -> Result<(), Ended> {
-        let store = self.writer.shared.store().clone();
-        let started = Reader::start(store, position, self.writer.config.read_ahead);
-        let (reader, thread) = started.map_err(|error| Ended::Failure(format!("no thread for a reader: {error}")))?;
-        self.threads.push(thread);
-        self.lanes.push(Lane { feed: Feed::of(members), reader, position, end: (position, None) });
+    fn work(mut self) -> Result<(), Ended> {
+        while !self.writer.shared.is_stopping() {
+            self.is_wanted()?;
+            self.look_after_the_disk()?;
+            match self.follower.next(self.patience()) {
+                Next::Chunk(chunk) => self.take(&chunk)?,
+                Next::Nothing if self.feed.waiting() > 0 => {
+                    self.write()?;
+                    self.settle()?;
+                }
+                Next::Nothing => self.rest()?,
+                Next::Ended(end) => return self.end(end),
+            }
+        }
+        // What changed no rows is looked at again after the next start; so much is never much.
         Ok(())
     }
 
-    fn work(mut self) -> Result<(), Ended> {
-        while !self.writer.shared.is_stopping() {
-            while let Ok(control) = self.writer.inbox.try_recv() {
-                self.obey(control)?;
+    /// How long what waits may wait for more.
+    fn patience(&self) -> Duration {
+        if self.feed.waiting() == 0 {
+            return TICK;
+        }
+        let behind = self.writer.shared.head().get().saturating_sub(self.end.0.get());
+        match behind {
+            0 => Duration::ZERO,
+            1..=NEAR if self.live => FRESH.saturating_sub(self.staged.elapsed()),
+            _ => TICK,
+        }
+    }
+
+    /// Ends if another generation answers now.
+    fn is_wanted(&self) -> Result<(), Ended> {
+        let progress = self.writer.shared.progress(self.writer.group);
+        let is_newer = progress.live.as_ref().is_some_and(|live| live.file.generation > self.writer.generation);
+        if is_newer { Err(Ended::Superseded) } else { Ok(()) }
+    }
+
+    fn take(&mut self, chunk: &Chunk) -> Result<(), Ended> {
+        self.busy = (Instant::now(), false);
+        self.end = (chunk.last, chunk.root);
+        if self.feed.waiting() == 0 {
+            self.staged = Instant::now();
+        }
+        self.feed.stage(chunk.events.clone());
+        let (waiting, limit) = (self.feed.waiting(), self.limit());
+        // Where a batch ends its root is known; the rest of a batch comes soon.
+        let is_full = waiting >= limit && (chunk.root.is_some() || waiting >= 2 * limit);
+        if is_full || self.patience().is_zero() {
+            self.write()?;
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, end: End) -> Result<(), Ended> {
+        // What stands before it is sound.
+        self.write()?;
+        match end {
+            End::Newer(newer) => {
+                // What is built for the first time answers as far as this program understands the journal.
+                self.goal = self.goal.min(Position::new(newer.position.get() - 1));
+                self.settle()?;
+                Err(Ended::Newer(newer))
             }
-            self.look_after_the_disk()?;
-            match self.next_message()? {
-                Some((index, message)) => self.take(index, message)?,
-                None => self.rest()?,
+            End::Corrupt(corruption) => {
+                self.save(None)?;
+                let at = Unprojectable::new(corruption.position, format!("the journal is corrupt: {}", corruption.what));
+                self.save(Some(&Stopped { model: None, at }))?;
+                self.show()?;
+                Err(Ended::Corrupt(corruption))
             }
+            End::NoThread(reason) => Err(Ended::Failure(format!("no thread to read the journal: {reason}"))),
+        }
+    }
+
+    /// How many events one transaction takes.
+    fn limit(&self) -> usize {
+        let config = &self.writer.config;
+        // On a small disk one transaction must not take what is free.
+        config.max_batch.min(usize::try_from(self.log_bound / LOGGED_AN_EVENT).unwrap_or(config.max_batch)).max(1)
+    }
+
+    /// Writes what waits: rows and checkpoint in one transaction, or only how far the rows are right if nothing changes them.
+    fn write(&mut self) -> Result<(), Ended> {
+        let began = Instant::now();
+        let events = self.feed.waiting();
+        if events == 0 {
+            return Ok(());
+        }
+        if !self.feed.changes_rows() {
+            self.feed.pass_over();
+            let (position, recorded_at) = (self.feed.position(), self.feed.recorded_at());
+            tell(&self.writer.shared, self.writer.group, self.writer.generation, |shown| {
+                (shown.position, shown.recorded_at) = (position, recorded_at);
+            });
+            return Ok(());
+        }
+        self.compare_with_journal()?;
+        self.save_with(|db, feed| Ok(feed.write(db)?))?;
+        self.follower.give_back(self.feed.release());
+        self.logged += 1 + events / 100;
+        self.show()?;
+        metering::committed(self.writer.group().name, events, began.elapsed());
+        if let Some(Stopped { model, at }) = self.feed.stopped() {
+            let (group, position, reason) = (self.writer.group().name, at.position, at.reason.as_str());
+            tracing::error!(group, read_model = model, %position, reason, "read models are stopped before an event that cannot be projected");
+        }
+        Ok(())
+    }
+
+    /// Notes in the file how far its rows are right, and why they go no further.
+    fn save(&mut self, stopped: Option<&Stopped>) -> Result<(), Ended> {
+        let stopped = stopped.or(self.feed.stopped());
+        if self.feed.position() == self.written.0 && stopped == self.stopped.as_ref() {
+            return Ok(());
+        }
+        let (from, to) = (self.written.0, (self.feed.position(), self.root()?));
+        let checkpoint =
+            Checkpoint { position: to.0, recorded_at: self.feed.recorded_at(), root: to.1, head: self.writer.shared.head(), stopped };
+        if !file::advance(&self.db, from, checkpoint)? {
+            return Err(Ended::Failure("somebody else writes the same read store".into()));
+        }
+        self.written = to;
+        self.stopped = stopped.cloned();
+        self.logged += 1;
+        Ok(())
+    }
+
+    /// The same in one transaction with what `work` writes.
+    fn save_with(&mut self, work: impl FnOnce(&Connection, &mut Feed) -> Result<(), Ended>) -> Result<(), Ended> {
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let done = work(&self.db, &mut self.feed).and_then(|()| self.save(None)).and_then(|()| Ok(self.db.execute_batch("COMMIT")?));
+        if done.is_err() && !self.db.is_autocommit() {
+            // The first error is the one to tell; a failed rollback leaves a transaction that closing takes back.
+            let _ = self.db.execute_batch("ROLLBACK");
+        }
+        done
+    }
+
+    /// The journal's root where the rows are.
+    fn root(&self) -> Result<Option<Hash>, Ended> {
+        let position = self.feed.position();
+        match self.end {
+            (end, Some(root)) if end == position => Ok(Some(root)),
+            _ if position == Position::ZERO => Ok(None),
+            _ => match self.writer.shared.store().root_at(position)? {
+                Some(root) => Ok(Some(root)),
+                None => {
+                    Err(Ended::Failure(format!("the journal ends before {position}, which it gave before: it is not the same any more")))
+                }
+            },
+        }
+    }
+
+    /// Now and then, whether the journal still has what was written: another may have been put in its place.
+    fn compare_with_journal(&mut self) -> Result<(), Ended> {
+        let (position, Some(ours)) = self.written else { return Ok(()) };
+        if self.compared.elapsed() < NOTE {
+            return Ok(());
+        }
+        self.compared = Instant::now();
+        match self.writer.shared.store().root_at(position)? {
+            Some(theirs) if theirs == ours => Ok(()),
+            // The next session compares again, and begins anew; what was decoded may be of either.
+            _ => {
+                self.writer.tails.renew();
+                Err(Ended::Failure(format!("the journal has another root at {position} than before: it is not the same any more")))
+            }
+        }
+    }
+
+    /// What is being built answers once it has caught up.
+    fn settle(&mut self) -> Result<(), Ended> {
+        if self.live {
+            return Ok(());
+        }
+        let live = self.writer.shared.progress(self.writer.group).live.as_ref().map(|live| live.position);
+        // One that is stopped answers as of its position only where nothing better does.
+        let is_stopped = self.feed.stopped().is_some();
+        let has_caught_up = match live {
+            Some(live) => !is_stopped && self.feed.position() >= live,
+            None => is_stopped || self.feed.position() >= self.goal,
+        };
+        if !has_caught_up {
+            return Ok(());
+        }
+        if !self.completed {
+            let made = in_transaction(&self.db, |db| {
+                self.feed.complete(db)?;
+                file::completed(db).map_err(ModelError::from)
+            });
+            if let Err(error) = made {
+                return Err(Ended::Useless(Useless::Contradictory(error.unless_failure()?.to_string())));
+            }
+            self.completed = true;
+            self.logged += CHECKPOINT_AFTER;
+        }
+        if live.is_some() && self.digests.is_none() {
+            // The live one went on meanwhile: it takes the place when it has caught up again.
+            self.digests = Some(self.compute_digests()?);
+            return Ok(());
+        }
+        self.save(None)?;
+        let digests = self.digests.take().unwrap_or_default();
+        in_transaction(&self.db, |db| file::make_live(db, &digests))?;
+        self.live = true;
+        let name = self.writer.group().name;
+        tracing::info!(group = name, generation = %self.writer.generation, position = %self.feed.position(), "read models are built and live");
+        for (read_model, position, digest) in digests {
+            tracing::info!(read_model, %position, %digest, "a rebuild takes the place of the read model before it");
+        }
+        let state = file::state(&self.db, self.writer.group())?;
+        self.writer.shared.tell(self.writer.group, |progress| {
+            progress.building = None;
+            progress.other_history = None;
+            progress.live = Some(Shown::of(state));
+        });
+        if live.is_some() { Err(Ended::TookThePlace) } else { Ok(()) }
+    }
+
+    fn compute_digests(&self) -> Result<Vec<(&'static str, Position, Hash)>, Ended> {
+        let unwanted = || self.writer.shared.is_stopping();
+        let of_model = |model: &crate::projector::ReadModel| Ok((model.name, self.feed.position(), digest(&self.db, model, &unwanted)?));
+        self.writer.group().models.iter().map(of_model).collect::<rusqlite::Result<_>>().map_err(Ended::from)
+    }
+
+    /// Nothing waits: tidy up.
+    fn rest(&mut self) -> Result<(), Ended> {
+        // A rebuild that had caught up before a restart, or of an empty journal, gets no events to do it after.
+        self.settle()?;
+        if self.noted.elapsed() >= NOTE {
+            self.noted = Instant::now();
+            self.save(None)?;
+            self.measure();
+            if log_bytes(&self.path) > LARGE_LOG {
+                file::cut_log(&self.db)?;
+                self.logged = 0;
+            }
+        }
+        if self.logged >= CHECKPOINT_AFTER || (self.logged > 0 && self.busy.0.elapsed() > NOTE) {
+            // Copies the log into the database without waiting for anybody.
+            self.logged = 0;
+            self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        }
+        if self.busy.0.elapsed() > IDLE && !self.busy.1 {
+            // The cache is as large as a rebuild wants it; nobody needs it now.
+            self.busy.1 = true;
+            self.db.execute_batch("PRAGMA shrink_memory")?;
         }
         Ok(())
     }
@@ -332,17 +680,21 @@ impl<'a> Session<'a> {
     /// Ten times a second: bounds the log by what is free, waits while that is reserved for the journal, and ends the session
     /// if the file is not the one at its path any more.
     fn look_after_the_disk(&mut self) -> Result<(), Ended> {
-        if self.log.looked_at.is_some_and(|at| at.elapsed() < LOOK) {
+        if self.looked.is_some_and(|at| at.elapsed() < LOOK) {
             return Ok(());
         }
-        self.log.looked_at = Some(Instant::now());
-        if self.identity.is_some() && FileIdentity::of(&self.writer.path).ok() != self.identity {
+        self.looked = Some(Instant::now());
+        if self.live && requests::take(&self.writer.dir, self.writer.group()) {
+            self.writer.build_beside();
+        }
+        if self.identity.is_some() && FileIdentity::of(&self.path).ok() != self.identity {
             // By its name the log may be another file's by now.
             self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            return Err(Ended::Failure("the read store was removed or replaced while it was open".into()));
+            return Err(Ended::Useless(Useless::Damaged("the file was removed or replaced while it was open".into())));
         }
-        let log = self.log_bytes();
-        metering::log_bytes(log);
+        let log = log_bytes(&self.path);
+        let name = self.writer.group().name;
+        metering::log_bytes(name, log);
         let Some(space) = &self.writer.config.space else { return Ok(()) };
         let mut is_paused = false;
         let beyond_reserve = loop {
@@ -351,389 +703,53 @@ impl<'a> Session<'a> {
                 Err(_) if self.writer.shared.is_stopping() => return Ok(()),
                 Err(shortage) => {
                     if !is_paused {
-                        tracing::warn!(%shortage, "the read models are paused");
-                        metering::paused(true);
+                        tracing::warn!(group = name, %shortage, "the read models are paused");
+                        metering::paused(name, true);
                         is_paused = true;
                         // What the log takes twice is given back.
-                        catalog::cut_log(self.db)?;
+                        file::cut_log(&self.db)?;
                         continue;
                     }
-                    self.writer.shared.set_state(RunnerState::Paused { reason: shortage.to_string() });
+                    self.writer.set_state(GroupState::Paused { reason: shortage.to_string() });
                     self.writer.pause(SPACE_RETRY);
                 }
             }
         };
         if is_paused {
-            tracing::info!("the read models go on");
-            metering::paused(false);
+            tracing::info!(group = name, "the read models go on");
+            metering::paused(name, false);
             self.show()?;
         }
-        self.log.bytes = catalog::bound_log(self.db, beyond_reserve)?;
-        if log > self.log.bytes {
-            catalog::cut_log(self.db)?;
+        self.log_bound = file::bound_log(&self.db, beyond_reserve)?;
+        if log > self.log_bound {
+            file::cut_log(&self.db)?;
             self.logged = 0;
         }
         Ok(())
     }
 
-    fn log_bytes(&self) -> u64 {
-        std::fs::metadata(beside(&self.writer.path, "-wal")).map_or(0, |log| log.len())
-    }
-
-    /// What is ready to be taken. What answers queries goes first, but a rebuild gets its turn beside a busy journal.
-    fn next_message(&mut self) -> Result<Option<(usize, Message)>, Ended> {
-        let receive = |(index, lane): (usize, &Lane)| match lane.reader.messages().try_recv() {
-            Ok(message) => Some(Ok((index, message))),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(Ended::Failure("a reader of the journal ended without a word".into()))),
-        };
-        let mut lanes = self.lanes.iter().enumerate();
-        let others_turn = self.preferred >= PREFERRED;
-        let ready = if others_turn { lanes.rev().find_map(receive) } else { lanes.find_map(receive) };
-        self.preferred = if others_turn { 0 } else { self.preferred + 1 };
-        ready.transpose()
-    }
-
-    /// Nothing waits: tidy up, then sleep until something does.
-    fn rest(&mut self) -> Result<(), Ended> {
-        // A rebuild that had caught up before a restart, or of an empty journal, gets no events to do it after.
-        self.settle()?;
-        if self.logged >= CHECKPOINT_AFTER {
-            self.checkpoint()?;
-        }
-        let mut select = Select::new();
-        select.recv(&self.writer.inbox);
-        for lane in &self.lanes {
-            select.recv(lane.reader.messages());
-        }
-        let woken = select.ready_timeout(TICK).is_ok();
-        self.idle = if woken { 0 } else { self.idle + 1 };
-        if self.idle == IDLE_TICKS {
-            // The cache is as large as a rebuild wants it; nobody needs it now.
-            self.db.execute_batch("PRAGMA shrink_memory")?;
-        }
-        if !woken {
-            self.measure();
-            // More was announced, but does not come: what is there is shown.
-            for index in 0..self.lanes.len() {
-                self.write(index)?;
-            }
-            self.join_lanes()?;
-            if self.log_bytes() > LARGE_LOG {
-                catalog::cut_log(self.db)?;
-                self.logged = 0;
-            } else if self.logged > 0 {
-                self.checkpoint()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies the log into the database without waiting for anybody.
-    fn checkpoint(&mut self) -> Result<(), Ended> {
-        self.logged = 0;
-        self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-        Ok(())
-    }
-
-    fn take(&mut self, index: usize, message: Message) -> Result<(), Ended> {
-        match message {
-            Message::Chunk(Chunk { events, last, root, more }) => {
-                let lane = &mut self.lanes[index];
-                lane.end = (last, root);
-                lane.feed.stage(events);
-                let (waiting, limit) = (self.lanes[index].feed.waiting(), self.limit(index));
-                // Where a batch ends its root is known; the rest of a batch comes soon.
-                if !more || (waiting >= limit && (root.is_some() || waiting >= 2 * limit)) {
-                    self.write(index)?;
-                    self.join_lanes()?;
-                    self.settle()?;
-                }
-                Ok(())
-            }
-            Message::Newer(newer) => {
-                // Nothing is wrong with it, so nothing is noted in the read store: a newer program goes on from here.
-                self.write(index)?;
-                // What is built for the first time answers as far as this program understands the journal.
-                self.goal = self.goal.min(Position::new(newer.position.get() - 1));
-                self.join_lanes()?;
-                self.settle()?;
-                Err(Ended::Newer(newer))
-            }
-            Message::Corrupt(corruption) => {
-                // What stands before it is sound.
-                self.write(index)?;
-                catalog::stop_all(self.db, corruption.position, &format!("the journal is corrupt: {}", corruption.what))?;
-                self.show()?;
-                Err(Ended::Corrupt(corruption))
-            }
-        }
-    }
-
-    /// How many events one transaction of a lane takes.
-    fn limit(&self, index: usize) -> usize {
-        let beside_live = index > 0 && self.lanes[0].feed.members.iter().any(|member| member.live);
-        let config = &self.writer.config;
-        let most = if beside_live { config.max_batch_beside_live.min(config.max_batch) } else { config.max_batch };
-        // On a small disk one transaction must not take what is free.
-        most.min(usize::try_from(self.log.bytes / LOGGED_AN_EVENT).unwrap_or(most))
-    }
-
-    /// Writes what waits in a lane: rows, checkpoints, history, in one transaction.
-    fn write(&mut self, index: usize) -> Result<(), Ended> {
-        let began = Instant::now();
-        if self.lanes[index].feed.waiting() == 0 {
-            return Ok(());
-        }
-        self.compare_with_journal()?;
-        let head = self.writer.shared.head();
-        let seen = self.seen(index)?;
-        let lane = &mut self.lanes[index];
-        let before: Vec<(Position, bool)> = lane.feed.members.iter().map(|member| (member.position, member.is_running())).collect();
-        let written = in_transaction(self.db, |db| -> Result<_, Ended> {
-            let Some(written) = lane.feed.write(db)? else { return Ok(None) };
-            for (member, (from, was_running)) in lane.feed.members.iter().zip(&before) {
-                if member.position == *from && member.is_running() == *was_running {
-                    continue;
-                }
-                let (model, generation) = (&member.model, member.generation);
-                let stopped = member.stopped.as_ref();
-                if !catalog::advance(db, model, generation, *from, member.position, member.recorded_at, stopped)? {
-                    return Err(Ended::Failure("somebody else writes the same read store".into()));
-                }
-            }
-            if index == 0 || seen.is_some() {
-                catalog::set_history(db, seen, head)?;
-            }
-            Ok(Some(written))
-        })?;
-        let Some(written) = written else { return Ok(()) };
-        self.written = seen.or(self.written);
-        lane.reader.give_back(lane.feed.release());
-        lane.position = written.last;
-        self.logged += 1 + written.events / 100;
-        self.show()?;
-        metering::committed(written.events, began.elapsed());
-        for (read_model, Unprojectable { position, reason }) in written.stopped {
-            tracing::error!(read_model, %position, reason, "a read model is stopped before an event that it cannot project");
-        }
-        Ok(())
-    }
-
-    /// The end of what waits in a lane with the journal's root there, where that is the furthest position so far.
-    fn seen(&self, index: usize) -> Result<Option<(Position, Hash)>, Ended> {
-        let (end, root) = self.lanes[index].end;
-        if self.written.is_some_and(|(position, _)| end < position) {
-            return Ok(None);
-        }
-        let root = match root {
-            Some(root) => Some(root),
-            None => self.writer.shared.store().root_at(end)?,
-        };
-        match root {
-            Some(root) => Ok(Some((end, root))),
-            None => Err(Ended::Failure(format!("the journal ends before {end}, which it gave before: it is not the same any more"))),
-        }
-    }
-
-    /// Now and then, whether the journal still has what was written: another may have been put in its place.
-    fn compare_with_journal(&mut self) -> Result<(), Ended> {
-        let Some((position, ours)) = self.written.filter(|_| self.compared.elapsed() >= TICK) else { return Ok(()) };
-        self.compared = Instant::now();
-        match self.writer.shared.store().root_at(position)? {
-            Some(theirs) if theirs == ours => Ok(()),
-            // The next session compares again, and begins anew.
-            _ => Err(Ended::Failure(format!("the journal has another root at {position} than before: it is not the same any more"))),
-        }
-    }
-
-    /// Read models at least as far as the first lane's go on with it.
-    fn join_lanes(&mut self) -> Result<(), Ended> {
-        let mut index = 1;
-        while index < self.lanes.len() {
-            let lane = &self.lanes[index];
-            if lane.feed.is_running() && lane.position < self.lanes[0].position {
-                index += 1;
-                continue;
-            }
-            let lane = self.lanes.remove(index);
-            let waiting = lane.feed.waiting() > 0;
-            for mut member in lane.feed.members {
-                if waiting {
-                    // It was staged but not written; the first lane reads it again.
-                    member.reload(self.db)?;
-                }
-                self.lanes[0].feed.join(member);
-            }
-        }
-        Ok(())
-    }
-
-    /// Completes what is being built and has caught up.
-    fn settle(&mut self) -> Result<(), Ended> {
-        let first = &self.lanes[0];
-        if first.feed.members.iter().all(|member| member.live || member.digesting) {
-            return Ok(());
-        }
-        // Beside live read models it has caught up when it is where they are.
-        let beside_live = first.feed.members.iter().any(|member| member.live && member.is_running());
-        if !beside_live && first.position < self.goal {
-            return Ok(());
-        }
-        let (mut index, mut changed) = (0, false);
-        while index < self.lanes[0].feed.members.len() {
-            let member = &self.lanes[0].feed.members[index];
-            let name = member.model.name;
-            let replaces = self.lanes.iter().flat_map(|lane| &lane.feed.members).any(|other| other.live && other.model.name == name);
-            // One that is stopped answers as of its position only where nothing better does.
-            let wanted = !member.live && !member.digesting && (member.is_running() || !replaces);
-            changed |= wanted;
-            if wanted && !self.complete(index, replaces)? {
-                continue;
-            }
-            index += 1;
-        }
-        if changed { self.show() } else { Ok(()) }
-    }
-
-    /// Completes one read model of the first lane: it becomes live, or its digest is computed first where it replaces
-    /// another. False if it cannot be completed: then it is built again, the slow way, and its place is empty.
-    fn complete(&mut self, index: usize, replaces: bool) -> Result<bool, Ended> {
-        let member = &mut self.lanes[0].feed.members[index];
-        let (model, generation) = (member.model, member.generation);
-        if !member.completed {
-            let completed = in_transaction(self.db, |db| -> Result<(), ModelError> {
-                member.complete(db)?;
-                Ok(catalog::completed(db, &model, generation, !replaces)?)
-            });
-            if let Err(error) = completed {
-                let error = error.unless_failure()?;
-                tracing::warn!(read_model = model.name, %error, "a rebuild contradicts itself; it is made again event by event, to find where");
-                self.lanes[0].feed.members.remove(index);
-                self.start_over(&model, generation)?;
-                return Ok(false);
-            }
-            member.set_completed();
-        } else if !replaces {
-            in_transaction(self.db, |db| catalog::completed(db, &model, generation, true))?;
-        }
-        self.logged += CHECKPOINT_AFTER;
-        if replaces {
-            member.digesting = true;
-            self.compute_digest(model, generation);
-        } else {
-            member.live = true;
-            tracing::info!(read_model = model.name, position = %member.position, "a read model is built and live");
-        }
-        Ok(true)
-    }
-
-    /// Builds a generation again with its indexes from the start, so that an event that breaks one is found at its position.
-    fn start_over(&mut self, model: &ReadModel, generation: Generation) -> Result<(), Ended> {
-        let again = generation.next();
-        let begun = in_transaction(self.db, |db| -> Result<(), ModelError> {
-            catalog::forget(db, model, generation)?;
-            catalog::begin(db, model, again)?;
-            (model.complete)(db, again)?;
-            Ok(catalog::completed(db, model, again, false)?)
-        });
-        begun.map_err(|error| Ended::Failure(error.to_string()))?;
-        self.open_generation(model, again)
-    }
-
-    fn obey(&mut self, control: Control) -> Result<(), Ended> {
-        match control {
-            Control::Wake => Ok(()),
-            Control::Rebuild(name) => self.rebuild(name),
-            Control::Digested { name, generation, digest } => self.switch(name, generation, digest),
-        }
-    }
-
-    fn rebuild(&mut self, name: &'static str) -> Result<(), Ended> {
-        let Some(model) = self.writer.shared.models().iter().find(|model| model.name == name) else { return Ok(()) };
-        let rows: Vec<_> = catalog::rows(self.db, std::slice::from_ref(model))?;
-        if rows.iter().any(|row| !row.live) {
-            tracing::info!(read_model = name, "is being rebuilt already");
-            return Ok(());
-        }
-        let generation = rows.iter().map(|row| row.generation).max().unwrap_or(Generation(0)).next();
-        in_transaction(self.db, |db| catalog::begin(db, model, generation))?;
-        self.open_generation(model, generation)
-    }
-
-    /// A lane from the journal's beginning for a generation that was just begun.
-    fn open_generation(&mut self, model: &ReadModel, generation: Generation) -> Result<(), Ended> {
-        let rows = catalog::rows(self.db, std::slice::from_ref(model))?;
-        if let Some(row) = rows.iter().find(|row| row.generation == generation) {
-            let member = Member::load(self.db, row)?;
-            self.open_lane(row.position, vec![member])?;
-        }
-        self.logged += CHECKPOINT_AFTER;
-        self.show()?;
-        self.join_lanes()
-    }
-
-    /// Computes a digest beside the writer: it reads one snapshot, however far the writer goes on meanwhile.
-    fn compute_digest(&mut self, model: ReadModel, generation: Generation) {
-        let (path, control, ended) = (self.writer.path.clone(), self.writer.control.clone(), self.ended.clone());
-        let work = move || {
-            let computed = snapshot_digest(&path, &model, generation, &ended);
-            if let Err(error) = &computed {
-                tracing::warn!(read_model = model.name, %error, "the digest of a rebuild could not be computed; it is tried again");
-            }
-            let _ = control.send(Control::Digested { name: model.name, generation, digest: computed.ok() });
-        };
-        match std::thread::Builder::new().name("cauri-digest".into()).spawn(work) {
-            Ok(thread) => self.threads.push(thread),
-            Err(error) => tracing::error!(%error, "no thread for a digest"),
-        }
-    }
-
-    /// The digest is known: in one transaction the new generation answers and the old one is forgotten.
-    fn switch(&mut self, name: &'static str, generation: Generation, digest: Option<(Position, Hash)>) -> Result<(), Ended> {
-        let member = self.lanes.iter_mut().flat_map(|lane| &mut lane.feed.members);
-        let Some(member) = member.into_iter().find(|member| member.model.name == name && member.generation == generation) else {
-            return Ok(());
-        };
-        member.digesting = false;
-        let Some(digest) = digest else { return Ok(()) };
-        let model = member.model;
-        in_transaction(self.db, |db| catalog::switch(db, &model, generation, digest))?;
-        member.live = true;
-        for lane in &mut self.lanes {
-            lane.feed.members.retain(|member| member.model.name != name || member.generation == generation);
-        }
-        // Readers have moved on with the catalog; the old tables are nobody's.
-        in_transaction(self.db, |db| catalog::sweep(db, self.writer.shared.models()))?;
-        self.logged += CHECKPOINT_AFTER;
-        tracing::info!(read_model = name, generation = generation.0, position = %digest.0, digest = %digest.1, "a rebuild has replaced the read model before it");
-        self.show()
-    }
-
+    /// Tells everybody what the file says.
     fn show(&self) -> Result<(), Ended> {
-        self.writer.shared.show(self.db)?;
+        let file = file::state(&self.db, self.writer.group())?;
+        let live = file.live;
+        let (position, recorded_at) = (self.feed.position(), self.feed.recorded_at());
+        self.writer.shared.tell(self.writer.group, |progress| {
+            let shown = Shown { position, recorded_at, ..Shown::of(file) };
+            let mine = if live { &mut progress.live } else { &mut progress.building };
+            *mine = Some(shown);
+        });
         self.measure();
         Ok(())
     }
 
     fn measure(&self) {
-        metering::show(&self.writer.shared.status().read_models);
+        let progress = self.writer.shared.progress(self.writer.group);
+        for shown in progress.live.iter().chain(&progress.building) {
+            metering::show(&self.writer.shared.statuses(self.writer.group(), shown));
+        }
     }
 }
 
-fn snapshot_digest(path: &Path, model: &ReadModel, generation: Generation, ended: &AtomicBool) -> Result<(Position, Hash), String> {
-    let db = catalog::open_for_reading(path).map_err(|error| error.to_string())?;
-    let digested = in_snapshot(&db, || {
-        let rows = catalog::rows(&db, std::slice::from_ref(model))?;
-        let row = rows.iter().find(|row| row.generation == generation).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        Ok((row.position, digest(&db, model, generation, &|| ended.load(Ordering::SeqCst))?))
-    });
-    digested.map_err(|error| error.to_string())
-}
-
-fn in_snapshot<T>(db: &Connection, read: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    db.execute_batch("BEGIN")?;
-    let done = read();
-    db.execute_batch("ROLLBACK")?;
-    done
+fn log_bytes(path: &Path) -> u64 {
+    std::fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len())
 }

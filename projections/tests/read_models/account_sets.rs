@@ -99,7 +99,7 @@ fn an_account_is_in_a_set_once_by_however_many_ways() {
     let projected = Projected::of(&ledger);
     let snapshot = projected.reads.snapshot().unwrap();
     let accounts = |name: &str, at: Timestamp| -> Vec<String> {
-        let rows = all(|after, limit| snapshot.accounts_in_set(&set(name), at, after, limit));
+        let rows = all(|after, limit| snapshot.accounts_in_set(&set(name), Some(at), after, limit));
         rows.into_iter().map(|row| row.address.to_string()).collect()
     };
     assert_eq!(accounts("all", at(70)), ["shops:a", "shops:b", "shops:c", "shops:d"]);
@@ -111,7 +111,7 @@ fn an_account_is_in_a_set_once_by_however_many_ways() {
 
     let sets = |of: Option<(&str, Timestamp)>| -> Vec<String> {
         let of = of.map(|(who, at)| (member(who), at));
-        let rows = all(|after, limit| snapshot.account_sets(of.as_ref().map(|(member, at)| (member, *at)), after, limit));
+        let rows = all(|after, limit| snapshot.account_sets(of.as_ref().map(|(member, at)| (member, Some(*at))), after, limit));
         rows.into_iter().map(|row| row.name.to_string()).collect()
     };
     assert_eq!(sets(None), ["all", "north", "south"]);
@@ -124,7 +124,7 @@ fn an_account_is_in_a_set_once_by_however_many_ways() {
 /// Why the read model goes no further, once it does not.
 fn stopped(projected: &Projected) -> String {
     for _ in 0..2_000 {
-        let status = projected.runner.status().read_models.into_iter().find(|status| status.name == "account_sets").unwrap();
+        let status = projected.runner.status().read_models().find(|status| status.name == "accounts").cloned().unwrap();
         if let ProjectionState::Stopped { reason, .. } = status.state {
             return reason;
         }

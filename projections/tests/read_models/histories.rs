@@ -10,6 +10,7 @@ use cauri_event_store::memory::MemoryStore;
 use cauri_event_store::{
     Appended, Batch, EventStore, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree, Turn,
 };
+use cauri_projections::GroupId;
 use cauri_projections::digest::digest_of_replay;
 use cauri_projections::read::{ProjectionState, ReadStore};
 use cauri_projections::runner::{Runner, RunnerConfig};
@@ -62,10 +63,10 @@ fn rebuilt(ledger: &Ledger, path: &Path, strange: &str) -> Runner {
         assert!(Instant::now() < until, "{:?}", runner.status());
     }
     // The runner says so a moment after it has written it.
-    assert!(runner.read_store().unwrap().wait_for_blocking(ledger.position(), SOON));
+    assert!(runner.read_store().wait_for_blocking(&GroupId::ALL, ledger.position(), SOON));
     agrees_with_a_replay(ledger, &reads);
-    assert_eq!(runner.status().other_history, None, "everything is built");
-    assert!(runner.status().read_models.iter().all(|model| model.state == ProjectionState::Live && model.generation > 1));
+    assert!(runner.status().groups.iter().all(|group| group.other_history.is_none()), "everything is built");
+    assert!(runner.status().read_models().all(|model| model.state == ProjectionState::Live && model.generation > 1));
     runner
 }
 
@@ -116,52 +117,51 @@ fn read_models_stay_where_the_same_records_stand_in_other_batches() {
     // An export that was imported again, say, and went on in the same batch.
     let same = ledger("customers:awa", &[60]);
     let runner = Runner::start(Arc::new(same.store.clone()), &path, RunnerConfig::default()).unwrap();
-    let reads = runner.read_store().unwrap();
-    assert!(reads.wait_for_blocking(same.position(), SOON));
-    assert!(runner.status().read_models.iter().all(|model| model.generation == 1), "{:?}", runner.status());
+    let reads = runner.read_store();
+    assert!(reads.wait_for_blocking(&GroupId::ALL, same.position(), SOON));
+    assert!(runner.status().read_models().all(|model| model.generation == 1), "{:?}", runner.status());
     agrees_with_a_replay(&same, &reads);
 }
 
-/// The furthest position that a read store shows, and the root that it keeps of the journal.
-fn kept(path: &Path) -> (i64, i64, Option<Vec<u8>>) {
-    let file = rusqlite::Connection::open(path).unwrap();
-    let shown = file.query_row("SELECT max(position) FROM read_models", [], |row| row.get(0)).unwrap();
-    let (position, root) = file.query_row("SELECT position, root FROM read_store", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    (shown, position, root)
+/// The position that the accounts show, and the root that is kept of the journal.
+fn kept(path: &Path) -> (i64, Option<Vec<u8>>) {
+    let file = rusqlite::Connection::open(path.join("accounts.1.sqlite")).unwrap();
+    file.query_row("SELECT position, root FROM read_group", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
 }
 
 #[test]
 fn a_checkpoint_in_the_middle_of_a_batch_has_the_root_there() {
     let large = ledger("customers:awa", &[13_000]);
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let until = Instant::now() + SOON;
     // Stopped in the middle: sooner or later it happens, because the batch is written in several transactions.
     let middle = loop {
         assert!(Instant::now() < until, "it was never stopped in the middle of the batch");
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(directory.path().join(format!("ledger.sqlite{suffix}")));
-        }
+        let _ = std::fs::remove_dir_all(&path);
         let config = RunnerConfig { max_batch: 1, ..RunnerConfig::default() };
         let runner = Runner::start(Arc::new(large.store.clone()), &path, config).unwrap();
-        while runner.status().read_models.iter().all(|model| model.position == Position::ZERO) {
+        while runner.status().read_models().all(|model| model.position == Position::ZERO) {
             std::thread::yield_now();
         }
         runner.stop();
-        let (shown, position, root) = kept(&path);
+        let (shown, root) = kept(&path);
         if shown > 2 && shown < large.position().get() as i64 {
-            assert_eq!(position, shown, "the root is of the furthest position");
             let expected = large.store.root_at(Position::new(shown as u64)).unwrap().unwrap();
             assert_eq!(root.as_deref(), Some(&expected.0[..]));
             break shown;
         }
     };
-    let copy = directory.path().join("copy.sqlite");
-    std::fs::copy(&path, &copy).unwrap();
+    let copy = directory.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for file in std::fs::read_dir(&path).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+    }
     // The same journal: it goes on.
     let runner = Runner::start(Arc::new(large.store.clone()), &path, RunnerConfig::default()).unwrap();
-    assert!(runner.read_store().unwrap().wait_for_blocking(large.position(), SOON));
-    assert!(runner.status().read_models.iter().all(|model| model.generation == 1), "{middle}: {:?}", runner.status());
+    assert!(runner.read_store().wait_for_blocking(&GroupId::ALL, large.position(), SOON));
+    assert!(runner.status().read_models().all(|model| model.generation == 1), "{middle}: {:?}", runner.status());
     runner.stop();
     // Another with one batch that is as long: it begins anew.
     drop(rebuilt(&ledger("customers:binta", &[13_000]), &copy, "customers:awa"));
@@ -169,16 +169,12 @@ fn a_checkpoint_in_the_middle_of_a_batch_has_the_root_there() {
 
 #[test]
 fn what_keeps_no_root_where_it_is_cannot_be_compared_and_is_built_anew() {
-    for change in [
-        // As earlier programs left a read store where they were stopped in the middle of a batch.
-        "UPDATE read_store SET position = position - 1, root = zeroblob(32)",
-        "UPDATE read_store SET position = 0, root = NULL",
-        "UPDATE read_store SET root = zeroblob(32)",
-        "UPDATE read_store SET root = x'00'",
-    ] {
+    for change in ["UPDATE read_group SET root = NULL", "UPDATE read_group SET root = zeroblob(32)", "UPDATE read_group SET root = x'00'"] {
         let ledger = ledger("customers:awa", &[1; 10]);
         let (_directory, path) = at_rest(&ledger);
-        rusqlite::Connection::open(&path).unwrap().execute_batch(change).unwrap();
+        for group in ["accounts", "entries", "journal"] {
+            rusqlite::Connection::open(path.join(format!("{group}.1.sqlite"))).unwrap().execute_batch(change).unwrap();
+        }
         drop(rebuilt(&ledger, &path, "customers:nobody"));
     }
 }
@@ -245,12 +241,12 @@ impl EventStore for Replaceable {
 #[test]
 fn a_journal_that_is_replaced_beneath_the_read_models_has_them_built_anew() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     let before = ledger("customers:awa", &[20]);
     let store = Arc::new(Replaceable { journal: RwLock::new(before.store.clone()), heads: HeadWatch::new(before.store.head().unwrap()) });
     let runner = Runner::start(store.clone(), &path, RunnerConfig::default()).unwrap();
-    let reads = runner.read_store().unwrap();
-    assert!(reads.wait_for_blocking(before.position(), SOON));
+    let reads = runner.read_store();
+    assert!(reads.wait_for_blocking(&GroupId::ALL, before.position(), SOON));
     // Longer than it was: its further records could be taken for those that follow.
     std::thread::sleep(Duration::from_millis(1_100));
     let after = ledger("customers:binta", &[20, 10]);

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cauri_projections::GroupId;
 use cauri_projections::read::ReadStore;
 use cauri_projections::runner::{Runner, RunnerConfig};
 use ledger::Ledger;
@@ -34,14 +35,14 @@ impl Projected {
 
     fn with(ledger: &Ledger, config: RunnerConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("read-models").join("ledger.sqlite");
+        let path = directory.path().join("read-models").join("ledger");
         let runner = Runner::start(Arc::new(ledger.store.clone()), &path, config).unwrap();
-        let projected = Self { reads: runner.read_store().unwrap(), runner, path, _directory: directory };
+        let projected = Self { reads: runner.read_store(), runner, path, _directory: directory };
         projected.wait(ledger);
         projected
     }
 
     fn wait(&self, ledger: &Ledger) {
-        assert!(self.reads.wait_for_blocking(ledger.position(), Duration::from_secs(60)), "{:?}", self.runner.status());
+        assert!(self.reads.wait_for_blocking(&GroupId::ALL, ledger.position(), Duration::from_secs(60)), "{:?}", self.runner.status());
     }
 }

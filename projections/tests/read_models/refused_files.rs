@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cauri_domain::account::AccountKind;
 use cauri_event_store::memory::MemoryStore;
+use cauri_projections::GroupId;
 use cauri_projections::read::{OpenError, ReadStore};
 use cauri_projections::runner::{Runner, RunnerConfig};
 
@@ -33,22 +35,36 @@ fn at_rest(ledger: &Ledger) -> (tempfile::TempDir, std::path::PathBuf) {
     (_directory, path)
 }
 
+/// The first generation of the accounts.
+fn accounts(path: &Path) -> std::path::PathBuf {
+    path.join("accounts.1.sqlite")
+}
+
 #[test]
-fn what_is_no_database_is_damaged() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
-    std::fs::write(&path, [b'x'; 10_000]).unwrap();
-    let refused = start(&ledger(1).store, &path);
-    let Err(error @ OpenError::Damaged { .. }) = refused else { panic!("{refused:?}") };
-    assert!(error.to_string().contains("only costs a rebuild"), "{error}");
-    assert!(matches!(ReadStore::open(&path), Err(OpenError::Damaged { .. })));
+fn what_is_damaged_is_built_anew_and_nothing_else_is() {
+    for damage in [
+        Box::new(|file: &Path| std::fs::write(file, [b'x'; 10_000]).unwrap()) as Box<dyn Fn(&Path)>,
+        Box::new(|file: &Path| rusqlite::Connection::open(file).unwrap().execute_batch("DROP TABLE read_models").unwrap()),
+    ] {
+        let ledger = ledger(1);
+        let (_directory, path) = at_rest(&ledger);
+        damage(&accounts(&path));
+        assert!(matches!(ReadStore::open(&path), Err(OpenError::Damaged { .. })));
+        let runner = start(&ledger.store, &path).unwrap();
+        assert!(runner.read_store().wait_for_blocking(&GroupId::ALL, ledger.position(), Duration::from_secs(30)));
+        let status = runner.status();
+        let generations: Vec<(&str, u32)> = status.read_models().map(|model| (model.name, model.generation)).collect();
+        assert_eq!(generations, [("accounts", 2), ("entries", 1), ("journal_events", 1)]);
+        assert!(!accounts(&path).exists());
+    }
 }
 
 #[test]
 fn a_database_of_another_kind_is_foreign() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
-    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE somebody_elses (x)").unwrap();
+    let path = directory.path().join("ledger");
+    std::fs::create_dir(&path).unwrap();
+    rusqlite::Connection::open(accounts(&path)).unwrap().execute_batch("CREATE TABLE somebody_elses (x)").unwrap();
     let refused = start(&ledger(1).store, &path);
     let Err(error @ OpenError::Foreign { .. }) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains("only costs a rebuild"), "{error}");
@@ -58,17 +74,9 @@ fn a_database_of_another_kind_is_foreign() {
 fn a_newer_format_is_refused() {
     let ledger = ledger(1);
     let (_directory, path) = at_rest(&ledger);
-    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
-    assert!(matches!(start(&ledger.store, &path), Err(OpenError::NewerFormat { found: 2, supported: 1, .. })));
+    rusqlite::Connection::open(accounts(&path)).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
+    assert!(matches!(start(&ledger.store, &path), Err(OpenError::NewerFormat { found: 3, supported: 2, .. })));
     assert!(matches!(ReadStore::open(&path), Err(OpenError::NewerFormat { .. })));
-}
-
-#[test]
-fn a_catalog_that_is_missing_is_damage() {
-    let ledger = ledger(1);
-    let (_directory, path) = at_rest(&ledger);
-    rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE read_models").unwrap();
-    assert!(matches!(start(&ledger.store, &path), Err(OpenError::Damaged { .. })));
 }
 
 #[test]
@@ -81,7 +89,7 @@ fn the_read_store_of_another_journal_is_foreign() {
 #[test]
 fn what_is_not_there_is_not_made_by_asking() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.sqlite");
+    let path = directory.path().join("ledger");
     assert!(matches!(ReadStore::open(&path), Err(OpenError::NotFound { .. })));
     assert!(!path.exists());
 }

@@ -143,12 +143,12 @@ impl Api {
     pub(crate) fn prepare(&self, parameters: Parameters, mut min_positions: Vec<String>) -> Result<Prepared, Answer> {
         let Parameters { query, operation_name, variables } = parameters;
         let judged = judge(&query, operation_name.as_deref(), &variables, &self.sources.limits);
-        let Judged { document, kind, min_positions: asked, known_at } = judged.map_err(|unfit| match unfit {
+        let Judged { document, kind, min_positions: asked, known_at, consistent } = judged.map_err(|unfit| match unfit {
             Unfit::Syntax(error) => Answer::refused(error),
             Unfit::Refused(error) => Answer::refused(error.into_server_error()),
         })?;
         min_positions.extend(asked);
-        let plan = Plan::new(min_positions, known_at);
+        let plan = Plan::new(min_positions, known_at, consistent);
         let mut request = async_graphql::Request::new(query).variables(variables).data(Outline(document.clone()));
         request.operation_name = operation_name;
         request.set_parsed_query(document);

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::media::Media;
 use crate::error::{self, ErrorCode, QueryError};
 
-/// The position that the answer is as of.
+/// The positions that were read, by group, as a dictionary of RFC 9651: `accounts=17, entries=18`. Of a group that was read at
+/// several the furthest.
 const AS_OF_POSITION: HeaderName = HeaderName::from_static("cauri-as-of-position");
 
 /// What became of one operation.
@@ -82,16 +83,39 @@ impl Answer {
 
     pub(crate) fn into_http(self, media: Media) -> Response {
         let mut out = http(self.status(media), media, self.to_json());
-        if let Some(Value::Number(position)) = self.response.extensions.get("asOfPosition")
-            && let Ok(position) = HeaderValue::from_str(&position.to_string())
-        {
-            out.headers_mut().insert(AS_OF_POSITION, position);
+        if let Some(positions) = self.response.extensions.get("positions").and_then(dictionary) {
+            out.headers_mut().insert(AS_OF_POSITION, positions);
         }
-        if matches!(self.code(), Some(ErrorCode::PositionNotReached | ErrorCode::TooManyRequests | ErrorCode::Overloaded)) {
+        if matches!(
+            self.code(),
+            Some(
+                ErrorCode::PositionNotReached
+                    | ErrorCode::ReadModelBuilding
+                    | ErrorCode::NotConsistent
+                    | ErrorCode::TooManyRequests
+                    | ErrorCode::Overloaded
+            )
+        ) {
             out.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         out
     }
+}
+
+/// The positions as a header has them.
+fn dictionary(positions: &Value) -> Option<HeaderValue> {
+    let Value::List(positions) = positions else { return None };
+    let mut members: BTreeMap<&str, String> = BTreeMap::new();
+    for position in positions {
+        let Value::Object(fields) = position else { return None };
+        let (Some(Value::String(group)), Some(Value::Number(position))) = (fields.get("group"), fields.get("position")) else {
+            return None;
+        };
+        // They come in order.
+        members.insert(group, position.to_string());
+    }
+    let members: Vec<String> = members.into_iter().map(|(group, position)| format!("{group}={position}")).collect();
+    HeaderValue::from_str(&members.join(", ")).ok()
 }
 
 /// A request that was turned away before anything was done with it: the status says so, whatever the media type.

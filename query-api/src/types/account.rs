@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::Object;
+use cauri_projections::ACCOUNTS;
 use cauri_projections::read::{AccountRow, EntryFilter};
 
 use super::{AccountKind, AccountStatus, Balance, EntryConnection, EntryFilterInput, EntryState, Money, Pair, Side, entry, pair};
@@ -25,13 +26,13 @@ impl Account {
 
     /// The account at an address, read at once.
     pub(crate) async fn find(address: cauri_domain::ids::AccountAddress, scope: &Arc<Scope>) -> Result<Option<Self>, QueryError> {
-        let row = scope.read(move |snapshot| snapshot.account(&address)).await?;
-        Ok(row.map(|row| Self::new(row, scope.clone())))
+        let (row, scope) = scope.read(&[ACCOUNTS], move |snapshot| snapshot.account(&address)).await?;
+        Ok(row.map(|row| Self::new(row, scope)))
     }
 
     /// The account at an address, read together with the others that the same answer names: a little later.
     pub(crate) async fn load(address: cauri_domain::ids::AccountAddress, scope: &Arc<Scope>) -> Result<Option<Self>, QueryError> {
-        Ok(scope.account(address).await?.map(|row| Self::new(row, scope.clone())))
+        Ok(scope.account(address).await?.map(|(row, scope)| Self::new(row, scope)))
     }
 }
 
@@ -109,8 +110,8 @@ impl Account {
     }
 
     /// The position that this answer is as of.
-    async fn as_of_position(&self) -> Result<Position, QueryError> {
-        Ok(self.scope.position().await?.into())
+    async fn as_of_position(&self) -> Position {
+        self.scope.position().into()
     }
 
     /// Its balance; null if it was not open by `knownAt`.

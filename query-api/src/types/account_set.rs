@@ -1,18 +1,17 @@
 //! `AccountSet`: accounts and other sets under one name, and its fields of the root.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Object};
 use cauri_domain::account_set::{Member, SetName as Name};
-use cauri_domain::time::Timestamp as Instant;
-use cauri_projections::{AccountSetRow, MembershipRow};
+use cauri_projections::ACCOUNTS;
+use cauri_projections::read::{AccountSetRow, MembershipRow, ReadSnapshot};
 
-use super::{Account, AsOf, Pair, pair};
+use super::{Account, AsOf, Pair, Rollup, pair};
 use crate::cursor::List;
 use crate::error::QueryError;
-use crate::limits::page_cost;
+use crate::limits::{list_cost, page_cost};
 use crate::page::{self, PageArguments};
 use crate::query::scope;
 use crate::scalars::{AccountAddress, Position, Timestamp, text_scalar};
@@ -32,15 +31,9 @@ pub struct AccountSetMember {
     scope: Arc<Scope>,
 }
 
-/// The instant that a question is about, where it names none.
-fn now() -> Instant {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).ok().and_then(Instant::from_micros).unwrap_or(Instant::UNIX_EPOCH)
-}
-
 async fn find(name: Name, scope: &Arc<Scope>) -> Result<Option<AccountSet>, QueryError> {
-    let row = scope.read(move |snapshot| snapshot.account_set(&name)).await?;
-    Ok(row.map(|row| AccountSet { row, scope: scope.clone() }))
+    let (row, scope) = scope.read(&[ACCOUNTS], move |snapshot| snapshot.account_set(&name)).await?;
+    Ok(row.map(|row| AccountSet { row, scope }))
 }
 
 /// Accounts and other sets under one name, each from a date and until a date. A set moves no money and is never in itself; an account that is in it by several ways counts once.
@@ -89,31 +82,48 @@ impl AccountSet {
         let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way(&list)?;
         let (limit, key) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key));
         let more_behind = key.is_some();
-        let found = self.scope.read(move |snapshot| snapshot.account_set_members(&name, at, key.as_ref(), limit)).await?;
-        let member = |row| AccountSetMember { row, scope: self.scope.clone() };
-        page::connection(found, &list, more_behind, false, &self.scope, member).await
+        let ask = move |snapshot: &ReadSnapshot| snapshot.account_set_members(&name, at, key.as_ref(), limit);
+        let (found, scope) = self.scope.read(&[ACCOUNTS], ask).await?;
+        let member = |row| AccountSetMember { row, scope: scope.clone() };
+        Ok(page::connection(found, &list, more_behind, false, &scope, member))
     }
 
     /// The accounts that are in it, directly or through other sets, each once, by address.
     #[graphql(complexity = "20 + page_cost(first, None, child_complexity)")]
     async fn accounts(
         &self,
-        #[graphql(desc = "At this instant; now if absent.")] as_of: Option<Timestamp>,
+        #[graphql(desc = "At this instant; if absent whoever was added and not removed, whatever the dates.")] as_of: Option<Timestamp>,
         #[graphql(desc = "How many, 50 unless said otherwise, at most 500.")] first: Option<i32>,
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<String, Account, AsOf>, QueryError> {
         let (name, as_of) = (self.row.name.clone(), as_of.map(|as_of| as_of.0));
         let list = List::named("account_set.accounts").with("set", Some(&name)).with("asOf", as_of).digest();
         let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way(&list)?;
-        let (limit, key, at) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key), as_of.unwrap_or_else(now));
+        let (limit, key) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key));
         let more_behind = key.is_some();
-        let found = self.scope.read(move |snapshot| snapshot.accounts_in_set(&name, at, key.as_ref(), limit)).await?;
-        page::connection(found, &list, more_behind, false, &self.scope, |row| Account::new(row, self.scope.clone())).await
+        let ask = move |snapshot: &ReadSnapshot| snapshot.accounts_in_set(&name, as_of, key.as_ref(), limit);
+        let (found, scope) = self.scope.read(&[ACCOUNTS], ask).await?;
+        Ok(page::connection(found, &list, more_behind, false, &scope, |row| Account::new(row, scope.clone())))
+    }
+
+    /// Sums over the accounts that are in it, directly or through other sets, each once: one row per currency and kind. As of now the sums are kept; with `asOf` or `knownAt` the members are those of that time, and every one of them is read.
+    #[graphql(complexity = "50 + list_cost(10, child_complexity)")]
+    async fn balances(
+        &self,
+        #[graphql(desc = "Only members at this instant, and only what is effective at or before it; every date if absent.")] as_of: Option<
+            Timestamp,
+        >,
+        #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
+    ) -> Result<Vec<Rollup>, QueryError> {
+        let (name, as_of, known_at) = (self.row.name.clone(), as_of.map(|as_of| as_of.0), known_at.map(|known_at| known_at.0));
+        let ask = move |snapshot: &ReadSnapshot, known_at| snapshot.account_set_balances(&name, as_of, known_at);
+        let (rows, _) = self.scope.read_known(&[ACCOUNTS], known_at, ask).await?;
+        Ok(rows.unwrap_or_default().into_iter().map(Rollup).collect())
     }
 
     /// The position that this answer is as of.
-    async fn as_of_position(&self) -> Result<Position, QueryError> {
-        Ok(self.scope.position().await?.into())
+    async fn as_of_position(&self) -> Position {
+        self.scope.position().into()
     }
 }
 
@@ -173,6 +183,7 @@ impl AccountSetFields {
         ctx: &Context<'_>,
         #[graphql(desc = "Its name.")] name: SetName,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Option<AccountSet>, QueryError> {
         find(name.0, scope(ctx)?).await
     }
@@ -183,10 +194,14 @@ impl AccountSetFields {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only those that this account is in, not through another set.")] account: Option<AccountAddress>,
-        #[graphql(desc = "At this instant; now if absent. It goes with `account`.")] as_of: Option<Timestamp>,
+        #[graphql(
+            desc = "At this instant; if absent what it was added to and not removed from, whatever the dates. It goes with `account`."
+        )]
+        as_of: Option<Timestamp>,
         #[graphql(desc = "How many, 50 unless said otherwise, at most 500.")] first: Option<i32>,
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Connection<String, AccountSet, AsOf>, QueryError> {
         let scope = scope(ctx)?;
         let (account, as_of) = (account.map(|account| account.0), as_of.map(|as_of| as_of.0));
@@ -195,10 +210,11 @@ impl AccountSetFields {
         }
         let list = List::named("account_sets").with("account", account.as_ref()).with("asOf", as_of).digest();
         let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way(&list)?;
-        let (limit, key, at) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key), as_of.unwrap_or_else(now));
+        let (limit, key) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key));
         let more_behind = key.is_some();
-        let of = account.map(|account| (Member::Account(account), at));
-        let found = scope.read(move |snapshot| snapshot.account_sets(of.as_ref().map(|(member, at)| (member, *at)), key.as_ref(), limit));
-        page::connection(found.await?, &list, more_behind, false, scope, |row| AccountSet { row, scope: scope.clone() }).await
+        let of = account.map(Member::Account);
+        let ask = move |snapshot: &ReadSnapshot| snapshot.account_sets(of.as_ref().map(|member| (member, as_of)), key.as_ref(), limit);
+        let (found, scope) = scope.read(&[ACCOUNTS], ask).await?;
+        Ok(page::connection(found, &list, more_behind, false, &scope, |row| AccountSet { row, scope: scope.clone() }))
     }
 }

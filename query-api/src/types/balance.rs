@@ -6,7 +6,8 @@ use async_graphql::Object;
 use cauri_domain::account::AccountKind as Kind;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::AccountAddress as Address;
-use cauri_projections::read::{AccountRow, BalanceRow};
+use cauri_projections::ACCOUNTS;
+use cauri_projections::read::{AccountRow, BalanceRow, ReadSnapshot};
 
 use super::{Account, AccountKind, Money, Side};
 use crate::error::QueryError;
@@ -40,8 +41,9 @@ impl Balance {
         scope: &Arc<Scope>,
     ) -> Result<Option<Self>, QueryError> {
         let (as_of, known_at) = (as_of.map(|as_of| as_of.0), known_at.map(|known_at| known_at.0));
-        let row = scope.read(move |snapshot| snapshot.balance(&address, as_of, known_at)).await?;
-        Ok(row.map(|row| Self::of(row, scope.clone())))
+        let ask = move |snapshot: &ReadSnapshot, known_at| snapshot.balance(&address, as_of, known_at);
+        let (row, scope) = scope.read_known(&[ACCOUNTS], known_at, ask).await?;
+        Ok(row.map(|row| Self::of(row, scope)))
     }
 
     fn of(row: BalanceRow, scope: Arc<Scope>) -> Self {
@@ -134,15 +136,12 @@ impl Balance {
     }
 
     /// Only what was recorded at or before this position counts.
-    async fn known_at(&self) -> Result<Position, QueryError> {
-        match self.known_at {
-            Some(known_at) => Ok(known_at.into()),
-            None => Ok(self.scope.position().await?.into()),
-        }
+    async fn known_at(&self) -> Position {
+        self.known_at.unwrap_or(self.scope.position()).into()
     }
 
     /// The position that this answer is as of.
-    async fn as_of_position(&self) -> Result<Position, QueryError> {
-        Ok(self.scope.position().await?.into())
+    async fn as_of_position(&self) -> Position {
+        self.scope.position().into()
     }
 }

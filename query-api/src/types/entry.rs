@@ -6,6 +6,7 @@ use async_graphql::connection::Connection;
 use async_graphql::{Context, InputObject, Object};
 use cauri_domain::text::{Key, ShortText};
 use cauri_projections::read::{EntryFilter, EntryRow};
+use cauri_projections::{ACCOUNTS, ENTRIES};
 
 use super::{AsOf, EntryState, EntryStep, Pair, Transfer, pair};
 use crate::cursor::{List, ListDigest};
@@ -32,8 +33,10 @@ pub(crate) async fn connection(filter: EntryFilter, arguments: PageArguments, sc
     let (limit, backward) = (wanted.limit, wanted.backward);
     let key = wanted.cursor.map(|cursor| cursor.key);
     let more_behind = key.is_some();
-    let found = scope.read(move |snapshot| snapshot.entries(&filter, key.as_ref(), limit, backward)).await?;
-    page::connection(found, &list, more_behind, backward, scope, |row| Entry::new(row, scope.clone())).await
+    // What moved on an account is known to the accounts, which entries themselves are not asked for.
+    let groups: &[_] = if filter.account.is_some() { &[ACCOUNTS, ENTRIES] } else { &[ENTRIES] };
+    let (found, scope) = scope.read(groups, move |snapshot| snapshot.entries(&filter, key.as_ref(), limit, backward)).await?;
+    Ok(page::connection(found, &list, more_behind, backward, &scope, |row| Entry::new(row, scope.clone())))
 }
 
 /// The list of the entries that match, from whichever field it is asked for.
@@ -61,8 +64,8 @@ impl Entry {
 
     /// The entry with an id.
     pub(crate) async fn load(id: cauri_domain::ids::EntryId, scope: &Arc<Scope>) -> Result<Option<Self>, QueryError> {
-        let row = scope.read(move |snapshot| snapshot.entry(id)).await?;
-        Ok(row.map(|row| Self::new(row, scope.clone())))
+        let (row, scope) = scope.read(&[ENTRIES], move |snapshot| snapshot.entry(id)).await?;
+        Ok(row.map(|row| Self::new(row, scope)))
     }
 }
 
@@ -156,8 +159,8 @@ impl Entry {
     }
 
     /// The position that this answer is as of.
-    async fn as_of_position(&self) -> Result<Position, QueryError> {
-        Ok(self.scope.position().await?.into())
+    async fn as_of_position(&self) -> Position {
+        self.scope.position().into()
     }
 }
 
@@ -175,6 +178,7 @@ impl EntryFields {
         ctx: &Context<'_>,
         #[graphql(desc = "Its id.")] id: EntryId,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<Option<Entry>, QueryError> {
         Entry::load(id.0, scope(ctx)?).await
     }
@@ -190,6 +194,7 @@ impl EntryFields {
         #[graphql(desc = "How many from the end or before `before`, instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
+        #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
     ) -> Result<EntryConnection, QueryError> {
         let filter = filter.unwrap_or_default().into_filter()?;
         connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::connection::Connection;
 use async_graphql::{Json, Object};
+use cauri_event_schemas::ledger::StreamId;
 use cauri_event_store::{OwnedRecord, StoreError};
 use cauri_projections::read::{JournalEventFilter, JournalEventRow};
+use cauri_projections::{ENTRIES, JOURNAL};
 
 use super::{AsOf, EventMetadata};
 use crate::cursor::List;
@@ -40,8 +42,10 @@ pub(crate) async fn connection(
     let (limit, backward) = (wanted.limit, wanted.backward);
     let key = wanted.cursor.map(|cursor| cursor.key);
     let more_behind = key.is_some();
-    let found = scope.read(move |snapshot| snapshot.journal_events(&filter, key.as_ref(), limit, backward)).await?;
-    page::connection(found, &list, more_behind, backward, scope, |row| JournalEvent { row, scope: scope.clone() }).await
+    // The events of an entry are known to the entries.
+    let groups: &[_] = if matches!(filter.stream, Some(StreamId::Entry(_))) { &[JOURNAL, ENTRIES] } else { &[JOURNAL] };
+    let (found, scope) = scope.read(groups, move |snapshot| snapshot.journal_events(&filter, key.as_ref(), limit, backward)).await?;
+    Ok(page::connection(found, &list, more_behind, backward, &scope, |row| JournalEvent { row, scope: scope.clone() }))
 }
 
 impl JournalEvent {

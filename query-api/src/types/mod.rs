@@ -11,6 +11,7 @@ pub mod entry;
 pub mod entry_state;
 pub mod entry_step;
 pub mod event_metadata;
+pub mod group_position;
 pub mod head;
 pub mod journal_event;
 pub mod money;
@@ -34,6 +35,7 @@ pub use entry::{DimensionInput, Entry, EntryConnection, EntryFilterInput};
 pub use entry_state::EntryState;
 pub use entry_step::EntryStep;
 pub use event_metadata::EventMetadata;
+pub use group_position::GroupPosition;
 pub use head::Head;
 pub use journal_event::{JournalEvent, JournalEventConnection};
 pub use money::Money;
@@ -48,10 +50,29 @@ pub use trial_balance::TrialBalance;
 pub use trial_balance_row::TrialBalanceRow;
 pub use trial_balance_sum::TrialBalanceSum;
 
+use cauri_projections::{ACCOUNTS, ENTRIES, GroupId, JOURNAL};
+
 /// Fields of the root that stand beside their type.
 #[derive(Debug, Default, async_graphql::MergedObject)]
 #[graphql(name = "TypeFields")]
 pub struct Fields(entry::EntryFields, account_set::AccountSetFields);
+
+/// The groups that an object of this type is read from; `None` if nobody says.
+pub(crate) fn groups(object: &str) -> Option<&'static [GroupId]> {
+    Some(match object {
+        "Account" | "AccountConnection" | "AccountEdge" => &[ACCOUNTS],
+        "AccountSet" | "AccountSetConnection" | "AccountSetEdge" => &[ACCOUNTS],
+        "AccountSetMember" | "AccountSetMemberConnection" | "AccountSetMemberEdge" => &[ACCOUNTS],
+        "Balance" | "Rollup" => &[ACCOUNTS],
+        "TrialBalance" | "TrialBalanceRow" | "TrialBalanceRowConnection" | "TrialBalanceRowEdge" | "TrialBalanceSum" => &[ACCOUNTS],
+        "Statement" | "StatementLine" | "StatementLineConnection" | "StatementLineEdge" => &[ACCOUNTS, ENTRIES],
+        "Entry" | "EntryConnection" | "EntryEdge" | "EntryStep" | "Transfer" => &[ENTRIES],
+        "JournalEvent" | "JournalEventConnection" | "JournalEventEdge" | "EventMetadata" => &[JOURNAL],
+        // Parts of others, and what no read model knows.
+        "Query" | "Subscription" | "Money" | "Pair" | "PageInfo" | "Head" | "GroupPosition" | "Projection" => &[],
+        _ => return None,
+    })
+}
 
 /// GraphQL's `Int` has 32 bits: what is beyond is shown as the largest.
 pub(crate) fn int(number: u64) -> i32 {

@@ -27,6 +27,11 @@ impl Projection {
         self.0.name
     }
 
+    /// The group that it is built, stopped and waited for with.
+    async fn group(&self) -> &str {
+        self.0.group
+    }
+
     /// The revision of the projector that wrote it.
     async fn revision(&self) -> u32 {
         self.0.revision

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::Object;
 use async_graphql::connection::Connection;
-use cauri_projections::read::StatementPage;
+use cauri_projections::read::{ReadSnapshot, StatementPage};
+use cauri_projections::{ACCOUNTS, ENTRIES};
 
 use super::{Account, AccountKind, AsOf, Money, StatementLine};
 use crate::cursor::{List, ListDigest};
@@ -49,8 +50,10 @@ impl Statement {
         }
         let known_at = known_at.map(|known_at| known_at.0).or(cursor.as_ref().map(|cursor| cursor.read_at));
         let key = cursor.map(|cursor| cursor.key);
-        let page = scope.read(move |snapshot| snapshot.statement(&account.0, from.0, to.0, known_at, key.as_ref(), limit)).await?;
-        Ok(page.map(|page| Self { page, list, more_behind, scope: scope.clone() }))
+        let ask = move |snapshot: &ReadSnapshot, known_at| snapshot.statement(&account.0, from.0, to.0, known_at, key.as_ref(), limit);
+        // A line says what its entry says.
+        let (page, scope) = scope.read_known(&[ACCOUNTS, ENTRIES], known_at, ask).await?;
+        Ok(page.map(|page| Self { page, list, more_behind, scope }))
     }
 
     fn money(&self, minor: i128) -> Result<Money, QueryError> {
@@ -118,18 +121,17 @@ impl Statement {
     }
 
     /// The movements, by effective time: the page that `first` and `after` of the statement ask for.
-    async fn lines(&self) -> Result<Connection<String, StatementLine, AsOf>, QueryError> {
+    async fn lines(&self) -> Connection<String, StatementLine, AsOf> {
         let (kind_of, scope) = (self.page.currency, &self.scope);
         let lines = self.page.lines.clone();
         // The cursors carry what the statement knew, not what the snapshot knows.
         page::connection_known_at(lines, &self.list, self.page.known_at, self.more_behind, false, scope, |row| {
             StatementLine::new(row, kind_of, scope.clone())
         })
-        .await
     }
 
     /// The position that this answer is as of.
-    async fn as_of_position(&self) -> Result<Position, QueryError> {
-        Ok(self.scope.position().await?.into())
+    async fn as_of_position(&self) -> Position {
+        self.scope.position().into()
     }
 }

@@ -19,9 +19,9 @@ use crate::source::{Journal, Piece, Source};
 /// How many batches of events wait for the replay at most.
 const AHEAD: usize = 2;
 
-/// Compares the live read models with a replay up to where they stand. What was compared, in words.
-pub(crate) fn check(read_store: &Path, journal: &dyn Journal, show_progress: bool, findings: &mut Findings) -> String {
-    let live = match digests(read_store) {
+/// Compares the live read models, or one of them, with a replay up to where they stand. What was compared, in words.
+pub(crate) fn check(read_store: &Path, journal: &dyn Journal, only: Option<&str>, show_progress: bool, findings: &mut Findings) -> String {
+    let live = match digests(read_store, only) {
         Ok(live) => live,
         Err(why) => {
             findings.add(Check::ReadModels, None, why);
@@ -73,12 +73,16 @@ fn compare(live: &ModelDigest, replayed: &[ModelDigest], findings: &mut Findings
     }
 }
 
-/// The digests of all live read models, at one moment.
-fn digests(read_store: &Path) -> Result<Vec<ModelDigest>, String> {
+/// The digests of all live read models, or of one of them, at one moment.
+fn digests(read_store: &Path, only: Option<&str>) -> Result<Vec<ModelDigest>, String> {
     let store = ReadStore::open(read_store).map_err(|error| error.to_string())?;
     let unreadable = |error: ReadError| format!("the read store cannot be read: {error}");
     let moment = store.snapshot().map_err(unreadable)?;
-    let names: BTreeSet<&str> = moment.projections().map_err(unreadable)?.into_iter().map(|status| status.name).collect();
+    let statuses = store.projections().map_err(unreadable)?;
+    let names: BTreeSet<&str> = statuses.iter().map(|status| status.name).filter(|name| only.is_none_or(|only| only == *name)).collect();
+    if let Some(only) = only.filter(|_| names.is_empty()) {
+        return Err(format!("there is no read model `{only}`"));
+    }
     let digests: Result<Vec<Option<ModelDigest>>, ReadError> = names.into_iter().map(|name| moment.digest(name)).collect();
     Ok(digests.map_err(unreadable)?.into_iter().flatten().collect())
 }

@@ -15,7 +15,7 @@ pub(super) struct Arguments {
 }
 
 /// Every command's manual, by name.
-const COMMANDS: [(&str, &str); 8] = [
+const COMMANDS: [(&str, &str); 10] = [
     ("verify", include_str!("verify.md")),
     ("show", include_str!("show.md")),
     ("balances", include_str!("balances.md")),
@@ -23,6 +23,8 @@ const COMMANDS: [(&str, &str); 8] = [
     ("head", include_str!("head.md")),
     ("export", include_str!("export.md")),
     ("import", include_str!("import.md")),
+    ("rebuild", include_str!("rebuild.md")),
+    ("repack", include_str!("repack.md")),
     ("manual", include_str!("manual.md")),
 ];
 

@@ -5,6 +5,7 @@ mod export;
 mod head;
 mod import;
 mod manual;
+mod rebuild;
 mod repack;
 mod show;
 mod trial_balance;
@@ -55,6 +56,9 @@ enum Command {
     /// Make a new journal from an export, byte for byte.
     #[command(after_long_help = include_str!("import.md"))]
     Import(import::Arguments),
+    /// Have a read model built anew, or compare it with what a replay gives.
+    #[command(after_long_help = include_str!("rebuild.md"))]
+    Rebuild(rebuild::Arguments),
     /// Write a journal anew in today's format, with the same records and roots.
     #[command(after_long_help = include_str!("repack.md"))]
     Repack(repack::Arguments),
@@ -164,6 +168,7 @@ where
         Command::Head(arguments) => head::run(arguments, out),
         Command::Export(arguments) => export::run(arguments, out),
         Command::Import(arguments) => import::run(arguments, out),
+        Command::Rebuild(arguments) => rebuild::run(arguments, out),
         Command::Repack(arguments) => repack::run(arguments, out),
         Command::Manual(arguments) => manual::run(arguments, out),
     };

@@ -32,8 +32,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Exit, CommandError> {
-    let Origin { data, journal, export } = &arguments.origin;
-    let read_store = (!arguments.no_read_models).then(|| data.join("read-models").join(format!("{journal}.sqlite")));
+    let Origin { journal, export, .. } = &arguments.origin;
+    let read_store = (!arguments.no_read_models).then(|| arguments.origin.read_models());
     let now = arguments.now.or_else(machine_time);
     let mut wanted = Wanted { read_store, now, show_progress: true, ..Wanted::default() };
     for remembered in &arguments.against {
