@@ -14,6 +14,7 @@ mod examples;
 mod gauges;
 pub mod headers;
 pub mod openapi;
+mod reach;
 pub mod readiness;
 pub mod routes;
 mod scope;

@@ -14,6 +14,7 @@ use cauri_http::problem::{FieldProblem, Problem, kind};
 use crate::answer::Target;
 use crate::command::Asked;
 use crate::headers::CommandHeaders;
+use crate::reach;
 use crate::scope::Scope;
 use crate::state::ApiState;
 
@@ -69,6 +70,7 @@ pub(crate) async fn submit_one(
     let command = Scope::of(headers, caller, state.limits.keys_optional)
         .and_then(|scope| Ok(scope.command(headers, asked, headers.key.clone())?))
         .map_err(|problem| headers.tell(problem))?;
+    reach::within(state, caller, [&command.command]).await.map_err(|problem| headers.tell(problem))?;
     let (target, key) = (Target::of(&command.command), command.key.id.clone());
     let answered = submit(state, vec![command], Mode::Each).await.and_then(|Answer { mut outcomes, head }| {
         let outcome = outcomes.pop();

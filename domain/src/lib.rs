@@ -21,6 +21,7 @@ pub mod limits;
 pub mod market;
 pub mod money;
 pub mod position;
+pub mod reach;
 pub mod refusal;
 pub mod text;
 pub mod time;

@@ -78,6 +78,8 @@ problems! {
         "`roles` must hold at least one of `admin`, `operator`, `auditor`, `reader`.";
     ROLE_NOT_SUFFICIENT: "role_not_sufficient", 403, "The roles do not suffice",
         "The token is good, but none of its roles grants what the request needs. `detail` names the permission.";
+    OUT_OF_REACH: "out_of_reach", 403, "The token is limited to other accounts",
+        "`account_prefixes` or `account_sets` of the token limit it to some accounts, and the request names others or is about all of them. Nothing was done. In commands and histories only prefixes count.";
     NOT_FOUND: "not_found", 404, "There is no such thing",
         "Nothing exists at this address, or not yet at the position that was asked for.";
     METHOD_NOT_ALLOWED: "method_not_allowed", 405, "The method is not allowed here",

@@ -34,6 +34,11 @@ impl DataDir {
         self.read_models_dir().join(JOURNAL)
     }
 
+    /// The directory of the records of who read which sensitive field.
+    pub fn access(&self) -> PathBuf {
+        self.0.join("access")
+    }
+
     /// The directory of all read models.
     pub fn read_models_dir(&self) -> PathBuf {
         self.0.join("read-models")

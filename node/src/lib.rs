@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** no rule and no route is here; what a subcommand does, a test can do by calling the same function.
 
+pub mod access;
 pub mod config;
 pub mod data;
 pub mod demo;

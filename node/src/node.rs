@@ -18,6 +18,7 @@ use cauri_projections::read::{OpenError as ReadOpenError, ProjectionState, Proje
 use cauri_projections::runner::{GroupState, GroupStatus, Runner, RunnerConfig, RunnerStatus};
 use cauri_query_api::QueryState;
 
+use crate::access::AccessLog;
 use crate::config::ServeArgs;
 use crate::data::{DataDir, JOURNAL};
 use crate::listener::Routes;
@@ -61,6 +62,8 @@ pub struct Node {
     pub runner: Arc<Runner>,
     /// The read models.
     pub reads: ReadStore,
+    /// Who read which sensitive field.
+    pub access: Arc<AccessLog>,
     /// Who may ask.
     pub verifier: Arc<Verifier>,
     /// Whether tokens are those of the data directory's own issuer.
@@ -84,6 +87,8 @@ impl Node {
         };
         let verifier = Verifier::new(Jwks::load(source)?, &args.trust.trust());
         let verifier = Arc::new(verifier.with_requests_per_subject(args.http.max_requests_per_subject));
+        let access = AccessLog::open(&data.access()).map_err(|source| NodeError::Directory { path: data.access(), source })?;
+        let access = Arc::new(access);
         let store = EmbeddedStore::open(&data.journal(), JOURNAL)?;
         store.space().set_reserve(args.engine.disk_reserve);
         let space = store.space().with_dir(&data.read_models_dir());
@@ -96,13 +101,15 @@ impl Node {
         let runner =
             Runner::start(Arc::clone(&store), &data.read_models(), RunnerConfig { space: Some(space), ..RunnerConfig::default() })?;
         let reads = runner.read_store();
-        Ok(Self { data, engine, runner: Arc::new(runner), reads, verifier, develops: args.trust.jwks.is_none() })
+        Ok(Self { data, engine, runner: Arc::new(runner), reads, access, verifier, develops: args.trust.jwks.is_none() })
     }
 
     /// Everything that it answers over HTTP.
     pub fn routes(&self, args: &ServeArgs) -> Routes {
         let mut queries = QueryState::new(self.reads.clone(), Arc::clone(self.engine.store()), Arc::clone(&self.verifier));
         queries.tails = self.runner.tails();
+        let access = Arc::clone(&self.access);
+        queries.record_access = Arc::new(move |read| access.record(read));
         queries.limits.body_time = args.http.request_timeout;
         queries.limits.in_flight = args.http.max_queries;
         queries.limits.connections = args.http.max_websockets;

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use cauri_domain::reach::Reach;
 use cauri_http::auth::issuer::{DevIssuer, IssuerError};
 use cauri_http::auth::role::Role;
 
@@ -16,7 +17,11 @@ pub fn run(args: &TokenArgs) -> Result<(), Box<dyn Error>> {
     if let Some(jwks) = &args.trust.jwks {
         eprintln!("cauri: note: a server with --jwks {jwks} does not know the development issuer that signs this token");
     }
-    println!("{}", issue(&args.data, &args.trust, &args.subject, &args.role, args.ttl)?);
+    let TokenArgs { account_prefix, account_set, .. } = args;
+    let is_limited = !account_prefix.is_empty() || !account_set.is_empty();
+    let reach = is_limited.then(|| Reach::new(account_prefix.iter().cloned(), account_set.iter().cloned()));
+    let issuer = DevIssuer::open_or_create(&args.data.data)?.with_trust(args.trust.trust());
+    println!("{}", issuer.issue_within(&args.subject, &args.role, reach.as_ref(), args.ttl)?);
     Ok(())
 }
 

@@ -468,8 +468,6 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops where it is wrong")]
-
     use cauri_domain::account::AccountKind;
 
     use super::*;

@@ -105,6 +105,8 @@ pub enum QueryError {
     BadInput(String),
     /// Whoever asks is not let in.
     NotLetIn(AuthProblem),
+    /// Whoever asks is limited to some accounts, and this is about others as well.
+    OutOfReach(&'static str),
     /// A web page of another origin wants to open a WebSocket, and its origin is not listed.
     ForeignOrigin,
     /// The read models did not get there in time.
@@ -182,7 +184,7 @@ impl QueryError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::BadInput(_) => ErrorCode::BadUserInput,
-            Self::ForeignOrigin => ErrorCode::Forbidden,
+            Self::ForeignOrigin | Self::OutOfReach(_) => ErrorCode::Forbidden,
             Self::NotLetIn(problem) if problem.status() == 403 => ErrorCode::Forbidden,
             Self::NotLetIn(_) => ErrorCode::Unauthenticated,
             Self::PositionNotReached { .. } | Self::TokenNotChecked { .. } => ErrorCode::PositionNotReached,
@@ -202,6 +204,7 @@ impl QueryError {
         match self {
             Self::BadInput(what) | Self::TooComplex(what) | Self::TooManyRequests(what) | Self::Overloaded(what) => what.clone(),
             Self::NotLetIn(problem) => problem.to_string(),
+            Self::OutOfReach(what) => format!("{what} is not for a token that is limited to some accounts"),
             Self::ForeignOrigin => {
                 "pages of this Origin may not open a WebSocket here: the option --cors-origin lists those that may".to_owned()
             }
@@ -269,6 +272,7 @@ impl QueryError {
             Self::JournalDamaged(position) => values.set("position", position.get()),
             Self::BadInput(_)
             | Self::ForeignOrigin
+            | Self::OutOfReach(_)
             | Self::TooComplex(_)
             | Self::TimedOut(_)
             | Self::TooManyRequests(_)

@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{any, get};
+use cauri_domain::text::ShortText;
 use cauri_event_store::EventStore;
 use cauri_http::auth::layer::AuthState;
 use cauri_http::auth::subjects::Subjects;
@@ -45,6 +46,19 @@ use crate::http::handler::Api;
 use crate::http::{graphiql, handler, websocket};
 use crate::scope::Sources;
 
+/// Somebody read a sensitive field.
+pub struct Access<'a> {
+    /// Who, as the journal would name them.
+    pub actor: &'a ShortText,
+    /// Which field, such as `Account.owner`.
+    pub field: &'static str,
+    /// Of what.
+    pub of: &'a (dyn fmt::Display + Sync),
+}
+
+/// Takes down an access to a sensitive field.
+pub type RecordAccess = Arc<dyn Fn(&Access<'_>) + Send + Sync>;
+
 /// What the query API answers from, and whom.
 #[derive(Clone)]
 pub struct QueryState {
@@ -58,6 +72,8 @@ pub struct QueryState {
     pub verifier: Arc<Verifier>,
     /// What requests may cost.
     pub limits: Limits,
+    /// Takes down who read which sensitive field.
+    pub record_access: RecordAccess,
     /// Origins of web pages that may open a WebSocket, besides this server's own.
     pub origins: Origins,
 }
@@ -67,7 +83,10 @@ impl QueryState {
     #[must_use]
     pub fn new(reads: ReadStore, store: Arc<dyn EventStore>, verifier: Arc<Verifier>) -> Self {
         let tails = Tails::of(store.clone(), 8_192);
-        Self { reads, store, tails, verifier, limits: Limits::default(), origins: Origins::default() }
+        let record_access: RecordAccess = Arc::new(|Access { actor, field, of }| {
+            tracing::info!(%actor, field, %of, "a sensitive field was read");
+        });
+        Self { reads, store, tails, verifier, limits: Limits::default(), record_access, origins: Origins::default() }
     }
 }
 
@@ -81,8 +100,8 @@ impl fmt::Debug for QueryState {
 ///
 /// Everything but the page for people needs a token with a role that may read.
 pub fn router(state: QueryState) -> Router {
-    let QueryState { reads, store, tails, verifier, limits, origins } = state;
-    let sources = Sources::new(reads, store, tails, limits);
+    let QueryState { reads, store, tails, verifier, limits, record_access, origins } = state;
+    let sources = Sources::new(reads, store, tails, limits, record_access);
     let api = Api {
         schema: schema::schema(sources.clone()),
         sources,

@@ -79,7 +79,7 @@ impl Fields {
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
         #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
-    ) -> Result<AccountConnection, QueryError> {
+    ) -> Result<Option<AccountConnection>, QueryError> {
         let scope = scope(ctx)?;
         let filter = AccountFilter {
             prefix: prefix.map(|prefix| prefix.0),
@@ -93,7 +93,7 @@ impl Fields {
         let (limit, key) = (wanted.limit, wanted.cursor.map(|cursor| cursor.key));
         let more_behind = key.is_some();
         let (found, scope) = scope.read(&[ACCOUNTS], move |snapshot| snapshot.accounts(&filter, key.as_ref(), limit)).await?;
-        Ok(page::connection(found, &list, more_behind, false, &scope, |row| Account::new(row, scope.clone())))
+        Ok(Some(page::connection(found, &list, more_behind, false, &scope, |row| Account::new(row, scope.clone()))))
     }
 
     /// The balance of an account; null if it was not open by `knownAt`. Exact, whatever was dated back later.
@@ -120,11 +120,11 @@ impl Fields {
         #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
         #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
-    ) -> Result<Vec<Rollup>, QueryError> {
+    ) -> Result<Option<Vec<Rollup>>, QueryError> {
         let (as_of, known_at) = (as_of.map(|as_of| as_of.0), known_at.map(|known_at| known_at.0));
         let ask = move |snapshot: &ReadSnapshot, known_at| snapshot.rollup(&prefix.0, as_of, known_at);
         let (rows, _) = scope(ctx)?.read_known(&[ACCOUNTS], known_at, ask).await?;
-        Ok(rows.into_iter().map(Rollup).collect())
+        Ok(Some(rows.into_iter().map(Rollup).collect()))
     }
 
     /// What moved on an account in a time, by effective time; null if it was not open by `knownAt`. Later pages stay with what the first one knew.
@@ -153,8 +153,8 @@ impl Fields {
         #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
         #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
-    ) -> Result<TrialBalance, QueryError> {
-        TrialBalance::load(as_of, known_at, scope(ctx)?).await
+    ) -> Result<Option<TrialBalance>, QueryError> {
+        TrialBalance::load(as_of, known_at, scope(ctx)?).await.map(Some)
     }
 
     /// The journal's events, by position.
@@ -171,10 +171,10 @@ impl Fields {
         #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
         #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
-    ) -> Result<JournalEventConnection, QueryError> {
+    ) -> Result<Option<JournalEventConnection>, QueryError> {
         let (from, stream) = (from.map(|from| from.0), stream.map(|stream| stream.0));
         let filter = JournalEventFilter { from, to: None, stream, event_type };
-        journal_event::connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await
+        journal_event::connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await.map(Some)
     }
 
     /// Where the journal ends at this moment: what was durable when it was asked, even if the read models do not show it yet.

@@ -113,6 +113,9 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
     use crate::schema::{Plan, schema};
+    use crate::scope::Caller;
+    use cauri_http::auth::role::Role;
+    use cauri_http::auth::token::Principal;
 
     /// A journal of two batches with its read models, and the token of the first.
     struct Ledger {
@@ -142,7 +145,7 @@ mod tests {
             let limits = Limits { position_wait: Duration::from_millis(200), ..Limits::default() };
             let token = ConsistencyToken::new("ledger", &Head { position, root });
             Self {
-                sources: Sources::new(reads, store.clone(), cauri_projections::tail::Tails::of(store, 8_192), limits),
+                sources: Sources::new(reads, store.clone(), cauri_projections::tail::Tails::of(store, 8_192), limits, Arc::new(|_| ())),
                 token,
                 _runner: runner,
                 _dir: dir,
@@ -150,8 +153,10 @@ mod tests {
         }
 
         async fn ask(&self) -> Response {
+            let caller = cauri_domain::ids::Caller::of_issuer("cauri-dev", "awa").expect("a caller");
+            let principal = Principal::new("awa", caller, [Role::Reader].into_iter().collect()).expect("a principal");
             let plan = Plan::new(vec![self.token.to_string()], Vec::new(), false);
-            let request = Request::new("{ positions { position } }").data(self.sources.scope()).data(plan);
+            let request = Request::new("{ positions { position } }").data(self.sources.scope(&Caller::of(&principal))).data(plan);
             let answer = tokio::time::timeout(Duration::from_secs(20), schema(self.sources.clone()).execute(request)).await;
             answer.expect("an answer, or an error")
         }

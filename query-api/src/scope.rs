@@ -12,9 +12,13 @@ use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use cauri_domain::ids::AccountAddress;
+use cauri_domain::reach::Reach;
+use cauri_domain::text::ShortText;
 use cauri_event_schemas::Position;
 use cauri_event_store::consistency::RootPart;
 use cauri_event_store::{Corruption, EventStore, OwnedRecord, StoreError};
+use cauri_http::auth::role::Permission;
+use cauri_http::auth::token::Principal;
 use cauri_projections::read::{AccountRow, GroupSnapshot, Interrupter, ReadError, ReadSnapshot, ReadStore};
 use cauri_projections::tail::Tails;
 use cauri_projections::{ACCOUNTS, GroupId, JOURNAL};
@@ -26,6 +30,7 @@ use crate::error::QueryError;
 use crate::feed::EntryFeed;
 use crate::limits::Limits;
 use crate::roots::KnownRoots;
+use crate::{Access, RecordAccess};
 
 /// How long groups are looked at again until they are at one position, for a consistent answer.
 const ALIGNING: Duration = Duration::from_millis(250);
@@ -38,6 +43,7 @@ pub(crate) struct Sources {
     pub(crate) limits: Limits,
     pub(crate) roots: Arc<KnownRoots>,
     pub(crate) entries: Arc<EntryFeed>,
+    record_access: RecordAccess,
     turns: Arc<Semaphore>,
     live: Arc<Semaphore>,
     looks: Arc<Semaphore>,
@@ -50,9 +56,15 @@ impl fmt::Debug for Sources {
 }
 
 impl Sources {
-    pub(crate) fn new(reads: ReadStore, store: Arc<dyn EventStore>, tails: Arc<Tails>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        reads: ReadStore,
+        store: Arc<dyn EventStore>,
+        tails: Arc<Tails>,
+        limits: Limits,
+        record_access: RecordAccess,
+    ) -> Self {
         let [turns, live, looks] = [limits.queries, limits.live, limits.looks].map(|most| Arc::new(Semaphore::new(most)));
-        Self { reads, store, limits, roots: Arc::default(), entries: EntryFeed::new(tails), turns, live, looks }
+        Self { reads, store, limits, roots: Arc::default(), entries: EntryFeed::new(tails), record_access, turns, live, looks }
     }
 
     /// A turn to look into the journal outside of a query. It goes along with the looking and ends with it.
@@ -61,18 +73,19 @@ impl Sources {
     }
 
     /// A new scope of a query, which has opened nothing yet.
-    pub(crate) fn scope(&self) -> Arc<Scope> {
-        self.scope_with(&self.turns, Position::ZERO)
+    pub(crate) fn scope(&self, caller: &Caller) -> Arc<Scope> {
+        self.scope_with(&self.turns, Position::ZERO, caller)
     }
 
     /// A new scope of an event of a subscription, which shows at least this position.
-    pub(crate) fn live_scope(&self, position: Position) -> Arc<Scope> {
-        self.scope_with(&self.live, position)
+    pub(crate) fn live_scope(&self, position: Position, caller: &Caller) -> Arc<Scope> {
+        self.scope_with(&self.live, position, caller)
     }
 
-    fn scope_with(&self, turns: &Arc<Semaphore>, floor: Position) -> Arc<Scope> {
+    fn scope_with(&self, turns: &Arc<Semaphore>, floor: Position, caller: &Caller) -> Arc<Scope> {
         let moments = Arc::new(Moments {
             sources: self.clone(),
+            caller: caller.clone(),
             turns: turns.clone(),
             turn: OnceCell::new(),
             opened: Mutex::default(),
@@ -81,6 +94,28 @@ impl Sources {
         let accounts = DataLoader::with_cache(AccountLoader(moments.clone()), tokio::spawn, HashMapCache::default());
         let records = DataLoader::with_cache(RecordLoader(self.store.clone()), tokio::spawn, HashMapCache::default());
         Arc::new(Scope { answer: Arc::new(Answer { moments, accounts, records }), floor, as_of: floor })
+    }
+}
+
+/// Whoever asks, as far as answers depend on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    actor: ShortText,
+    /// The accounts that they are limited to.
+    reach: Option<Arc<Reach>>,
+    /// They may see sensitive fields.
+    inspects: bool,
+}
+
+impl Caller {
+    pub(crate) fn of(principal: &Principal) -> Self {
+        let (actor, reach) = (principal.actor().clone(), principal.reach().cloned());
+        Self { actor, reach, inspects: principal.may(Permission::Inspect) }
+    }
+
+    /// The accounts that they are limited to.
+    pub(crate) fn reach(&self) -> Option<&Reach> {
+        self.reach.as_deref()
     }
 }
 
@@ -154,6 +189,15 @@ impl Scope {
         record.ok_or_else(|| QueryError::internal(format_args!("the journal has no record at {position}, which the read models list")))
     }
 
+    /// Whether whoever asks may see a sensitive field of something; if so, that they did is recorded.
+    pub(crate) fn inspects(&self, field: &'static str, of: &(dyn fmt::Display + Sync)) -> bool {
+        let Caller { actor, inspects, .. } = &self.answer.moments.caller;
+        if *inspects {
+            (self.sources().record_access)(&Access { actor, field, of });
+        }
+        *inspects
+    }
+
     /// Where answers come from.
     pub(crate) fn sources(&self) -> &Sources {
         &self.answer.moments.sources
@@ -194,6 +238,7 @@ pub(crate) struct Demands {
 /// What scope and loaders share: the moments.
 struct Moments {
     sources: Sources,
+    caller: Caller,
     turns: Arc<Semaphore>,
     /// A query has one turn, however many groups it reads.
     turn: OnceCell<Arc<OwnedSemaphorePermit>>,
@@ -307,8 +352,11 @@ impl Moments {
     {
         let met = self.demands.get();
         let mut floor = floor.max(met.map_or(Position::ZERO, |met| met.min_position));
-        let mut moments: Vec<Moment> = Vec::with_capacity(groups.len());
-        for group in groups {
+        // Who is in which set stands with the accounts.
+        let has_sets = self.caller.reach().is_some_and(|reach| !reach.sets().is_empty());
+        let of_caller = (has_sets && !groups.contains(&ACCOUNTS)).then_some(&ACCOUNTS);
+        let mut moments: Vec<Moment> = Vec::with_capacity(groups.len() + 1);
+        for group in groups.iter().chain(of_caller) {
             let moment = self.moment(*group, floor, self.sources.limits.position_wait).await?;
             if let Some(at) = met.and_then(|met| met.consistent_at).filter(|at| as_it_is && *at != moment.position) {
                 return Err(QueryError::NotConsistent { group: group.name(), position: moment.position, consistent_at: at });
@@ -326,7 +374,8 @@ impl Moments {
             held.push(moment.held.clone().lock_owned().await);
         }
         let snapshots: Option<Vec<GroupSnapshot>> = held.iter_mut().map(|held| held.snapshot.take()).collect();
-        let snapshot = ReadSnapshot::of(snapshots.ok_or_else(|| QueryError::internal("a reading of this answer has panicked"))?);
+        let snapshots = snapshots.ok_or_else(|| QueryError::internal("a reading of this answer has panicked"))?;
+        let snapshot = ReadSnapshot::of(snapshots).asked_within(self.caller.reach.clone());
         let mut reading = Reading { interrupter: Some(snapshot.interrupter()?), _moments: moments };
         let work = move || {
             let answer = ask(&snapshot);
@@ -366,6 +415,7 @@ impl From<ReadError> for QueryError {
         match error {
             ReadError::Building { group, position, head } => Self::Building { group, position, head },
             ReadError::NotReached { asked, position, group } => Self::PositionNotReached { wanted: asked, reached: position, group },
+            ReadError::OutOfReach { what } => Self::OutOfReach(what),
             ReadError::InvalidCursor => cursor::invalid(),
             ReadError::Damaged(_) | ReadError::Failure(_) => Self::internal(error),
         }

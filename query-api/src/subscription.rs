@@ -10,8 +10,8 @@ use cauri_domain::ledger::Ledger;
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position as Place, StreamVersion};
 use cauri_event_store::{CheckedBatch, EventStore, StoreError, Unreadable};
-use cauri_projections::ENTRIES;
 use cauri_projections::read::EntryRow;
+use cauri_projections::{ACCOUNTS, ENTRIES};
 use futures::Stream;
 use futures::stream;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::error::QueryError;
 use crate::feed::{Found, NewEntry, Subscribed};
 use crate::scalars::{AccountAddress, Position};
-use crate::scope::{Sources, blocking};
+use crate::scope::{Caller, Sources, blocking};
 use crate::types::Entry;
 
 /// The root of every subscription.
@@ -48,6 +48,15 @@ impl Subscription {
         #[graphql(desc = "Begin at this position; if absent, behind what the read models show now.")] from: Option<Position>,
     ) -> Result<impl Stream<Item = Result<Entry, QueryError>> + use<>, QueryError> {
         let sources = ctx.data_opt::<Sources>().ok_or_else(|| QueryError::internal("a subscription runs without sources"))?.clone();
+        let caller = ctx.data_opt::<Caller>().ok_or_else(|| QueryError::internal("a subscription runs without a caller"))?.clone();
+        let account = account.map(|account| account.0);
+        if caller.reach().is_some() {
+            let Some(account) = account.clone() else { return Err(QueryError::OutOfReach("a subscription that names no account")) };
+            let (sees, _) = sources.live_scope(Place::ZERO, &caller).read(&[ACCOUNTS], move |snapshot| snapshot.sees(&account)).await?;
+            if !sees {
+                return Err(QueryError::OutOfReach("a subscription to an account that it does not reach"));
+            }
+        }
         let next = match from {
             Some(from) => from.0.max(Place::ZERO.next()),
             None => {
@@ -62,7 +71,7 @@ impl Subscription {
         };
         let gate = ctx.data_opt::<Gate>().cloned();
         let subscribed = sources.entries.subscribe(&*sources.store);
-        let feed = Feed { sources, subscribed, gate, account: account.map(|account| account.0), next, found: VecDeque::new() };
+        let feed = Feed { sources, subscribed, caller, gate, account, next, found: VecDeque::new() };
         // An error ends the stream: going on behind it would lose an entry.
         Ok(stream::unfold(Some(feed), |feed| async {
             let mut feed = feed?;
@@ -92,6 +101,7 @@ impl Gate {
 struct Feed {
     sources: Sources,
     subscribed: Subscribed,
+    caller: Caller,
     gate: Option<Gate>,
     account: Option<Address>,
     /// The first position of the journal that was not looked at yet.
@@ -108,10 +118,13 @@ impl Feed {
             }
             if let Some(new) = self.found.pop_front() {
                 self.wait_until_shown(new.position).await?;
-                // Whoever shows it first reads its row for all others.
-                let (row, position) = new.row.get_or_try_init(|| self.read(&new)).await?;
+                let (row, position) = match self.caller.reach() {
+                    // Whoever shows it first reads its row for all others who see all of it.
+                    None => new.row.get_or_try_init(|| self.read(&new)).await?.clone(),
+                    Some(_) => self.read(&new).await?,
+                };
                 // Each entry has a scope of its own, which opens what is asked of it and is closed when the entry was sent.
-                return Ok(Entry::new(row.clone(), self.sources.live_scope(*position)));
+                return Ok(Entry::new(row, self.sources.live_scope(position, &self.caller)));
             }
             self.look().await?;
         }
@@ -119,7 +132,7 @@ impl Feed {
 
     async fn read(&self, new: &NewEntry) -> Result<(EntryRow, Place), QueryError> {
         let (id, position) = (new.id, new.position);
-        let (row, scope) = self.sources.live_scope(position).read(&[ENTRIES], move |snapshot| snapshot.entry(id)).await?;
+        let (row, scope) = self.sources.live_scope(position, &self.caller).read(&[ENTRIES], move |snapshot| snapshot.entry(id)).await?;
         let row =
             row.ok_or_else(|| QueryError::internal(format_args!("the read models do not show the entry {id} of position {position}")))?;
         Ok((row, scope.position()))

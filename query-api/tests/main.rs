@@ -2,6 +2,7 @@
 
 mod audits_pass;
 mod browser;
+mod groups;
 mod histories;
 mod http;
 mod journal;
@@ -10,6 +11,7 @@ mod pages;
 mod peer_cases;
 mod positions;
 mod queries;
+mod reach;
 mod schema;
 mod subscriptions;
 mod support;

@@ -1,8 +1,14 @@
 //! Entries as they happen, over a real WebSocket.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cauri_event_schemas::{Position, StreamVersion};
+use cauri_event_store::memory::MemoryStore;
+use cauri_event_store::{
+    Appended, Batch, EventStore, Hash, Head, HeadWatch, Lookup, OwnedRecord, Sharing, Snapshot, StoreError, StoredBatch, Tree, Turn,
+};
 use cauri_http::auth::role::Role;
 use cauri_query_api::Limits;
 use futures::{SinkExt as _, StreamExt as _};
@@ -450,4 +456,99 @@ async fn subscriptions_that_are_not_read_keep_no_query_waiting() {
     // Another subscription gets its turns as well.
     asking.subscribe("s", "subscription { entries(from: 1) { position } }").await;
     assert_eq!(asking.entry("s").await["position"], json!(4));
+}
+
+/// A journal that counts how often it is read.
+struct Counting {
+    inner: Arc<MemoryStore>,
+    reads: AtomicUsize,
+}
+
+impl EventStore for Counting {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    fn sharing(&self) -> Sharing {
+        self.inner.sharing()
+    }
+    fn take_turn(&self) -> Result<Turn<'_>, StoreError> {
+        self.inner.take_turn()
+    }
+    fn tree(&self) -> Result<Tree, StoreError> {
+        self.inner.tree()
+    }
+    fn append(&self, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
+        self.inner.append(expected, batch)
+    }
+    fn read_batch(&self, position: Position) -> Result<Option<StoredBatch>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.inner.read_batch(position)
+    }
+    fn root_at(&self, position: Position) -> Result<Option<Hash>, StoreError> {
+        self.inner.root_at(position)
+    }
+    fn read_stream(&self, stream: &str, from: StreamVersion) -> Result<Vec<OwnedRecord>, StoreError> {
+        self.inner.read_stream(stream, from)
+    }
+    fn locate(&self, lookups: &[Lookup<'_>]) -> Result<Vec<Option<Position>>, StoreError> {
+        self.inner.locate(lookups)
+    }
+    fn format_1_until(&self) -> Position {
+        self.inner.format_1_until()
+    }
+    fn follow(&self) -> &HeadWatch {
+        self.inner.follow()
+    }
+    fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        self.inner.save_snapshot(snapshot)
+    }
+    fn latest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        self.inner.latest_snapshot()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_subscriptions_read_the_journal_once() {
+    const CONNECTIONS: usize = 10;
+    const OPERATIONS: usize = 16;
+    const ENTRIES: usize = 20;
+    let ledger = ledger();
+    ledger.shown().await;
+    let journal = Arc::new(Counting { inner: ledger.store.clone(), reads: AtomicUsize::new(0) });
+    let api = ledger.api_on(journal.clone());
+    let address = api.serve().await;
+    let query = format!("subscription {{ entries(from: {}) {{ id position }} }}", ledger.head().next());
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = Client::ready(address).await;
+        for operation in 0..OPERATIONS {
+            client.subscribe(&operation.to_string(), &query).await;
+        }
+        clients.push(client);
+    }
+    // Each says that it is there by showing the first entry. Half of them never read again.
+    ledger.post("world", "a:b", 1);
+    for client in &mut clients {
+        for _ in 0..OPERATIONS {
+            assert!(matches!(client.next().await, Seen::Message(message) if message["type"] == "next"));
+        }
+    }
+    let before = journal.reads.load(Ordering::Relaxed);
+    for _ in 0..ENTRIES {
+        ledger.post("world", "a:c", 1);
+    }
+    let (readers, _idle) = clients.split_at_mut(CONNECTIONS / 2);
+    for client in readers {
+        let mut last = [0; OPERATIONS];
+        for _ in 0..OPERATIONS * ENTRIES {
+            let Seen::Message(message) = client.next().await else { panic!("an entry") };
+            let operation: usize = message["id"].as_str().expect("an id").parse().expect("a number");
+            let position = message["payload"]["data"]["entries"]["position"].as_u64().expect("a position");
+            assert!(position > last[operation], "{position} after {} of {operation}", last[operation]);
+            last[operation] = position;
+        }
+        assert!(last.iter().all(|last| *last == ledger.head().get()), "{last:?}");
+    }
+    let reads = journal.reads.load(Ordering::Relaxed) - before;
+    assert!(reads <= 2 * ENTRIES, "{reads} reads of the journal for {ENTRIES} entries to {} subscriptions", CONNECTIONS * OPERATIONS);
 }

@@ -15,6 +15,7 @@ use cauri_domain::account_set::{AccountSetAction, AccountSetCommand};
 use cauri_domain::entry::{EntryAction, PostEntry};
 use cauri_domain::ids::CommandKey;
 use cauri_domain::ledger::LedgerStream;
+use cauri_domain::reach::Reach;
 use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Accepted, CommandEnvelope, Engine, EngineConfig, ManualClock, Mode, Outcome};
@@ -54,6 +55,13 @@ pub fn token(role: Role) -> String {
     token_of("awa", role)
 }
 
+/// A token that is limited to the accounts below these prefixes and in these sets.
+pub fn token_within(role: Role, prefixes: &[&str], sets: &[&str]) -> String {
+    let prefixes = prefixes.iter().map(|prefix| prefix.parse().expect("an address"));
+    let reach = Reach::new(prefixes, sets.iter().map(|name| name.parse().expect("a name")));
+    ISSUER.issue_within("awa", &[role], Some(&reach), Duration::from_secs(3_600)).expect("a token")
+}
+
 pub fn token_of(subject: &str, role: Role) -> String {
     ISSUER.issue(subject, &[role], Duration::from_secs(3_600)).expect("a token")
 }
@@ -90,8 +98,8 @@ impl Ledger {
         ledger
     }
 
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("reads.sqlite")
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("reads")
     }
 
     /// Starts the read models' runner, and waits until each of them has something to show, even if it is nothing.
@@ -159,9 +167,16 @@ impl Ledger {
         Api { router: cauri_query_api::router(state), token: Some(token(Role::Reader)) }
     }
 
+    /// One that reads the journal through another store.
+    pub fn api_on(&self, store: Arc<dyn EventStore>) -> Api {
+        let limits = Limits { connections_per_subject: 100, ..Limits::default() };
+        let state = QueryState { limits, ..QueryState::new(self.reads(), store, verifier()) };
+        Api { router: cauri_query_api::router(state), token: Some(token(Role::Reader)) }
+    }
+
     pub fn api_of(&self, reads: ReadStore, limits: Limits) -> Api {
         let state = QueryState { limits, ..QueryState::new(reads, self.store.clone(), verifier()) };
-        Api { router: cauri_query_api::router(state), token: Some(token(Role::Reader)) }
+        Api { router: cauri_query_api::router(state), token: Some(token(Role::Auditor)) }
     }
 
     /// Submits one command, which must be accepted.

@@ -356,6 +356,35 @@ fn read_models_ahead_of_the_journal() {
 }
 
 #[test]
+fn a_rebuild_is_asked_for_or_only_looked_at() {
+    let desk = busy_desk();
+    let (code, out, errors) = desk.run("cauri-replay rebuild --model accounts --check --data DESK/data");
+    assert!(code == 0 && out.contains("a replay of the journal gives the same rows"), "{out}{errors}");
+    let (code, out, _) = desk.run("cauri-replay rebuild --model entries --data DESK/data");
+    assert!(code == 0 && out.starts_with("asked: the group entries is built anew"), "{out}");
+    assert!(read_store(&desk).join("entries.rebuild").exists());
+    // The next server takes the request.
+    project(&desk, Arc::new(EmbeddedStore::open(&desk.journal(), "ledger").unwrap()));
+    assert!(!read_store(&desk).join("entries.rebuild").exists());
+    assert_eq!(desk.run("cauri-replay rebuild --model entries --check --data DESK/data").0, 0);
+
+    for (command, why) in [
+        ("cauri-replay rebuild --model balances --data DESK/data", "accounts, entries, journal_events"),
+        ("cauri-replay rebuild --model accounts --data DESK/nothing", "a server makes it when it starts"),
+        ("cauri-replay rebuild --model accounts --export DESK/some.jsonl", "an export has no read models"),
+    ] {
+        let (code, _, errors) = desk.run(command);
+        assert!(code == 2 && errors.contains(why), "{command}: {code} {errors}");
+    }
+    let file = rusqlite::Connection::open(read_store(&desk).join("accounts.1.sqlite")).unwrap();
+    file.execute("UPDATE accounts SET credits_posted = credits_posted + 1", []).unwrap();
+    drop(file);
+    let (code, out, _) = desk.run("cauri-replay rebuild --model accounts --check --data DESK/data");
+    assert!(code == 1 && out.contains("a replay gives"), "{out}");
+    assert_eq!(desk.run("cauri-replay rebuild --model entries --check --data DESK/data").0, 0, "the others are as they were");
+}
+
+#[test]
 fn snapshots_with_another_balance() {
     let store = MemoryStore::exclusive("ledger");
     let mut caller = Caller::at(Arc::new(store.clone()), 1_000_000);

@@ -206,6 +206,7 @@ async fn answer(state: &ApiState, caller: &Authorized<Write>, headers: &CommandH
         reading.await.map_err(|error| Problem::internal(headers.request_id(), error))?
     };
     let Bulk { commands, atomic, place } = read?;
+    crate::reach::within(state, caller, commands.iter().map(|envelope| &envelope.command)).await?;
     let asked_for: Vec<AskedFor> = commands.iter().map(AskedFor::by).collect();
     let mode = if atomic { Mode::Atomic } else { Mode::Each };
     let answer = submit_all(state, commands, mode).await?;

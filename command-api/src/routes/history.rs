@@ -26,6 +26,7 @@ use crate::answer::{etag, json};
 use crate::command::{Target, target_in};
 use crate::headers::CommandHeaders;
 use crate::openapi::{self, Example, Operation};
+use crate::reach;
 use crate::state::ApiState;
 
 /// What has a history that can be read, as the path names it.
@@ -63,12 +64,14 @@ impl HistoryDeclaration {
 /// Answers a request for a history.
 async fn answer<T: History>(
     State(state): State<ApiState>,
-    _caller: Authorized<Read>,
+    caller: Authorized<Read>,
     headers: CommandHeaders,
     target: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let target: T = target_in(target).map_err(|problem| headers.tell(problem))?;
-    of(&state, &headers, target.stream()).await
+    let stream = target.stream();
+    reach::history(&caller, &stream).map_err(|problem| headers.tell(problem))?;
+    of(&state, &headers, stream).await
 }
 
 /// What happened to one account or entry.

@@ -13,4 +13,5 @@ mod health;
 mod journal;
 mod keys;
 mod openapi;
+mod reach;
 mod support;

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Method, Request};
 use cauri_command_api::readiness::ReadyCheck;
 use cauri_command_api::{ApiState, HttpLimits, router};
 use cauri_domain::ledger::Ledger;
+use cauri_domain::reach::Reach;
 use cauri_domain::time::Timestamp;
 use cauri_engine::consistency::ConsistencyToken;
 use cauri_engine::{Engine, EngineConfig, ManualClock};
@@ -43,6 +44,12 @@ pub fn token(roles: &[Role]) -> String {
 /// A token for `subject` with these roles.
 pub fn token_of(subject: &str, roles: &[Role]) -> String {
     ISSUER.issue(subject, roles, Duration::from_secs(600)).unwrap()
+}
+
+/// A token for somebody with these roles, limited to the accounts at and below some addresses.
+pub fn token_within(roles: &[Role], prefixes: &[&str]) -> String {
+    let reach = Reach::new(prefixes.iter().map(|prefix| prefix.parse().unwrap()), []);
+    ISSUER.issue_within("awa", roles, Some(&reach), Duration::from_secs(600)).unwrap()
 }
 
 /// The keys of the issuer of these tests.

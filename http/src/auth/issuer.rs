@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use cauri_domain::ids::Caller;
+use cauri_domain::account_set::SetName;
+use cauri_domain::ids::{AccountAddress, Caller};
+use cauri_domain::reach::Reach;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
@@ -131,6 +133,14 @@ impl DevIssuer {
     /// # Errors
     /// When no verifier would accept it: a subject that cannot stand in the journal, or no role.
     pub fn issue(&self, subject: &str, roles: &[Role], ttl: Duration) -> Result<String, IssuerError> {
+        self.issue_within(subject, roles, None, ttl)
+    }
+
+    /// The same, limited to some accounts.
+    ///
+    /// # Errors
+    /// As [`DevIssuer::issue`].
+    pub fn issue_within(&self, subject: &str, roles: &[Role], reach: Option<&Reach>, ttl: Duration) -> Result<String, IssuerError> {
         let caller = Caller::of_issuer(&self.trust.issuer, subject).map_err(|_| AuthProblem::Malformed(SUBJECT))?;
         Principal::new(subject, caller, Roles::from_iter(roles.iter().copied()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| IssuerError::LifetimeOutOfRange)?;
@@ -140,6 +150,8 @@ impl DevIssuer {
             aud: &self.trust.audience,
             sub: subject,
             roles,
+            account_prefixes: reach.map(|reach| reach.prefixes().iter().map(AccountAddress::as_str).collect()),
+            account_sets: reach.map(|reach| reach.sets().iter().map(SetName::as_str).collect()),
             iat: now.as_secs(),
             nbf: now.as_secs(),
             exp: expires.as_secs(),
@@ -162,6 +174,10 @@ struct Claims<'a> {
     aud: &'a str,
     sub: &'a str,
     roles: &'a [Role],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_prefixes: Option<Vec<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_sets: Option<Vec<&'a str>>,
     iat: u64,
     nbf: u64,
     exp: u64,

@@ -1,4 +1,4 @@
-//! Who may do what: four roles, four permissions and the one table that relates them.
+//! Who may do what: four roles, five permissions and the one table that relates them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,8 +30,8 @@ impl Role {
     pub const fn may(self, permission: Permission) -> bool {
         match self {
             Self::Admin => true,
-            Self::Operator => matches!(permission, Permission::Write | Permission::Read),
-            Self::Auditor => matches!(permission, Permission::Audit | Permission::Read),
+            Self::Operator => matches!(permission, Permission::Write | Permission::Read | Permission::Inspect),
+            Self::Auditor => matches!(permission, Permission::Audit | Permission::Read | Permission::Inspect),
             Self::Reader => matches!(permission, Permission::Read),
         }
     }
@@ -90,11 +90,13 @@ pub enum Permission {
     Audit,
     /// Query the read models.
     Read,
+    /// See fields that are sensitive, such as who an account belongs to. That somebody saw one is itself recorded.
+    Inspect,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 4] = [Self::Write, Self::Administer, Self::Audit, Self::Read];
+    pub const ALL: [Self; 5] = [Self::Write, Self::Administer, Self::Audit, Self::Read, Self::Inspect];
 
     /// The name of the permission in answers and in the manual.
     #[must_use]
@@ -104,6 +106,7 @@ impl Permission {
             Self::Administer => "administer",
             Self::Audit => "audit",
             Self::Read => "read",
+            Self::Inspect => "inspect",
         }
     }
 }
@@ -170,12 +173,12 @@ mod tests {
 
     #[test]
     fn each_role_grants_exactly_the_permissions_of_the_table() {
-        // Rows are roles, columns are write, administer, audit, read. Written out, so that a change here is a decision.
+        // Rows are roles, columns are write, administer, audit, read, inspect. Written out, so that a change here is a decision.
         let table = [
-            (Role::Admin, [true, true, true, true]),
-            (Role::Operator, [true, false, false, true]),
-            (Role::Auditor, [false, false, true, true]),
-            (Role::Reader, [false, false, false, true]),
+            (Role::Admin, [true, true, true, true, true]),
+            (Role::Operator, [true, false, false, true, true]),
+            (Role::Auditor, [false, false, true, true, true]),
+            (Role::Reader, [false, false, false, true, false]),
         ];
         assert_eq!(table.map(|(role, _)| role), Role::ALL);
         for (role, row) in table {

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use cauri_domain::ids::Caller;
+use cauri_domain::reach::Reach;
 use cauri_domain::text::ShortText;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
@@ -53,6 +54,7 @@ pub struct Principal {
     caller: Caller,
     roles: Roles,
     actor: ShortText,
+    reach: Option<Arc<Reach>>,
 }
 
 impl Principal {
@@ -65,7 +67,19 @@ impl Principal {
         let highest = roles.highest().ok_or(AuthProblem::NoKnownRole)?;
         let actor = format!("{highest}:{subject}").parse().ok().filter(|_| !subject.is_empty());
         let actor = actor.ok_or(AuthProblem::Malformed(SUBJECT))?;
-        Ok(Self { subject: Arc::from(subject), caller, roles, actor })
+        Ok(Self { subject: Arc::from(subject), caller, roles, actor, reach: None })
+    }
+
+    /// The same, limited to some accounts.
+    #[must_use]
+    pub fn within(self, reach: Option<Reach>) -> Self {
+        Self { reach: reach.map(Arc::new), ..self }
+    }
+
+    /// The accounts that it is limited to; `None` where it is limited to none.
+    #[must_use]
+    pub const fn reach(&self) -> Option<&Arc<Reach>> {
+        self.reach.as_ref()
     }
 
     /// The `sub` of the token.
@@ -198,7 +212,7 @@ impl Verifier {
         lifetime.check(now)?;
         // A role that only a newer version knows grants nothing here, and does not spoil those that are known.
         let roles = claims.roles.iter().filter_map(|name| name.parse::<Role>().ok()).collect();
-        let principal = Principal::new(&claims.sub, self.caller(&claims)?, roles)?;
+        let principal = Principal::new(&claims.sub, self.caller(&claims)?, roles)?.within(claims.reach()?);
 
         let verified = Verified { principal: principal.clone(), lifetime };
         let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
@@ -313,8 +327,25 @@ struct Claims {
     nbf: Option<f64>,
     #[serde(default)]
     roles: Vec<String>,
+    account_prefixes: Option<Vec<String>>,
+    account_sets: Option<Vec<String>>,
     #[serde(flatten)]
     others: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Claims {
+    /// The accounts that the token is limited to. A claim that is there limits, also where it is empty; one that cannot be
+    /// understood lets nobody in, because whoever wrote it meant a limit.
+    fn reach(&self) -> Result<Option<Reach>, AuthProblem> {
+        if self.account_prefixes.is_none() && self.account_sets.is_none() {
+            return Ok(None);
+        }
+        let prefixes = self.account_prefixes.iter().flatten().map(|text| text.parse()).collect::<Result<Vec<_>, _>>();
+        let sets = self.account_sets.iter().flatten().map(|text| text.parse()).collect::<Result<Vec<_>, _>>();
+        let prefixes = prefixes.map_err(|_| AuthProblem::Malformed("account_prefixes must be a list of addresses of accounts"))?;
+        let sets = sets.map_err(|_| AuthProblem::Malformed("account_sets must be a list of names of account sets"))?;
+        Ok(Some(Reach::new(prefixes, sets)))
+    }
 }
 
 fn problem_of(error: &ErrorKind) -> AuthProblem {

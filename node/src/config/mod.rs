@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cauri_command_api::HttpLimits;
+use cauri_domain::account_set::SetName;
+use cauri_domain::ids::AccountAddress;
 use cauri_domain::money::Currency;
 use cauri_engine::EngineConfig;
 use cauri_http::auth::role::Role;
@@ -330,6 +332,12 @@ pub struct TokenArgs {
     /// Who it is for; this name stands in the journal
     #[arg(long, default_value = "developer", value_name = "NAME")]
     pub subject: String,
+    /// Limits it to the account here and those below it; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub account_prefix: Vec<AccountAddress>,
+    /// Limits it to the accounts in this account set; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub account_set: Vec<SetName>,
     /// How long it is good
     #[arg(long, default_value = "8h", value_name = "TIME", value_parser = time)]
     pub ttl: Duration,

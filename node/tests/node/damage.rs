@@ -158,6 +158,31 @@ fn read_models_that_cannot_follow_a_damaged_journal_are_not_ready() {
 }
 
 #[test]
+fn a_rebuild_that_an_admin_asks_for_changes_neither_answers_nor_readiness() {
+    let data = tempfile::tempdir().expect("a directory");
+    let shop = Shop::opened(data.path());
+    for _ in 0..5 {
+        assert_eq!(shop.pay().0, 201);
+    }
+    assert_eq!(shop.post("/v1/read_models/ledgers/rebuild", &json!({})).0, 404);
+    assert_eq!(shop.post("/v1/read_models/accounts/rebuild", &json!({})).0, 202);
+    let query = json!({"query": r#"{ balance(account: "awa") { posted { amount } } projections { name generation state } }"#});
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = shop.post("/graphql", &query).1;
+        assert_eq!(answer["data"]["balance"]["posted"]["amount"], "50", "{answer}");
+        shop.ready(200, "read_models", "0 events behind");
+        let projections = answer["data"]["projections"].as_array().expect("projections").clone();
+        if projections.contains(&json!({"name": "accounts", "generation": 2, "state": "LIVE"})) && projections.len() == 3 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{projections:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!data.path().join("read-models/ledger/accounts.1.sqlite").exists());
+}
+
+#[test]
 fn a_read_store_that_is_removed_while_serving_is_built_again() {
     let data = tempfile::tempdir().expect("a directory");
     let shop = Shop::opened(data.path());

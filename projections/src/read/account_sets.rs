@@ -97,8 +97,33 @@ fn inside() -> String {
 }
 
 impl ReadSnapshot {
+    /// Whether whoever asks may see a set, and so who is in it.
+    fn sees_set(&self, name: &SetName) -> bool {
+        self.reach.as_ref().is_none_or(|reach| reach.has_set(name))
+    }
+
+    /// The sets that an account is in by any way now.
+    pub(super) fn sets_around(&self, address: &AccountAddress) -> Result<Vec<SetName>, ReadError> {
+        let sql = format!(
+            "WITH RECURSIVE around (name) AS (
+                SELECT s.name FROM account_set_members m JOIN account_sets s ON s.set_no = m.set_no
+                WHERE m.member_type = {ACCOUNT} AND m.member = ?1 AND m.until IS NULL
+                UNION
+                SELECT s.name FROM around JOIN account_set_members m ON m.member_type = {SET} AND m.member = around.name AND m.until IS NULL
+                JOIN account_sets s ON s.set_no = m.set_no
+             )
+             SELECT name FROM around"
+        );
+        let mut statement = self.group(ACCOUNTS)?.db()?.prepare_cached(&sql)?;
+        let names = statement.query_map([address.as_str()], |row| parsed(row, 0))?;
+        Ok(names.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The account set of a name.
     pub fn account_set(&self, name: &SetName) -> Result<Option<AccountSetRow>, ReadError> {
+        if !self.sees_set(name) {
+            return Ok(None);
+        }
         let db = self.group(ACCOUNTS)?.db()?;
         let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM account_sets s WHERE s.name = ?1"))?;
         Ok(statement.query_row([name.as_str()], read_set).optional()?)
@@ -114,7 +139,8 @@ impl ReadSnapshot {
         let db = self.group(ACCOUNTS)?.db()?;
         let limit = limit.clamp(1, MAX_PAGE);
         let after = after.map(|after| after.key(SETS)).transpose()?.unwrap_or("");
-        let enough = limit as i64 + 1;
+        // Of what is out of reach nothing is listed, so the list is read to its end; sets are few.
+        let enough = if self.reach.is_some() { i64::MAX } else { limit as i64 + 1 };
         let found: Vec<AccountSetRow> = match of {
             None => {
                 let sql = format!("SELECT {COLUMNS} FROM account_sets s WHERE s.name > ?1 ORDER BY s.name LIMIT ?2");
@@ -137,7 +163,8 @@ impl ReadSnapshot {
                 statement.query_map(parameters, read_set)?.collect::<rusqlite::Result<_>>()?
             }
         };
-        let items = found.into_iter().map(|row| Item { cursor: Cursor::new(SETS, &row.name), row });
+        let seen = found.into_iter().filter(|row| self.sees_set(&row.name));
+        let items = seen.map(|row| Item { cursor: Cursor::new(SETS, &row.name), row });
         Ok(Page::cut(items.collect(), limit))
     }
 
@@ -149,6 +176,9 @@ impl ReadSnapshot {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<MembershipRow>, ReadError> {
+        if !self.sees_set(name) {
+            return Ok(Page::cut(Vec::new(), limit));
+        }
         let db = self.group(ACCOUNTS)?.db()?;
         let limit = limit.clamp(1, MAX_PAGE);
         // Addresses have colons of their own, so the member stands last.
@@ -195,6 +225,9 @@ impl ReadSnapshot {
         let limit = limit.clamp(1, MAX_PAGE);
         let after = after.map(|after| after.key(SET_ACCOUNTS)).transpose()?.unwrap_or("");
         let mut items = Vec::new();
+        if !self.sees_set(name) {
+            return Ok(Page::cut(items, limit));
+        }
         self.each_account_in_set(name, at, self.group(ACCOUNTS)?.position(), after, |account| {
             let row = account.row;
             items.push(Item { cursor: Cursor::new(SET_ACCOUNTS, &row.address), row });
@@ -237,7 +270,7 @@ impl ReadSnapshot {
     }
 
     /// Every account in a set by any way, each once, by address from behind `after`, until it was enough.
-    fn each_account_in_set(
+    pub(super) fn each_account_in_set(
         &self,
         name: &SetName,
         at: Option<Timestamp>,

@@ -8,6 +8,7 @@ use cauri_domain::account::AccountKind;
 use cauri_domain::fold::Totals;
 use cauri_domain::ids::AccountAddress;
 use cauri_domain::money::Currency;
+use cauri_domain::reach::{Reach, is_at_or_below};
 use cauri_domain::text::{Key, ShortText};
 use cauri_domain::time::Timestamp;
 use cauri_event_schemas::{Position, StreamVersion};
@@ -145,13 +146,52 @@ impl ReadSnapshot {
     pub fn account(&self, address: &AccountAddress) -> Result<Option<AccountRow>, ReadError> {
         let db = self.group(ACCOUNTS)?.db()?;
         let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM accounts WHERE address = ?1"))?;
-        Ok(statement.query_row([address.as_str()], read).optional()?)
+        let found = statement.query_row([address.as_str()], read).optional()?;
+        Ok(if self.sees(address)? { found } else { None })
     }
 
     /// Accounts by address.
     pub fn accounts(&self, filter: &AccountFilter, after: Option<&Cursor>, limit: usize) -> Result<Page<AccountRow>, ReadError> {
         let limit = limit.clamp(1, MAX_PAGE);
         let after = after.map(|after| after.key(LIST)).transpose()?.unwrap_or("");
+        let found = match &self.reach {
+            None => self.accounts_behind(filter, after, limit)?,
+            Some(reach) => self.accounts_within(reach, filter, after, limit)?,
+        };
+        let items = found.into_iter().map(|row| Item { cursor: Cursor::new(LIST, &row.address), row });
+        Ok(Page::cut(items.collect(), limit))
+    }
+
+    /// The accounts behind an address that whoever asks may see: each of the prefixes and sets that they reach gives as many as
+    /// there may be, and the first of all of these are the first of all.
+    fn accounts_within(&self, reach: &Reach, filter: &AccountFilter, after: &str, limit: usize) -> Result<Vec<AccountRow>, ReadError> {
+        let mut found = BTreeMap::new();
+        for prefix in reach.prefixes() {
+            let narrower = match &filter.prefix {
+                None => prefix.clone(),
+                Some(asked) if is_at_or_below(asked, prefix) => asked.clone(),
+                Some(asked) if is_at_or_below(prefix, asked) => prefix.clone(),
+                Some(_) => continue,
+            };
+            let filter = AccountFilter { prefix: Some(narrower), ..filter.clone() };
+            found.extend(self.accounts_behind(&filter, after, limit)?.into_iter().map(|row| (row.address.clone(), row)));
+        }
+        let is_below = |row: &AccountRow| filter.prefix.as_ref().is_none_or(|prefix| is_at_or_below(&row.address, prefix));
+        for name in reach.sets() {
+            let mut left = limit + 1;
+            self.each_account_in_set(name, None, self.group(ACCOUNTS)?.position(), after, |account| {
+                if matches(filter, &account.row) && is_below(&account.row) {
+                    left -= 1;
+                    found.insert(account.row.address.clone(), account.row);
+                }
+                Ok(left > 0)
+            })?;
+        }
+        Ok(found.into_values().take(limit + 1).collect())
+    }
+
+    /// The accounts behind an address, one more than the page holds if there are so many.
+    fn accounts_behind(&self, filter: &AccountFilter, after: &str, limit: usize) -> Result<Vec<AccountRow>, ReadError> {
         let mut found = Vec::new();
         match &filter.prefix {
             None => self.accounts_in(filter, ("", "\u{7f}"), after, limit + 1, &mut found)?,
@@ -164,8 +204,7 @@ impl ReadSnapshot {
                 self.accounts_in(filter, (&from, &to), after, limit + 1, &mut found)?;
             }
         }
-        let items = found.into_iter().map(|row| Item { cursor: Cursor::new(LIST, &row.address), row });
-        Ok(Page::cut(items.collect(), limit))
+        Ok(found)
     }
 
     /// Accounts with an address from `from` on and before `to`, until `found` holds `enough`.
@@ -225,6 +264,11 @@ impl ReadSnapshot {
         let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS}, account_no FROM accounts WHERE address = ?1"))?;
         let found = statement.query_row([address.as_str()], read_key).optional()?;
         Ok(found.filter(|account| account.row.opened_position <= known_at))
+    }
+
+    /// The same, if whoever asks may see it.
+    pub(super) fn seen_account_key(&self, address: &AccountAddress, known_at: Position) -> Result<Option<AccountKey>, ReadError> {
+        if self.sees(address)? { self.account_key(address, known_at) } else { Ok(None) }
     }
 
     /// Every account in a range that was open by `known_at`, by address, until it was enough.

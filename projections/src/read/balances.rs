@@ -153,7 +153,7 @@ impl ReadSnapshot {
         known_at: Option<Position>,
     ) -> Result<Option<BalanceRow>, ReadError> {
         let known_at = self.group(ACCOUNTS)?.known(known_at)?;
-        let Some(account) = self.account_key(address, known_at)? else { return Ok(None) };
+        let Some(account) = self.seen_account_key(address, known_at)? else { return Ok(None) };
         Ok(Some(BalanceRow {
             totals: self.totals(&account, as_of, known_at)?,
             address: account.row.address,
@@ -174,6 +174,9 @@ impl ReadSnapshot {
         as_of: Option<Timestamp>,
         known_at: Option<Position>,
     ) -> Result<Vec<RollupRow>, ReadError> {
+        if self.reach.as_ref().is_some_and(|reach| !reach.covers(prefix)) {
+            return Err(ReadError::OutOfReach { what: "a rollup of accounts that it does not reach" });
+        }
         let accounts = self.group(ACCOUNTS)?;
         let known_at = accounts.known(known_at)?;
         let mut sums = Sums::new();
@@ -213,6 +216,7 @@ impl ReadSnapshot {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<TrialBalance, ReadError> {
+        self.unlimited("the trial balance")?;
         let limit = limit.clamp(1, MAX_PAGE);
         let after = after.map(|after| after.key(TRIAL_BALANCE)).transpose()?.unwrap_or("");
         let known_at = self.group(ACCOUNTS)?.known(known_at)?;
@@ -236,6 +240,7 @@ impl ReadSnapshot {
 
     /// What a trial balance sums up to, per currency.
     pub fn trial_balance_sums(&self, as_of: Option<Timestamp>, known_at: Option<Position>) -> Result<Vec<TrialBalanceSum>, ReadError> {
+        self.unlimited("the trial balance")?;
         let accounts = self.group(ACCOUNTS)?;
         let known_at = accounts.known(known_at)?;
         let mut by_kind = Sums::new();

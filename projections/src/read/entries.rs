@@ -114,10 +114,10 @@ pub struct EntryRow {
 /// One transfer of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferRow {
-    /// The account on the left.
-    pub debit: AccountAddress,
-    /// The account on the right.
-    pub credit: AccountAddress,
+    /// The account on the left; absent where whoever asks may not see it.
+    pub debit: Option<AccountAddress>,
+    /// The account on the right; absent where whoever asks may not see it.
+    pub credit: Option<AccountAddress>,
     /// The currency of both.
     pub currency: Currency,
     /// What was posted at once, or held, in minor units.
@@ -223,8 +223,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
         transfers: transfers
             .into_iter()
             .map(|transfer| TransferRow {
-                debit: transfer.debit,
-                credit: transfer.credit,
+                debit: Some(transfer.debit),
+                credit: Some(transfer.credit),
                 currency: transfer.currency,
                 amount_minor: transfer.amount,
                 posted_minor: if moved { transfer.posted.unwrap_or(transfer.amount) } else { 0 },
@@ -284,7 +284,7 @@ const FILTER: &str = "(:reference IS NULL OR e.reference = :reference) AND (:sta
 
 /// Whether an entry has a transfer with an account.
 fn touches(entry: &EntryRow, account: &AccountAddress) -> bool {
-    entry.transfers.iter().any(|transfer| transfer.debit == *account || transfer.credit == *account)
+    entry.transfers.iter().any(|transfer| [&transfer.debit, &transfer.credit].contains(&&Some(account.clone())))
 }
 
 /// Which entries by position: from the first to the last, both in.
@@ -310,7 +310,22 @@ impl ReadSnapshot {
         let db = self.group(ENTRIES)?.db()?;
         let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM entries e WHERE e.id = ?1"))?;
         let found = statement.query_row([id.as_bytes()], read).optional()?;
-        found.map(|entry| self.with_steps(entry)).transpose()
+        let seen = found.map(|entry| self.seen(entry)).transpose()?.flatten();
+        seen.map(|entry| self.with_steps(entry)).transpose()
+    }
+
+    /// What whoever asks may see of an entry; `None` if it touches no account of theirs.
+    fn seen(&self, mut entry: EntryRow) -> Result<Option<EntryRow>, ReadError> {
+        if self.reach.is_none() {
+            return Ok(Some(entry));
+        }
+        for transfer in &mut entry.transfers {
+            for side in [&mut transfer.debit, &mut transfer.credit] {
+                *side = side.take().map(|address| self.if_seen(&address)).transpose()?.flatten();
+            }
+        }
+        entry.transfers.retain(|transfer| transfer.debit.is_some() || transfer.credit.is_some());
+        Ok((!entry.transfers.is_empty()).then_some(entry))
     }
 
     /// Entries in the order in which they were first recorded, or the other way round.
@@ -325,6 +340,11 @@ impl ReadSnapshot {
         descending: bool,
     ) -> Result<Page<EntryRow>, ReadError> {
         let limit = limit.clamp(1, MAX_PAGE);
+        match &filter.account {
+            None => self.unlimited("a list of entries that names no account")?,
+            Some(account) if !self.sees(account)? => return Ok(Page::cut(Vec::new(), limit)),
+            Some(_) => {}
+        }
         let mut range = Range { first: 0, last: i64::MAX };
         if let Some(after) = after {
             let [position] = after.numbers(LIST)?;
@@ -337,6 +357,7 @@ impl ReadSnapshot {
             range = range.cut(0, self.first_recorded_from(to)?.saturating_sub(1));
         }
         let rows = if range.is_empty() { Vec::new() } else { self.entries_in(filter, range, limit + 1, descending)? };
+        let rows = rows.into_iter().filter_map(|row| self.seen(row).transpose()).collect::<Result<Vec<_>, _>>()?;
         let items = rows.into_iter().map(|row| Item { cursor: Cursor::new(LIST, row.first_position), row });
         let mut page = Page::cut(items.collect(), limit);
         for item in &mut page.items {

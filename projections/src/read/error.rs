@@ -90,6 +90,12 @@ pub enum ReadError {
         /// Where the read models are.
         position: Position,
     },
+    /// Whoever asks is limited to some accounts, and this is about others as well.
+    #[error("{what} is not for a token that is limited to some accounts")]
+    OutOfReach {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The cursor was not made by this query.
     #[error("the cursor does not belong to this list: use one of its own cursors, unchanged")]
     InvalidCursor,

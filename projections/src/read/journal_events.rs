@@ -78,6 +78,7 @@ const JOINED: &str = "journal_events e CROSS JOIN journal_event_types t ON t.typ
 impl ReadSnapshot {
     /// The event at a position, or the one that it stands for today first.
     pub fn journal_event(&self, at: Position) -> Result<Option<JournalEventRow>, ReadError> {
+        self.unlimited("the journal")?;
         let sql = format!("SELECT {COLUMNS} FROM {JOINED} WHERE e.position = ?1");
         Ok(self.group(JOURNAL)?.db()?.prepare_cached(&sql)?.query_row([at.get() as i64], read).optional()?)
     }
@@ -90,6 +91,7 @@ impl ReadSnapshot {
         limit: usize,
         descending: bool,
     ) -> Result<Page<JournalEventRow>, ReadError> {
+        self.unlimited("the journal")?;
         let limit = limit.clamp(1, MAX_PAGE);
         let mut first = filter.from.map_or(0, bound);
         let mut last = filter.to.map_or(i64::MAX, bound);

@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use cauri_domain::ids::AccountAddress;
+use cauri_domain::reach::Reach;
 use cauri_event_schemas::Position;
 use cauri_event_store::Hash;
 use cauri_event_store::files::FileIdentity;
@@ -117,7 +119,7 @@ impl ReadStore {
         if let Some(failure) = groups.iter().find_map(|group| group.as_ref().err().filter(|error| !error.is_building())) {
             return Err(failure.clone());
         }
-        Ok(ReadSnapshot { groups: groups.into_iter().map(Some).collect() })
+        Ok(ReadSnapshot { groups: groups.into_iter().map(Some).collect(), reach: None })
     }
 
     /// One moment of a group: a read transaction.
@@ -351,17 +353,47 @@ impl fmt::Debug for GroupSnapshot {
 pub struct ReadSnapshot {
     /// By group; what is absent may not be asked.
     groups: Vec<Option<Result<GroupSnapshot, ReadError>>>,
+    /// The accounts that whoever asks is limited to.
+    reach: Option<Arc<Reach>>,
 }
 
 impl ReadSnapshot {
     /// A snapshot of these groups. One that another joins, as `entries` is joined by statements, must be at least as far.
     pub fn of(groups: impl IntoIterator<Item = GroupSnapshot>) -> Self {
-        let mut snapshot = Self { groups: GROUPS.iter().map(|_| None).collect() };
+        let mut snapshot = Self { groups: GROUPS.iter().map(|_| None).collect(), reach: None };
         for group in groups {
             let id = group.id;
             snapshot.groups[id.0] = Some(Ok(group));
         }
         snapshot
+    }
+
+    /// The same, asked by somebody who is limited to some accounts: what is about others is not there, or is refused. An entry
+    /// shows the transfers that touch an account of theirs, without the other side. With account sets in `reach` the group of
+    /// accounts must be in the snapshot.
+    #[must_use]
+    pub fn asked_within(self, reach: Option<Arc<Reach>>) -> Self {
+        Self { reach, ..self }
+    }
+
+    /// Whether whoever asks may see an account.
+    pub fn sees(&self, address: &AccountAddress) -> Result<bool, ReadError> {
+        match &self.reach {
+            None => Ok(true),
+            Some(reach) if reach.covers(address) => Ok(true),
+            Some(reach) if reach.sets().is_empty() => Ok(false),
+            Some(reach) => Ok(self.sets_around(address)?.iter().any(|name| reach.has_set(name))),
+        }
+    }
+
+    /// An address, if whoever asks may see the account.
+    fn if_seen(&self, address: &AccountAddress) -> Result<Option<AccountAddress>, ReadError> {
+        Ok(self.sees(address)?.then(|| address.clone()))
+    }
+
+    /// Refuses what is about all accounts to whoever is limited to some.
+    fn unlimited(&self, what: &'static str) -> Result<(), ReadError> {
+        if self.reach.is_some() { Err(ReadError::OutOfReach { what }) } else { Ok(()) }
     }
 
     /// The moments of the groups.

@@ -61,8 +61,8 @@ pub struct StatementLine {
     pub amount_minor: i64,
     /// The account's balance after this line, on its normal side, in minor units.
     pub balance_minor: i64,
-    /// The other account of the transfer.
-    pub counterparty: AccountAddress,
+    /// The other account of the transfer; absent where whoever asks may not see it.
+    pub counterparty: Option<AccountAddress>,
     /// Why.
     pub reason: Option<ShortText>,
 }
@@ -105,7 +105,7 @@ impl ReadSnapshot {
             start = start.max(Place { effective_at, position, line }.next());
             known_at = accounts.known(Some(Position::new(known)))?;
         }
-        let Some(account) = self.account_key(address, known_at)? else { return Ok(None) };
+        let Some(account) = self.seen_account_key(address, known_at)? else { return Ok(None) };
         let kind = account.row.kind;
         let history = self.history(&account, known_at)?;
         let opening = history.totals_before(Place::before(from))?;
@@ -140,10 +140,10 @@ impl ReadSnapshot {
                     side,
                     amount_minor: posted,
                     balance_minor: running,
-                    counterparty: match side {
-                        Side::Debit => transfer.credit.clone(),
-                        Side::Credit => transfer.debit.clone(),
-                    },
+                    counterparty: self.if_seen(match side {
+                        Side::Debit => &transfer.credit,
+                        Side::Credit => &transfer.debit,
+                    })?,
                     reason: transfer.reason.clone(),
                 },
             });

@@ -94,7 +94,7 @@ fn a_statement_over_a_day_of_a_hot_account_is_paged_through_in_order() {
         balance += if *side == Side::Debit { *minor } else { -*minor };
         assert_eq!((line.effective_at, line.position, line.side, line.amount_minor), (*effective_at, *position, *side, *minor));
         assert_eq!(line.balance_minor, balance);
-        assert_eq!(line.counterparty, address("customers:awa"));
+        assert_eq!(line.counterparty, Some(address("customers:awa")));
     }
     assert_eq!(i128::from(balance), closing.balance(AccountKind::Asset));
 }

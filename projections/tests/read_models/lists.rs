@@ -284,7 +284,7 @@ fn an_entry_says_what_became_of_it() {
     assert_eq!(undone.steps[1].reason.as_ref().unwrap().as_str(), "a mistake");
     let opposite = entry(&ledger, opposite);
     assert_eq!((opposite.reverses, opposite.effective_at), (Some(hold), at(20)));
-    assert_eq!(opposite.transfers[0].debit, address("customers:awa"));
+    assert_eq!(opposite.transfers[0].debit, Some(address("customers:awa")));
 
     // A posted hold stands on the statement at the time of its posting, with its entry.
     let snapshot = projected.reads.snapshot().unwrap();

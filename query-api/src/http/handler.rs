@@ -24,7 +24,7 @@ use crate::document::{Judged, Unfit, judge};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::schema::{CauriSchema, Outline, Plan};
-use crate::scope::Sources;
+use crate::scope::{Caller, Sources};
 
 /// The position that the answer must show, as a consistency token or a plain position.
 const MIN_POSITION: HeaderName = HeaderName::from_static("cauri-min-position");
@@ -106,7 +106,7 @@ pub(crate) async fn graphql(State(api): State<Arc<Api>>, request: Request) -> Re
         let what = format!("{} queries are being answered, there may be no more", api.sources.limits.in_flight);
         return response::turned_away(QueryError::Overloaded(what), media);
     };
-    api.answer(parameters, min_positions).await.into_http(media)
+    api.answer(parameters, min_positions, &Caller::of(&caller)).await.into_http(media)
 }
 
 /// Verifies the bearer token of the request.
@@ -121,9 +121,9 @@ fn min_positions(headers: &HeaderMap) -> Result<Vec<String>, String> {
 
 impl Api {
     /// Runs a query to its end.
-    async fn answer(&self, parameters: Parameters, min_positions: Vec<String>) -> Answer {
+    async fn answer(&self, parameters: Parameters, min_positions: Vec<String>, caller: &Caller) -> Answer {
         let start = Instant::now();
-        let answer = match self.prepare(parameters, min_positions) {
+        let answer = match self.prepare(parameters, min_positions, caller) {
             Err(refused) => refused,
             Ok(Prepared { kind: OperationType::Subscription, .. }) => {
                 let what = "subscriptions are served over WebSocket, with the protocol graphql-transport-ws, at the address of this endpoint and `/ws`";
@@ -140,7 +140,7 @@ impl Api {
     }
 
     /// Judges a document and makes it ready to be run in a scope of its own.
-    pub(crate) fn prepare(&self, parameters: Parameters, mut min_positions: Vec<String>) -> Result<Prepared, Answer> {
+    pub(crate) fn prepare(&self, parameters: Parameters, mut min_positions: Vec<String>, caller: &Caller) -> Result<Prepared, Answer> {
         let Parameters { query, operation_name, variables } = parameters;
         let judged = judge(&query, operation_name.as_deref(), &variables, &self.sources.limits);
         let Judged { document, kind, min_positions: asked, known_at, consistent } = judged.map_err(|unfit| match unfit {
@@ -152,9 +152,11 @@ impl Api {
         let mut request = async_graphql::Request::new(query).variables(variables).data(Outline(document.clone()));
         request.operation_name = operation_name;
         request.set_parsed_query(document);
-        if kind != OperationType::Subscription {
-            request = request.data(self.sources.scope()).data(plan.clone());
-        }
+        request = if kind == OperationType::Subscription {
+            request.data(caller.clone())
+        } else {
+            request.data(self.sources.scope(caller)).data(plan.clone())
+        };
         Ok(Prepared { kind, request, plan })
     }
 }

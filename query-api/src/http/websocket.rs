@@ -41,6 +41,7 @@ use super::request::{Malformed, Parameters};
 use super::response::{Answer, malformed, not_let_in, refused, turned_away};
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::scope::Caller;
 use crate::subscription::Gate;
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -292,7 +293,7 @@ fn begin(
 ) -> Result<BoxStream<'static, Event>, Answer> {
     let parameters = Parameters::of_map(payload);
     let parameters = parameters.map_err(|Malformed(what)| Answer::refused(QueryError::BadInput(what).into_server_error()))?;
-    let Prepared { kind, request, plan } = api.prepare(parameters, Vec::new())?;
+    let Prepared { kind, request, plan } = api.prepare(parameters, Vec::new(), &Caller::of(caller))?;
     // A query counts among the requests of its subject, however it came in. A subscription lasts, and has bounds of its own.
     let place = match kind {
         OperationType::Query | OperationType::Mutation => Some(api.auth.enter(caller).map_err(|problem| {

@@ -79,14 +79,16 @@ impl Account {
         self.row.chart_code.as_ref().map(|code| code.as_str())
     }
 
-    /// Who it belongs to: a party's id.
+    /// Who it belongs to: a party's id. Sensitive: null for a caller without the permission `inspect`, and who read it is recorded.
     async fn owner(&self) -> Option<&str> {
-        self.row.owner.as_ref().map(|owner| owner.as_str())
+        let owner = self.row.owner.as_ref()?;
+        self.scope.inspects("Account.owner", &self.row.address).then(|| owner.as_str())
     }
 
-    /// Free pairs, by key.
-    async fn metadata(&self) -> Vec<Pair> {
-        pair::pairs(&self.row.metadata)
+    /// Free pairs, by key. Sensitive: null for a caller without the permission `inspect`, and who read them is recorded.
+    async fn metadata(&self) -> Option<Vec<Pair>> {
+        let is_empty = self.row.metadata.is_empty();
+        (is_empty || self.scope.inspects("Account.metadata", &self.row.address)).then(|| pair::pairs(&self.row.metadata))
     }
 
     /// When it was opened.
@@ -137,10 +139,10 @@ impl Account {
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many from the end or before `before`, instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
-    ) -> Result<EntryConnection, QueryError> {
+    ) -> Result<Option<EntryConnection>, QueryError> {
         let page = PageArguments { first, after, last, before };
         let filter = EntryFilterInput { state, ..EntryFilterInput::default() }.into_filter()?;
         let filter = EntryFilter { account: Some(self.row.address.clone()), ..filter };
-        entry::connection(filter, page, &self.scope).await
+        entry::connection(filter, page, &self.scope).await.map(Some)
     }
 }

@@ -76,7 +76,7 @@ impl AccountSet {
         #[graphql(desc = "Only what is in it at this instant; everything that ever was if absent.")] as_of: Option<Timestamp>,
         #[graphql(desc = "How many, 50 unless said otherwise, at most 500.")] first: Option<i32>,
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
-    ) -> Result<Connection<String, AccountSetMember, AsOf>, QueryError> {
+    ) -> Result<Option<Connection<String, AccountSetMember, AsOf>>, QueryError> {
         let (name, at) = (self.row.name.clone(), as_of.map(|as_of| as_of.0));
         let list = List::named("account_set.members").with("set", Some(&name)).with("asOf", at).digest();
         let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way(&list)?;
@@ -85,7 +85,7 @@ impl AccountSet {
         let ask = move |snapshot: &ReadSnapshot| snapshot.account_set_members(&name, at, key.as_ref(), limit);
         let (found, scope) = self.scope.read(&[ACCOUNTS], ask).await?;
         let member = |row| AccountSetMember { row, scope: scope.clone() };
-        Ok(page::connection(found, &list, more_behind, false, &scope, member))
+        Ok(Some(page::connection(found, &list, more_behind, false, &scope, member)))
     }
 
     /// The accounts that are in it, directly or through other sets, each once, by address.
@@ -95,7 +95,7 @@ impl AccountSet {
         #[graphql(desc = "At this instant; if absent whoever was added and not removed, whatever the dates.")] as_of: Option<Timestamp>,
         #[graphql(desc = "How many, 50 unless said otherwise, at most 500.")] first: Option<i32>,
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
-    ) -> Result<Connection<String, Account, AsOf>, QueryError> {
+    ) -> Result<Option<Connection<String, Account, AsOf>>, QueryError> {
         let (name, as_of) = (self.row.name.clone(), as_of.map(|as_of| as_of.0));
         let list = List::named("account_set.accounts").with("set", Some(&name)).with("asOf", as_of).digest();
         let wanted = PageArguments { first, after, ..PageArguments::default() }.either_way(&list)?;
@@ -103,7 +103,7 @@ impl AccountSet {
         let more_behind = key.is_some();
         let ask = move |snapshot: &ReadSnapshot| snapshot.accounts_in_set(&name, as_of, key.as_ref(), limit);
         let (found, scope) = self.scope.read(&[ACCOUNTS], ask).await?;
-        Ok(page::connection(found, &list, more_behind, false, &scope, |row| Account::new(row, scope.clone())))
+        Ok(Some(page::connection(found, &list, more_behind, false, &scope, |row| Account::new(row, scope.clone()))))
     }
 
     /// Sums over the accounts that are in it, directly or through other sets, each once: one row per currency and kind. As of now the sums are kept; with `asOf` or `knownAt` the members are those of that time, and every one of them is read.
@@ -114,11 +114,11 @@ impl AccountSet {
             Timestamp,
         >,
         #[graphql(desc = "Only what was recorded at or before this position; everything if absent.")] known_at: Option<Position>,
-    ) -> Result<Vec<Rollup>, QueryError> {
+    ) -> Result<Option<Vec<Rollup>>, QueryError> {
         let (name, as_of, known_at) = (self.row.name.clone(), as_of.map(|as_of| as_of.0), known_at.map(|known_at| known_at.0));
         let ask = move |snapshot: &ReadSnapshot, known_at| snapshot.account_set_balances(&name, as_of, known_at);
         let (rows, _) = self.scope.read_known(&[ACCOUNTS], known_at, ask).await?;
-        Ok(rows.unwrap_or_default().into_iter().map(Rollup).collect())
+        Ok(Some(rows.unwrap_or_default().into_iter().map(Rollup).collect()))
     }
 
     /// The position that this answer is as of.
@@ -202,7 +202,7 @@ impl AccountSetFields {
         #[graphql(desc = "Goes on behind this cursor.")] after: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
         #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
-    ) -> Result<Connection<String, AccountSet, AsOf>, QueryError> {
+    ) -> Result<Option<Connection<String, AccountSet, AsOf>>, QueryError> {
         let scope = scope(ctx)?;
         let (account, as_of) = (account.map(|account| account.0), as_of.map(|as_of| as_of.0));
         if as_of.is_some() && account.is_none() {
@@ -215,6 +215,6 @@ impl AccountSetFields {
         let of = account.map(Member::Account);
         let ask = move |snapshot: &ReadSnapshot| snapshot.account_sets(of.as_ref().map(|member| (member, as_of)), key.as_ref(), limit);
         let (found, scope) = scope.read(&[ACCOUNTS], ask).await?;
-        Ok(page::connection(found, &list, more_behind, false, &scope, |row| AccountSet { row, scope: scope.clone() }))
+        Ok(Some(page::connection(found, &list, more_behind, false, &scope, |row| AccountSet { row, scope: scope.clone() })))
     }
 }

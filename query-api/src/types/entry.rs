@@ -195,9 +195,9 @@ impl EntryFields {
         #[graphql(desc = "Ends before this cursor.")] before: Option<String>,
         #[graphql(name = "minPosition", desc = "Wait until this position is visible.")] _min_position: Option<String>,
         #[graphql(name = "consistent", desc = "All of the answer is as of one position, or there is none.")] _consistent: Option<bool>,
-    ) -> Result<EntryConnection, QueryError> {
+    ) -> Result<Option<EntryConnection>, QueryError> {
         let filter = filter.unwrap_or_default().into_filter()?;
-        connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await
+        connection(filter, PageArguments { first, after, last, before }, scope(ctx)?).await.map(Some)
     }
 }
 

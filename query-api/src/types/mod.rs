@@ -78,3 +78,14 @@ pub(crate) fn groups(object: &str) -> Option<&'static [GroupId]> {
 pub(crate) fn int(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_type_says_which_groups_it_is_read_from() {
+        let sdl = crate::schema::sdl();
+        let types = sdl.lines().filter_map(|line| line.strip_prefix("type ")?.split([' ', '{']).next());
+        let unsaid: Vec<&str> = types.filter(|name| super::groups(name).is_none()).collect();
+        assert!(unsaid.is_empty(), "{unsaid:?}");
+    }
+}

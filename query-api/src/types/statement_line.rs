@@ -77,9 +77,9 @@ impl StatementLine {
         Money::from_minor(self.row.balance_minor, self.currency)
     }
 
-    /// Where the other account of the transfer stands.
-    async fn counterparty(&self) -> AccountAddress {
-        self.row.counterparty.clone().into()
+    /// Where the other account of the transfer stands; null for a caller who may not see it.
+    async fn counterparty(&self) -> Option<AccountAddress> {
+        self.row.counterparty.clone().map(Into::into)
     }
 
     /// Why.

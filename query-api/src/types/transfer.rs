@@ -25,26 +25,28 @@ impl Transfer {
 /// One movement, from the left of one account to the right of another.
 #[Object]
 impl Transfer {
-    /// The account on the left.
+    /// The account on the left; null for a caller who may not see it.
     #[graphql(complexity = "2 + child_complexity")]
     async fn debit(&self) -> Result<Option<Account>, QueryError> {
-        Account::load(self.row.debit.clone(), &self.scope).await
+        let Some(debit) = &self.row.debit else { return Ok(None) };
+        Account::load(debit.clone(), &self.scope).await
     }
 
-    /// Where the account on the left stands.
-    async fn debit_address(&self) -> AccountAddress {
-        self.row.debit.clone().into()
+    /// Where the account on the left stands; null for a caller who may not see it.
+    async fn debit_address(&self) -> Option<AccountAddress> {
+        self.row.debit.clone().map(Into::into)
     }
 
-    /// The account on the right.
+    /// The account on the right; null for a caller who may not see it.
     #[graphql(complexity = "2 + child_complexity")]
     async fn credit(&self) -> Result<Option<Account>, QueryError> {
-        Account::load(self.row.credit.clone(), &self.scope).await
+        let Some(credit) = &self.row.credit else { return Ok(None) };
+        Account::load(credit.clone(), &self.scope).await
     }
 
-    /// Where the account on the right stands.
-    async fn credit_address(&self) -> AccountAddress {
-        self.row.credit.clone().into()
+    /// Where the account on the right stands; null for a caller who may not see it.
+    async fn credit_address(&self) -> Option<AccountAddress> {
+        self.row.credit.clone().map(Into::into)
     }
 
     /// What was posted at once, or held.
