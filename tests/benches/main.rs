@@ -14,6 +14,7 @@ mod read_side;
 mod single;
 mod soak;
 mod start_up;
+mod visible;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,6 +26,7 @@ const BENCHMARKS: &[(&str, fn())] = &[
     ("http", http::run),
     ("start-up", start_up::run),
     ("read-side", read_side::run),
+    ("visible", visible::run),
     ("memory", memory::run),
     ("pauses", pauses::run),
     ("growth", growth::run),
