@@ -182,7 +182,8 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
     let db = connect_read_only(path).map_err(|error| judge(path, &error))?;
     db.busy_timeout(BUSY).map_err(|error| judge(path, &error))?;
     identify(&db, path)?;
-    db.execute_batch("PRAGMA cache_size = -16384; PRAGMA query_only = ON").map_err(|error| judge(path, &error))?;
+    // Each group keeps a dozen of these: all of their caches together are what a busy node may spend on them.
+    db.execute_batch("PRAGMA cache_size = -6144; PRAGMA query_only = ON").map_err(|error| judge(path, &error))?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, Subscription as GraphqlSubscription};
-use cauri_domain::ids::AccountAddress as Address;
+use cauri_domain::ids::{AccountAddress as Address, EntryId};
 use cauri_domain::ledger::Ledger;
 use cauri_event_schemas::ledger::StreamId;
 use cauri_event_schemas::{Position as Place, StreamVersion};
@@ -107,7 +107,15 @@ struct Feed {
     /// The first position of the journal that was not looked at yet.
     next: Place,
     /// Entries that were found in the journal and not shown yet.
-    found: VecDeque<Arc<NewEntry>>,
+    found: VecDeque<Ahead>,
+}
+
+/// An entry that was found and not shown yet.
+enum Ahead {
+    /// One that all subscriptions share.
+    Shared(Arc<NewEntry>),
+    /// One that this subscription looked for by itself: it holds many of these, and little of each.
+    Own(Place, EntryId),
 }
 
 impl Feed {
@@ -116,12 +124,18 @@ impl Feed {
             if let Some(gate) = &mut self.gate {
                 gate.open().await;
             }
-            if let Some(new) = self.found.pop_front() {
-                self.wait_until_shown(new.position).await?;
-                let (row, position) = match self.caller.reach() {
+            if let Some(ahead) = self.found.pop_front() {
+                let (position, id) = match &ahead {
+                    Ahead::Shared(new) => (new.position, new.id),
+                    Ahead::Own(position, id) => (*position, *id),
+                };
+                self.wait_until_shown(position).await?;
+                let (row, position) = match &ahead {
                     // Whoever shows it first reads its row for all others who see all of it.
-                    None => new.row.get_or_try_init(|| self.read(&new)).await?.clone(),
-                    Some(_) => self.read(&new).await?,
+                    Ahead::Shared(new) if self.caller.reach().is_none() => {
+                        new.row.get_or_try_init(|| self.read(position, id)).await?.clone()
+                    }
+                    Ahead::Shared(_) | Ahead::Own(..) => self.read(position, id).await?,
                 };
                 // Each entry has a scope of its own, which opens what is asked of it and is closed when the entry was sent.
                 return Ok(Entry::new(row, self.sources.live_scope(position, &self.caller)));
@@ -130,8 +144,7 @@ impl Feed {
         }
     }
 
-    async fn read(&self, new: &NewEntry) -> Result<(EntryRow, Place), QueryError> {
-        let (id, position) = (new.id, new.position);
+    async fn read(&self, position: Place, id: EntryId) -> Result<(EntryRow, Place), QueryError> {
         let (row, scope) = self.sources.live_scope(position, &self.caller).read(&[ENTRIES], move |snapshot| snapshot.entry(id)).await?;
         let row =
             row.ok_or_else(|| QueryError::internal(format_args!("the read models do not show the entry {id} of position {position}")))?;
@@ -144,7 +157,7 @@ impl Feed {
         match self.subscribed.find(self.next, |new| account.is_none_or(|account| new.touches(account))) {
             Found::Entry(new) => {
                 self.next = new.position.next();
-                self.found.push_back(new);
+                self.found.push_back(Ahead::Shared(new));
                 Ok(())
             }
             Found::NoneUpTo(looked_to) => {
@@ -173,7 +186,7 @@ impl Feed {
         let stood_still = seen.next == self.next;
         self.next = seen.next;
         // It was empty, or nothing would have been looked for; so nothing is copied.
-        self.found = seen.found.into_iter().map(Arc::new).collect();
+        self.found = seen.found.into_iter().map(|(position, id)| Ahead::Own(position, id)).collect();
         if stood_still {
             // Both outcomes mean: look again.
             let _ = tokio::time::timeout(LONGEST_SLEEP, heads.changed()).await;
@@ -200,7 +213,7 @@ impl Feed {
 }
 
 struct Seen {
-    found: Vec<NewEntry>,
+    found: Vec<(Place, EntryId)>,
     next: Place,
 }
 
@@ -231,11 +244,17 @@ fn find(block: &CheckedBatch, account: Option<&Address>, seen: &mut Seen) -> Res
         }
         seen.next = record.position().next();
         let envelope = record.envelope()?;
-        if envelope.version != StreamVersion::new(1) || !matches!(envelope.stream.parse(), Ok(StreamId::Entry(_))) {
+        let Ok(StreamId::Entry(id)) = envelope.stream.parse() else { continue };
+        if envelope.version != StreamVersion::new(1) {
             continue;
         }
-        let new = record.decode::<Ledger>()?.iter().find_map(NewEntry::of);
-        seen.found.extend(new.filter(|new| account.is_none_or(|account| new.touches(account))));
+        let wanted = match account {
+            None => true,
+            Some(account) => record.decode::<Ledger>()?.iter().find_map(NewEntry::of).is_some_and(|new| new.touches(account)),
+        };
+        if wanted {
+            seen.found.push((record.position(), id));
+        }
     }
     Ok(())
 }
@@ -278,7 +297,7 @@ mod tests {
             next = seen.next;
             found.extend(seen.found);
         }
-        let positions: Vec<u64> = found.iter().map(|new| new.position.get()).collect();
+        let positions: Vec<u64> = found.iter().map(|(position, _)| position.get()).collect();
         assert_eq!(positions, (3..3 + 3 * AHEAD as u64).collect::<Vec<_>>(), "each entry once, in order");
     }
 }

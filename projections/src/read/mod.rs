@@ -48,7 +48,7 @@ use crate::runner::{Shared, statuses_as_last_seen};
 use crate::{ACCOUNTS, ENTRIES, GROUPS, GroupId, JOURNAL};
 
 /// Connections of a group that are kept for the next snapshots.
-const POOLED: usize = 16;
+const POOLED: usize = 12;
 /// How often a read store that no runner wakes looks how far it is.
 const POLL: Duration = Duration::from_millis(5);
 /// How long a snapshot of all groups waits for one that another joins.
