@@ -4,7 +4,7 @@
 
 use cauri_domain::LedgerCommand;
 use cauri_domain::account::AccountAction;
-use cauri_domain::entry::{EntryAction, EntryEvent};
+use cauri_domain::entry::EntryAction;
 use cauri_domain::ids::{AccountAddress, EntryId};
 use cauri_domain::ledger::Ledger;
 use cauri_domain::reach::Reach;
@@ -100,12 +100,8 @@ fn accounts_of(store: &dyn EventStore, id: EntryId) -> Result<Vec<AccountAddress
             }
         })?;
         for recorded in events {
-            // An entry begins with one of these two.
-            let transfers = match &recorded.event {
-                Event::Entry(EntryEvent::Posted(posted)) => &posted.transfers,
-                Event::Entry(EntryEvent::Held(held)) => &held.transfers,
-                _ => continue,
-            };
+            let Event::Entry(event) = &recorded.event else { continue };
+            let transfers = event.opening_transfers().unwrap_or_default();
             accounts.extend(transfers.iter().flat_map(|transfer| [transfer.debit.clone(), transfer.credit.clone()]));
         }
     }

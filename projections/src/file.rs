@@ -403,7 +403,7 @@ mod tests {
         assert!(log() > 3_000_000);
         cut_log(&db).expect("cut");
         assert_eq!(log(), 0);
-        // A reader that stands in the way is waited for by nobody.
+        // It does not wait for a reader that blocks it.
         let reader = open_for_reading(&path).expect("a reader");
         reader.execute_batch("BEGIN; SELECT count(*) FROM rows").expect("a reading");
         db.execute_batch("INSERT INTO rows VALUES (zeroblob(3000000))").expect("rows");

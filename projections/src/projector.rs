@@ -108,7 +108,7 @@ impl Unprojectable {
 
 /// An event in a stream of another aggregate.
 pub(crate) fn stray(position: Position, event: &str, stream: &StreamId) -> Unprojectable {
-    Unprojectable::new(position, format!("`{event}` stands in the stream {stream}"))
+    Unprojectable::new(position, format!("the stream {stream} cannot hold the event `{event}`"))
 }
 
 /// Rows that cannot be written.

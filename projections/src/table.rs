@@ -14,7 +14,7 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     /// Its columns, in the order in which rows bind them and a digest writes them.
     pub(crate) columns: &'static [Column],
-    /// The columns by which rows are told apart, clustered and digested. One integer is the row's own number.
+    /// The columns of the primary key, by which rows are clustered and digested. One integer is the row's own number.
     pub(crate) key: &'static [&'static str],
     /// Indexes that are made when a build is complete: one pass over the rows is cheaper than keeping them meanwhile.
     pub(crate) indexes: &'static [Index],

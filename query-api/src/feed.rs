@@ -8,10 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cauri_domain::entry::EntryEvent;
 use cauri_domain::ids::{AccountAddress, EntryId};
+use cauri_event_schemas::Position;
 use cauri_event_schemas::ledger::{Event, Recorded, StreamId};
-use cauri_event_schemas::{Position, StreamVersion};
 use cauri_event_store::EventStore;
 use cauri_projections::read::EntryRow;
 use cauri_projections::tail::{Follower, Next, Tails};
@@ -56,16 +55,8 @@ pub(crate) struct NewEntry {
 impl NewEntry {
     /// The entry that an event writes, if it is an entry's first event.
     pub(crate) fn of(recorded: &Recorded) -> Option<Self> {
-        let StreamId::Entry(id) = recorded.stream else { return None };
-        // An entry begins with one of these two.
-        let transfers = match &recorded.event {
-            Event::Entry(EntryEvent::Posted(posted)) => &posted.transfers,
-            Event::Entry(EntryEvent::Held(held)) => &held.transfers,
-            _ => return None,
-        };
-        if recorded.version != StreamVersion::new(1) {
-            return None;
-        }
+        let (StreamId::Entry(id), Event::Entry(event)) = (&recorded.stream, &recorded.event) else { return None };
+        let (id, transfers) = (*id, event.opening_transfers()?);
         let accounts = transfers.iter().flat_map(|transfer| [transfer.debit.clone(), transfer.credit.clone()]).collect();
         Some(Self { position: recorded.position, id, accounts, row: OnceCell::new() })
     }

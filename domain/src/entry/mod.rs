@@ -162,6 +162,15 @@ impl EntryEvent {
             Effect::Reverses(_) | Effect::Notes => None,
         }
     }
+
+    /// The transfers of an entry, from the event that it begins with; none from what follows it, which touches the same accounts.
+    pub fn opening_transfers(&self) -> Option<&[Transfer]> {
+        match self {
+            EntryEvent::Posted(posted) => Some(&posted.transfers),
+            EntryEvent::Held(held) => Some(&held.transfers),
+            _ => None,
+        }
+    }
 }
 
 impl Motion<'_> {

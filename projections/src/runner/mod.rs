@@ -278,7 +278,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Ends after the transactions in hand; blocks until its threads have ended. What was not committed is projected again by the next runner.
+    /// Stops after the current transactions; blocks until its threads have ended. What was not committed is projected again by the next
+    /// runner.
     pub fn stop(&self) {
         self.shared.stop();
         loop {

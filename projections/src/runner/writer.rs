@@ -316,7 +316,7 @@ impl Writer {
     }
 }
 
-/// Changes what is told of a generation.
+/// Changes the published status of a generation.
 fn tell(shared: &Shared, group: usize, generation: Generation, change: impl FnOnce(&mut Shown)) {
     shared.tell(group, |progress| {
         let shown = progress.live.iter_mut().chain(&mut progress.building).find(|shown| shown.file.generation == generation);
